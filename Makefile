@@ -1,0 +1,38 @@
+# Two commands for a fresh machine: `make demo` and `make test`. Each does its own set-up through `install`.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+SUDO   := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
+
+.PHONY: install binaries demo test lint bench docs clean
+
+install: binaries $(VENV)/.installed
+
+binaries:
+	@SUDO="$(SUDO)" sh tools/install-binaries.sh
+
+$(VENV)/.installed: pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@touch $@
+
+demo: install
+	rm -rf demo-night
+	$(BIN)/ssosd demo demo-night
+
+test: install lint
+	$(BIN)/python -m pytest -n auto --dist loadfile
+
+lint: install
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+bench: install
+	$(BIN)/python benchmarks/chain.py
+
+docs: install
+	$(BIN)/python -m ssosd.config
+
+clean:
+	rm -rf $(VENV) demo-night dist build

@@ -1,0 +1,127 @@
+"""The nouns of ssosd as small frozen values; see docs/architecture.md for their meaning."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class HeaderKeywords:
+    """Which FITS keywords hold what, as the configuration names them."""
+
+    date_obs: str = "DATE-OBS"  # start of exposure; "A+B" joins a date and a time keyword
+    filter: str = "FILTER"  # filter/band
+    exptime: str = "EXPTIME"  # exposure time in seconds
+    object: str = "OBJECT"  # target name
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Chip:
+    """One science image of an exposure, in one HDU."""
+
+    hdu: int  # index of the HDU in the file, 0 is the primary
+    width_px: int  # NAXIS1
+    height_px: int  # NAXIS2
+    ra_deg: float  # centre, ICRS
+    dec_deg: float  # centre, ICRS
+    corners_deg: tuple[tuple[float, float], ...]  # (ra, dec) of the four outer corners, ICRS
+    scale_arcsec: float  # mean pixel scale, arcsec/pixel
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Exposure:
+    """One science exposure of one file, as its header tells it."""
+
+    path: str  # absolute path of the file
+    digest: str  # BLAKE2b-128 of the file's bytes, hex: the exposure's identity
+    date_obs: str  # start of exposure, UTC, ISOT with 3 decimals or more
+    mjd_start: float  # start of exposure, UTC MJD
+    mjd_mid: float  # middle of exposure, UTC MJD
+    exptime_s: float  # exposure time, seconds
+    filter: str  # filter/band as in the header, "" when the header has none
+    object: str  # target as in the header, "" when the header has none
+    telescope: str  # TELESCOP, "" when absent
+    instrument: str  # INSTRUME, "" when absent
+    ra_deg: float  # centre of the footprint of all chips, ICRS
+    dec_deg: float  # centre of the footprint of all chips, ICRS
+    width_deg: float  # extent of the footprint along RA, on the sky (cos Dec applied)
+    height_deg: float  # extent of the footprint along Dec
+    chips: tuple[Chip, ...]  # one per science HDU, in file order
+    warnings: tuple[str, ...] = ()  # what was repaired or guessed while reading the header
+
+    @property
+    def name(self) -> str:
+        """The file's name without folder."""
+        return Path(self.path).name
+
+    @property
+    def stem(self) -> str:
+        """The file's name without folder and FITS suffixes (``a.fits.fz`` becomes ``a``)."""
+        return fits_stem(self.name)
+
+    def at(self, path: str) -> Exposure:
+        """Return the same exposure under another of its files' names."""
+        return replace(self, path=path)
+
+    def to_json(self) -> str:
+        """Serialise for the store; the inverse of `from_json`."""
+        return json.dumps(asdict(self), sort_keys=True)
+
+    @classmethod
+    def from_json(cls, text: str) -> Exposure:
+        """Rebuild an exposure from `to_json`."""
+        data: dict[str, Any] = json.loads(text)
+        data["chips"] = tuple(
+            Chip(**{**chip, "corners_deg": tuple((ra, dec) for ra, dec in chip["corners_deg"])})
+            for chip in data["chips"]
+        )
+        data["warnings"] = tuple(data["warnings"])
+        return cls(**data)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Catalogue:
+    """The SExtractor catalogue (FITS-LDAC) of one exposure."""
+
+    path: str  # absolute path of the .cat file
+    key: str  # digest of all it depends on: exposure, set-up, weights, version
+    n_detections: int  # rows over all chips
+    fwhm_px: float  # median FWHM of unflagged detections, pixels; NaN when not measured
+    background: float  # median background, counts; NaN when not measured
+    log_tail: str = ""  # last lines SExtractor printed
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Drop:
+    """An exposure that a sequence went on without, and why."""
+
+    digest: str  # of the exposure
+    reason: str  # one sentence for a person
+
+
+FITS_SUFFIXES = (".fits.fz", ".fits.gz", ".fit.gz", ".fts.gz", ".fit.fz", ".fts.fz", ".fits", ".fit", ".fts")
+
+
+def is_fits_name(name: str) -> bool:
+    """Whether a file name has one of the FITS suffixes that ssosd reads.
+
+    >>> is_fits_name("a.FITS.fz"), is_fits_name("a.txt")
+    (True, False)
+    """
+    return name.lower().endswith(FITS_SUFFIXES)
+
+
+def fits_stem(name: str) -> str:
+    """File name without its FITS suffixes.
+
+    >>> fits_stem("20190326.0126.fits.fz")
+    '20190326.0126'
+    """
+    lowered = name.lower()
+    for suffix in FITS_SUFFIXES:
+        if lowered.endswith(suffix):
+            return name[: -len(suffix)]
+    return name
