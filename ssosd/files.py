@@ -1,0 +1,158 @@
+"""Write files so that a reader sees the old bytes or the new ones, never a part, whatever kills the writer.
+
+The bytes go to a temporary name in the same folder, are flushed to the disk, and the file is renamed over its
+final name; the folder's entry is flushed too. Temporary names start with `TEMPORARY_PREFIX`: what a killed
+process left behind is recognised by `is_temporary` and may be deleted.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import secrets
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from ssosd.errors import Misconfigured, Retriable, SsosdError
+
+TEMPORARY_PREFIX = ".tmp-"
+
+#: What only a write can meet, and a later attempt may not.
+_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EIO})
+#: Folders on some network file systems cannot be flushed; the rename itself is still atomic there.
+_NO_FOLDER_FSYNC = frozenset({errno.EINVAL, errno.ENOTSUP, errno.EACCES, errno.EBADF})
+
+
+def is_temporary(name: str) -> bool:
+    """Whether a file name is one that an unfinished write uses.
+
+    >>> is_temporary(".tmp-1f0a33c2-candidates.csv"), is_temporary("candidates.csv")
+    (True, False)
+    """
+    return name.startswith(TEMPORARY_PREFIX)
+
+
+def write_failure(path: Path, error: OSError) -> SsosdError:
+    """Name a failed write by what the caller may do.
+
+    Parameters
+    ----------
+    path : Path
+        What was to be written.
+    error : OSError
+        What the system said.
+
+    Returns
+    -------
+    SsosdError
+        `Retriable` for a full or failing disk, `Misconfigured` for a place that cannot be written to.
+    """
+    said = error.strerror or str(error)
+    if error.errno in _FULL:
+        return Retriable(f"{path}: cannot be written: {said}", next_step="free some space on this disk")
+    return Misconfigured(
+        f"{path}: cannot be written: {said}", next_step="choose another folder or change its permissions"
+    )
+
+
+@contextmanager
+def atomic_path(path: Path) -> Iterator[Path]:
+    """Lend a temporary path in the same folder; on leaving without an error it becomes `path`.
+
+    The lent path does not exist yet and keeps the extension, so that any writer may be given it. After an
+    error nothing is left of it and the old file, if any, is as it was.
+
+    Parameters
+    ----------
+    path : Path
+        The final name; its folder is made when it is missing.
+
+    Raises
+    ------
+    Retriable
+        The disk is full, or the body wrote nothing.
+    Misconfigured
+        The folder cannot be made or written to.
+    """
+    temporary = path.with_name(f"{TEMPORARY_PREFIX}{secrets.token_hex(4)}-{path.name[-60:]}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise write_failure(path.parent, error) from error
+    try:
+        try:
+            yield temporary
+        except OSError as error:
+            if error.errno in _FULL:
+                raise write_failure(path, error) from error
+            raise
+        _publish(temporary, path)
+    finally:
+        with suppress(FileNotFoundError, NotADirectoryError):
+            temporary.unlink()
+
+
+def atomic_write_bytes(path: Path, data: bytes) -> None:
+    """Write a whole file in one step that other processes see.
+
+    Raises
+    ------
+    Retriable
+        The disk is full.
+    Misconfigured
+        The folder cannot be made or written to.
+    """
+    with atomic_path(path) as temporary:
+        try:
+            with temporary.open("xb") as file:
+                file.write(data)
+        except OSError as error:
+            raise write_failure(path, error) from error
+
+
+def atomic_write_text(path: Path, text: str) -> None:
+    r"""Write a whole text file (UTF-8, ``\n`` line ends as given) as `atomic_write_bytes` does."""
+    atomic_write_bytes(path, text.encode("utf-8"))
+
+
+def free_bytes(path: Path) -> int:
+    """Bytes an ordinary user may still write where `path` is, or would be once its folders are made.
+
+    Raises
+    ------
+    Misconfigured
+        The place cannot be asked.
+    """
+    place = path.absolute()
+    while not place.exists() and place != place.parent:
+        place = place.parent
+    try:
+        return shutil.disk_usage(place).free
+    except OSError as error:
+        raise Misconfigured(f"{place}: free space unknown: {error.strerror}") from error
+
+
+def _publish(temporary: Path, path: Path) -> None:
+    """Flush a finished temporary file, give it its name, flush the folder."""
+    try:
+        _fsync(temporary, os.O_RDONLY)
+        temporary.replace(path)
+    except FileNotFoundError as error:
+        raise Retriable(f"{path}: nothing was written") from error
+    except OSError as error:
+        raise write_failure(path, error) from error
+    try:
+        _fsync(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+    except OSError as error:
+        if error.errno not in _NO_FOLDER_FSYNC:
+            raise write_failure(path, error) from error
+
+
+def _fsync(path: Path, flags: int) -> None:
+    descriptor = os.open(path, flags)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,17 @@
+"""Fixtures shared by all tests."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+SHARED = Path(__file__).resolve().parents[1].parent / "shared" / "data"
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """Folder of real and simulated observations that lie beside the checkout."""
+    if not SHARED.is_dir():
+        pytest.skip(f"the observations in {SHARED} are not here")
+    return SHARED
