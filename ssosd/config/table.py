@@ -1,0 +1,55 @@
+"""The one table of parameters, put together, and what may not be said with each value allowed by itself.
+
+To add a parameter, add one `Parameter` to one of the ``table_*.py`` lists and run ``python -m ssosd.config``:
+checks, flags, default.ssos and docs/parameters.md follow.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from ssosd.config import table_chain, table_daemon, table_images, table_results
+from ssosd.config.parameter import Parameter
+
+#: Every parameter by name, in the order of the documentation; parameters of one section stand together.
+PARAMETERS: dict[str, Parameter] = {
+    entry.name: entry for entry in (
+        *table_images.ENTRIES,
+        *table_chain.ENTRIES,
+        *table_results.ENTRIES,
+        *table_daemon.ENTRIES,
+    )
+}
+
+#: Names of older seed files that are read and have no effect, with the reason.
+WITHOUT_EFFECT: dict[str, str] = {
+    "RA": "has no effect: the centre of the image comes from its WCS",
+    "DEC": "has no effect: the centre of the image comes from its WCS",
+}
+
+#: Names of the earliest seed files, with what to write instead; the nearest known name would mislead.
+REPLACED: dict[str, str] = {
+    "FILTER_STAR_REGIONS": "FILTER_BRIGHT_SOURCES",
+    "HYGCAT": "BRIGHT_SOURCES_CAT",
+}
+
+
+def sections() -> dict[str, list[Parameter]]:
+    """The parameters under their headings."""
+    found: dict[str, list[Parameter]] = {}
+    for parameter in PARAMETERS.values():
+        found.setdefault(parameter.section, []).append(parameter)
+    return found
+
+
+def contradictions(values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Pairs (parameter, what is wrong) of values that are each allowed but not together."""
+    if values["PM_LOW"] > values["PM_UP"]:
+        yield "PM_LOW", f"found {values['PM_LOW']:g}, allowed is at most PM_UP, which is {values['PM_UP']:g}"
+    site = ("SITE_LON", "SITE_LAT", "SITE_ALT")
+    missing = [name for name in site if values[name] is None]
+    if 0 < len(missing) < len(site):
+        given = next(name for name in site if name not in missing)
+        for name in missing:
+            yield name, f"found CODE, allowed is a number as {given} is given: all three or none"

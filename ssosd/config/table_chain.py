@@ -1,0 +1,190 @@
+"""Parameters of the filter chain."""
+
+from __future__ import annotations
+
+from ssosd.config.kinds import FileName, Number, Pair, Switch, WholeNumbers
+from ssosd.config.parameter import Parameter
+
+_CHAIN, _STAGE = "Filter chain", "filters"
+
+ENTRIES: tuple[Parameter, ...] = (
+    Parameter(
+        name="FILTER_DETEC",
+        section=_CHAIN,
+        stage=_STAGE,
+        default="True",
+        kind=Switch(),
+        help="Filter by number of detections",
+        doc="Rejects sources by how often they were detected, see DETECTIONS.",
+    ),
+    Parameter(
+        name="DETECTIONS",
+        section=_CHAIN,
+        stage=_STAGE,
+        default="1,2,3",
+        kind=WholeNumbers(low=1, digits_run=True),
+        help="Sources with this number of detections are rejected: 1,2,3",
+        doc="Numbers of detections at which a source is rejected by FILTER_DETEC. The older spelling `123` "
+        "means 1,2,3; a single number above 9 whose digits ascend is written with a comma: `12,`.",
+    ),
+    Parameter(
+        name="FILTER_PM",
+        section=_CHAIN,
+        stage=_STAGE,
+        default="True",
+        kind=Switch(),
+        help="Filter by rate of motion",
+        doc="Rejects sources outside PM_LOW to PM_UP (both included) or with PM/PMERR below PM_SNR.",
+    ),
+    Parameter(
+        name="PM_LOW",
+        section=_CHAIN,
+        stage=_STAGE,
+        default="0",
+        kind=Number(low=0),
+        unit="arcsec/h",
+        help="Slowest motion",
+        doc="Lower limit of the motion on the sky for FILTER_PM, not above PM_UP.",
+    ),
+    Parameter(
+        name="PM_UP",
+        section=_CHAIN,
+        stage=_STAGE,
+        default="300",
+        kind=Number(low=0),
+        unit="arcsec/h",
+        help="Fastest motion",
+        doc="Upper limit of the motion on the sky for FILTER_PM.",
+    ),
+    Parameter(
+        name="PM_SNR",
+        section=_CHAIN,
+        stage=_STAGE,
+        default="0.5",
+        kind=Number(low=0),
+        help="Smallest ratio of motion to its error",
+        doc="Lower limit of PM/PMERR for FILTER_PM. It bounds slow motion too: what moves less than the "
+        "scatter of its positions has a small ratio.",
+    ),
+    Parameter(
+        name="FILTER_PIXEL",
+        section=_CHAIN,
+        stage=_STAGE,
+        default="True",
+        kind=Switch(),
+        help="Filter by motion on the detector",
+        doc="Rejects sources that stay in place on the detector in X and in Y, such as bad pixels, see "
+        "DELTA_PIXEL.",
+    ),
+    Parameter(
+        name="DELTA_PIXEL",
+        section=_CHAIN,
+        stage=_STAGE,
+        default="2",
+        kind=Number(low=0),
+        unit="pixel",
+        help="Smallest shift on the detector, in X or in Y",
+        doc="FILTER_PIXEL rejects a source whose positions stay within this range in X and also in Y.",
+    ),
+    Parameter(
+        name="FILTER_MOTION",
+        section=_CHAIN,
+        stage=_STAGE,
+        default="True",
+        kind=Switch(),
+        help="Filter by linear motion",
+        doc="Rejects sources whose RA and Dec do not change linearly with time, see R_SQU_M, and those with "
+        "SCAMP flag 64 on two or more, or 20 % or more, of their detections.",
+    ),
+    Parameter(
+        name="IDENTIFY_OUTLIER",
+        section=_CHAIN,
+        stage=_STAGE,
+        default="False",
+        kind=Switch(),
+        help="Fit groups of detections far apart in time by themselves",
+        doc="Splits the detections of a source where the time between them jumps, see OUTLIER_THRESHOLD; "
+        "FILTER_MOTION then fits each group of three or more by itself. Detections outside such a group "
+        "get FLAGS_SSOS + 1.",
+    ),
+    Parameter(
+        name="OUTLIER_THRESHOLD",
+        section=_CHAIN,
+        stage=_STAGE,
+        default="2",
+        kind=Number(low=0, above=True),
+        unit="MAD",
+        help="Jump in time that splits a source",
+        doc="Jump in time for IDENTIFY_OUTLIER, in units of the median absolute deviation of the source's "
+        "epochs.",
+    ),
+    Parameter(
+        name="R_SQU_M",
+        section=_CHAIN,
+        stage=_STAGE,
+        default="0.95",
+        kind=Number(low=0, high=1),
+        help="Smallest R-squared of the linear fits",
+        doc="Lower limit of the goodness R-squared of the weighted linear fits of RA and of Dec for "
+        "FILTER_MOTION.",
+    ),
+    Parameter(
+        name="FILTER_TRAIL",
+        section=_CHAIN,
+        stage=_STAGE,
+        default="False",
+        kind=Switch(),
+        help="Filter by constant size of the trail",
+        doc="Rejects sources whose AWIN_IMAGE or BWIN_IMAGE varies more than its errors allow, see RATIO.",
+    ),
+    Parameter(
+        name="RATIO",
+        section=_CHAIN,
+        stage=_STAGE,
+        default="0.25",
+        kind=Number(low=0),
+        help="Smallest ratio of size error to size scatter",
+        doc="Lower limit for FILTER_TRAIL of the error of the weighted mean size over the standard "
+        "deviation of the sizes, for both axes.",
+    ),
+    Parameter(
+        name="FILTER_BRIGHT_SOURCES",
+        section=_CHAIN,
+        stage=_STAGE,
+        default="True",
+        kind=Switch(),
+        help="Filter by distance to bright stars",
+        doc="Rejects sources closer than DISTANCE to a star of BRIGHT_SOURCES_CAT within MAG_LIMITS: spikes "
+        "and ghosts of bright stars imitate motion.",
+    ),
+    Parameter(
+        name="BRIGHT_SOURCES_CAT",
+        section=_CHAIN,
+        stage=_STAGE,
+        default="REFCAT",
+        kind=FileName(unset="REFCAT", description="a path of a csv or FITS file with RA, DEC, MAG"),
+        help="REFCAT, or a csv or FITS file with RA, DEC, MAG",
+        doc="Stars for FILTER_BRIGHT_SOURCES: `REFCAT` is SCAMP's reference catalogue, otherwise a csv or "
+        "FITS table with the columns RA and DEC in degrees and MAG.",
+    ),
+    Parameter(
+        name="DISTANCE",
+        section=_CHAIN,
+        stage=_STAGE,
+        default="50",
+        kind=Number(low=0),
+        unit="arcsec",
+        help="Smallest distance to a bright star",
+        doc="Radius on the sky around each bright star inside which FILTER_BRIGHT_SOURCES rejects.",
+    ),
+    Parameter(
+        name="MAG_LIMITS",
+        section=_CHAIN,
+        stage=_STAGE,
+        default="-99,6",
+        kind=Pair(separator=",", interval=True),
+        unit="mag",
+        help="Magnitudes of the bright stars: low,high",
+        doc="Stars of BRIGHT_SOURCES_CAT with magnitudes from low to high count as bright.",
+    ),
+)

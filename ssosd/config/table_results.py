@@ -1,0 +1,159 @@
+"""Parameters of what goes out (known objects, cutouts, magnitudes, plots) and of how the work is done."""
+
+from __future__ import annotations
+
+from ssosd.config.kinds import Number, Pair, Pattern, Switch, Words
+from ssosd.config.parameter import Parameter
+
+_KNOWN, _CUTOUTS, _WORK = "Known objects", "Cutouts, magnitudes and plots", "Work"
+_SECONDS = Number(low=0, above=True, high=86400)
+
+ENTRIES: tuple[Parameter, ...] = (
+    Parameter(
+        name="CROSSMATCH_SKYBOT",
+        section=_KNOWN,
+        stage="identify",
+        default="True",
+        kind=Switch(),
+        help="Identify known objects with SkyBoT",
+        doc="Asks the SkyBoT service for the known objects in each exposure and matches the candidates with "
+        "them. Without an answer candidates are unchecked, not unknown.",
+    ),
+    Parameter(
+        name="CROSSMATCH_RADIUS",
+        section=_KNOWN,
+        stage="identify",
+        default="10",
+        unit="arcsec",
+        kind=Number(low=0, above=True, high=3600),
+        help="Largest distance to a predicted position",
+        doc="A detection within this distance of a predicted position is a match.",
+    ),
+    Parameter(
+        name="FOV_DIMENSIONS",
+        section=_KNOWN,
+        stage="identify",
+        default="0x0",
+        unit="deg",
+        kind=Pair(separator="x", low=0, high=180),
+        help="Size YxZ of the queried region, 0x0 from the footprint",
+        doc="Sides of the box around each exposure in which known objects are looked for. `0x0` takes the "
+        "footprint from the image's WCS.",
+    ),
+    Parameter(
+        name="SKYBOT_URL",
+        section=_KNOWN,
+        stage="identify",
+        default="https://ssp.imcce.fr/webservices/skybot/api/conesearch.php",
+        kind=Pattern(
+            expression=r"https?://[!-~]+",
+            description="an address that begins with http:// or https://",
+            metavar="URL",
+        ),
+        help="Address of the SkyBoT cone search",
+        doc="Address of the SkyBoT cone search service, or of a mirror.",
+    ),
+    Parameter(
+        name="SKYBOT_TIME_LIMIT",
+        section=_KNOWN,
+        stage="identify",
+        default="30",
+        kind=_SECONDS,
+        unit="s",
+        help="Longest wait for an answer of SkyBoT",
+        doc="A query without an answer after this time counts as failed and is tried again later.",
+    ),
+    Parameter(
+        name="EXTRACT_CUTOUTS",
+        section=_CUTOUTS,
+        stage="analysis",
+        default="True",
+        kind=Switch(),
+        help="Save a cutout of each detection of a candidate",
+        doc="Writes an aligned FITS cutout for each detection of each candidate.",
+    ),
+    Parameter(
+        name="CUTOUT_SIZE",
+        section=_CUTOUTS,
+        stage="analysis",
+        default="256",
+        unit="pixel",
+        kind=Number(low=1, high=10000, whole=True),
+        help="Side of the cutouts",
+        doc="Width and height of the cutouts.",
+    ),
+    Parameter(
+        name="FIXED_APER_MAGS",
+        section=_CUTOUTS,
+        stage="analysis",
+        default="False",
+        kind=Switch(),
+        help="Measure magnitudes in one aperture for colours",
+        doc="Measures all detections of a candidate with SExtractor in dual-image mode in the aperture "
+        "found in REFERENCE_FILTER, so that colours compare the same pixels.",
+    ),
+    Parameter(
+        name="REFERENCE_FILTER",
+        section=_CUTOUTS,
+        stage="analysis",
+        default="gSDSS",
+        kind=Words(),
+        help="Filters that define the aperture, best first",
+        doc="Filters as the image headers name them, in the order of preference: the first with a detection "
+        "defines the aperture for FIXED_APER_MAGS.",
+    ),
+    Parameter(
+        name="CHECKPLOTS",
+        section=_CUTOUTS,
+        stage="analysis",
+        default="SKYBOT_RESIDUALS,SKYBOT_PM",
+        kind=Words(
+            choices=("SKYBOT_RESIDUALS", "SKYBOT_PM"),
+            nothing="False",
+            misspellings=(("SKYBOT_RESIUDALS", "SKYBOT_RESIDUALS"),),
+        ),
+        help="Plots to check a run by, False for none",
+        doc="`SKYBOT_RESIDUALS`: offsets of matched detections from their predicted positions. `SKYBOT_PM`: "
+        "measured and predicted motions. `False`: none.",
+    ),
+    Parameter(
+        name="SEX_TIME_LIMIT",
+        section=_WORK,
+        stage="ingest",
+        default="600",
+        kind=_SECONDS,
+        unit="s",
+        help="Longest run of SExtractor on one exposure",
+        doc="SExtractor is killed after this time; the exposure is tried again, then parked.",
+    ),
+    Parameter(
+        name="SCAMP_TIME_LIMIT",
+        section=_WORK,
+        stage="linker",
+        default="1800",
+        kind=_SECONDS,
+        unit="s",
+        help="Longest run of SCAMP on one sequence",
+        doc="SCAMP is killed after this time; the sequence is tried again, then parked.",
+    ),
+    Parameter(
+        name="SWARP_TIME_LIMIT",
+        section=_WORK,
+        stage="analysis",
+        default="120",
+        kind=_SECONDS,
+        unit="s",
+        help="Longest run of SWarp on one cutout",
+        doc="SWarp is killed after this time; the cutout is left out.",
+    ),
+    Parameter(
+        name="WORKERS",
+        section=_WORK,
+        stage="pipeline",
+        default="0",
+        kind=Number(low=0, high=1024, whole=True),
+        help="Exposures worked on at once, 0 one per core",
+        doc="How many exposures and sequences are worked on at the same time. 0: as many as the machine has "
+        "cores.",
+    ),
+)
