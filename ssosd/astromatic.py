@@ -1,0 +1,245 @@
+"""Find, run, time-limit and read the errors of the AstrOmatic binaries. Knows nothing of asteroids."""
+
+from __future__ import annotations
+
+import os
+import re
+import resource
+import shutil
+import signal
+import subprocess
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from ssosd.errors import BadInput, Misconfigured, Retriable
+
+#: Names under which each program is found: Debian's first, then the upstream name.
+PROGRAMS: dict[str, tuple[str, ...]] = {
+    "sextractor": ("source-extractor", "sex", "sextractor"),
+    "scamp": ("scamp",),
+    "swarp": ("SWarp", "swarp"),
+}
+_PACKAGES = {"sextractor": "source-extractor", "scamp": "scamp", "swarp": "swarp"}
+_VERSION = re.compile(r"version\s+(\d+(?:\.\d+)+)", re.IGNORECASE)
+_TAIL_LINES = 12
+_DRAIN_S = 1.0  # a killed group has let go of its pipes long before
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Binary:
+    """One AstrOmatic program found on this machine."""
+
+    program: str  # "sextractor", "scamp" or "swarp"
+    path: str  # absolute path of the executable
+    version: str  # e.g. "2.25.0"
+    memory_limit_bytes: int = 0  # address space of each process, 0 for no limit
+
+
+class _Children:
+    """The processes that run now, so that a stopping program can take them along."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._running: set[subprocess.Popen[str]] = set()
+        self._stopped = False
+
+    def add(self, child: subprocess.Popen[str]) -> None:
+        with self._lock:
+            self._running.add(child)
+            if self._stopped:
+                kill_group(child)
+
+    def remove(self, child: subprocess.Popen[str]) -> None:
+        with self._lock:
+            self._running.discard(child)
+
+    def stop(self) -> None:
+        with self._lock:
+            self._stopped = True
+            for child in self._running:
+                kill_group(child)
+
+
+_children = _Children()
+
+
+def stop_all() -> None:
+    """Kill every program that runs now or is started later in this process: it is about to end."""
+    _children.stop()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Finished:
+    """What a program that ended with exit code 0 printed."""
+
+    stdout: str
+    stderr: str
+
+    @property
+    def tail(self) -> str:
+        """Last lines of what it printed."""
+        return log_tail(self.stdout + "\n" + self.stderr)
+
+
+def log_tail(text: str, lines: int = _TAIL_LINES) -> str:
+    """Last non-empty lines of a program's output, terminal escapes and progress redraws removed."""
+    clean = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]|\x1b[M]", "", text)
+    kept = [part.strip() for line in clean.splitlines() for part in line.split("\r") if part.strip()]
+    return "\n".join(kept[-lines:])
+
+
+def find(program: str, *, search_path: str | None = None) -> Binary:
+    """Locate a program and ask its version.
+
+    Parameters
+    ----------
+    program : str
+        One of `PROGRAMS`.
+    search_path : str, optional
+        A PATH-like string instead of the environment's.
+
+    Raises
+    ------
+    Misconfigured
+        It is not installed or does not answer ``--version``.
+    """
+    for name in PROGRAMS[program]:
+        found = shutil.which(name, path=search_path)
+        if found is None:
+            continue
+        try:
+            done = subprocess.run(
+                [found, "--version"],
+                capture_output=True,
+                text=True,
+                errors="replace",
+                timeout=30,
+                check=False,
+            )
+        except (OSError, subprocess.TimeoutExpired) as error:
+            raise Misconfigured(f"{found} --version: {error}", next_step="reinstall it") from error
+        match = _VERSION.search(done.stdout + done.stderr)
+        if match is None:
+            raise Misconfigured(
+                f"{found} --version printed no version: {log_tail(done.stdout + done.stderr, 2)!r}",
+                next_step=f"check that it is the astronomical program (apt-get install {_PACKAGES[program]})",
+            )
+        return Binary(program=program, path=found, version=match.group(1))
+    names = " or ".join(PROGRAMS[program])
+    raise Misconfigured(f"{program}: no {names} in PATH", next_step=f"apt-get install {_PACKAGES[program]}")
+
+
+def run(
+    binary: Binary,
+    arguments: Sequence[str | Path],
+    *,
+    cwd: Path,
+    time_limit_s: float,
+    environment: Mapping[str, str] | None = None,
+) -> Finished:
+    """Run a program to its end, in a process group of its own that is killed with all its children.
+
+    Parameters
+    ----------
+    binary : Binary
+        From `find`.
+    arguments : sequence of str or Path
+        Passed as they are, never through a shell.
+    cwd : Path
+        Working directory; some programs write there.
+    time_limit_s : float
+        Wall seconds after which the whole process group is killed.
+    environment : mapping, optional
+        Added to the environment.
+
+    Raises
+    ------
+    Retriable
+        It ran into the time limit, was killed by a signal or could not be started for want of resources.
+    Misconfigured
+        The executable has vanished.
+    BadInput
+        It ended with a non-zero exit code; the message carries the last lines it printed.
+    """
+    command = [binary.path, *(str(a) for a in arguments)]
+    try:
+        child = subprocess.Popen(
+            command,
+            cwd=cwd,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            errors="replace",
+            env={**os.environ, **(environment or {})},
+            start_new_session=True,
+        )
+    except (FileNotFoundError, PermissionError) as error:
+        if not cwd.is_dir():
+            raise Retriable(f"{cwd}: the working folder of {binary.program} is gone") from error
+        raise Misconfigured(
+            f"{binary.path}: {error.strerror}", next_step=f"apt-get install {_PACKAGES[binary.program]}"
+        ) from error
+    except OSError as error:
+        raise Retriable(f"{binary.program} could not be started: {error}") from error
+    with child:
+        _children.add(child)
+        try:
+            if binary.memory_limit_bytes:
+                _limit_memory(child, binary.memory_limit_bytes)
+            stdout, stderr = child.communicate(timeout=time_limit_s)
+        except subprocess.TimeoutExpired as error:
+            kill_group(child)
+            stdout, stderr = _drain(child)
+            raise Retriable(
+                f"{binary.program} ran over its time limit of {time_limit_s:g} s and was killed; "
+                f"its last lines: {log_tail(stdout + stderr, 3)}"
+            ) from error
+        except BaseException:
+            kill_group(child)
+            raise
+        finally:
+            _children.remove(child)
+    if child.returncode < 0:
+        raise Retriable(
+            f"{binary.program} was killed by {_signal_name(-child.returncode)}; "
+            f"its last lines: {log_tail(stdout + stderr, 3)}"
+        )
+    if child.returncode > 0:
+        raise BadInput(
+            f"{binary.program} ended with exit code {child.returncode}: {log_tail(stdout + stderr)}"
+        )
+    return Finished(stdout=stdout, stderr=stderr)
+
+
+def _limit_memory(child: subprocess.Popen[str], limit_bytes: int) -> None:
+    try:
+        resource.prlimit(child.pid, resource.RLIMIT_AS, (limit_bytes, limit_bytes))
+    except ProcessLookupError:
+        return  # it has ended already
+
+
+def kill_group(child: subprocess.Popen[str]) -> None:
+    """Kill a child started in its own session together with all its children."""
+    try:
+        os.killpg(child.pid, signal.SIGKILL)
+    except ProcessLookupError:
+        return
+
+
+def _drain(child: subprocess.Popen[str]) -> tuple[str, str]:
+    """What a killed child had printed; nothing where a process that left its group still holds the pipes."""
+    try:
+        return child.communicate(timeout=_DRAIN_S)
+    except subprocess.TimeoutExpired:
+        return "", ""
+
+
+def _signal_name(number: int) -> str:
+    """SIGSEGV for 11; the number for those without a name."""
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"
