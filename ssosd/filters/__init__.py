@@ -1,0 +1,1 @@
+"""The filter chain: from sources to candidates, with a recorded reason for each rejection."""
