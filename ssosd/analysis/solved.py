@@ -1,0 +1,191 @@
+"""The exposures with the astrometry that SCAMP solved: headers, positions, pixels around a position."""
+
+from __future__ import annotations
+
+import math
+import re
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from astropy.io import fits
+from astropy.io.fits.verify import VerifyError
+from astropy.wcs import WCS, FITSFixedWarning, NoConvergence
+from numpy.typing import ArrayLike, NDArray
+
+from ssosd.errors import BadInput
+from ssosd.ldac import header_from_text
+
+_WCS_CARD = re.compile(
+    r"(?:CTYPE|CUNIT|CRVAL|CRPIX|CDELT|CROTA|CRDER|CSYER|CNAME)\d$|(?:CD|PC)\d_\d$|PC\d{6}$|PV\d_\d+$"
+    r"|(?:AP?|BP?)_(?:\d+_\d+|ORDER|DMAX)$|WCSAXES$|WCSNAME$|EQUINOX$|EPOCH$|RADE(?:SYS|CSYS)$|LONPOLE$|LATPOLE$"
+    r"|WAT\d_\d+$|(?:LTM|LTV|DTM|DTV|PROJP|TR)\d+(?:_\d+)?$"
+)
+_STRUCTURE = re.compile(
+    r"SIMPLE$|XTENSION$|BITPIX$|NAXIS\d*$|EXTEND$|PCOUNT$|GCOUNT$|BSCALE$|BZERO$|BLANK$|CHECKSUM$|DATASUM$"
+    r"|EXTNAME$|EXTVER$|EXTLEVEL$|INHERIT$|NEXTEND$|MJD-OBS$|FLXSCALE$|COMMENT$|HISTORY$|$"
+    r"|Z(?:IMAGE|CMPTYPE|TENSION|SIMPLE|BITPIX|NAXIS\d*|TILE\d|NAME\d|VAL\d|SCALE|ZERO|QUANTIZ|DITHER0|EXTEND"
+    r"|PCOUNT|GCOUNT|HECKSUM|DATASUM)$|T(?:TYPE|FORM|FIELDS)\d*$|THEAP$"
+)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SolvedImage:
+    """One chip of an exposure with its solved astrometry."""
+
+    path: Path  # the original FITS file, plain or compressed
+    hdu: int  # index of the chip in it, 0 is the primary
+    header: str  # the solved WCS as header text, as in SCAMP's .head
+    date_obs: str  # start of exposure, UTC, ISOT
+    filter: str  # filter/band, "" when unknown
+
+    def astrometry(self) -> fits.Header:
+        """WCS cards of the solution; TAN with distortion terms is named TPV, as SCAMP means it."""
+        solved = header_from_text(self.header)
+        cards = [card for card in solved.cards if _WCS_CARD.match(card.keyword)]
+        header = fits.Header(cards)
+        distorted = any(re.match(r"PV\d_(?:[4-9]|\d\d)$|PV2_[1-3]$", key) for key in header)
+        for axis in (1, 2):
+            ctype = str(header.get(f"CTYPE{axis}", ""))
+            if distorted and ctype.endswith("-TAN"):
+                header[f"CTYPE{axis}"] = ctype.removesuffix("TAN") + "TPV"
+        return header
+
+    def pixels_of(self, ra_deg: ArrayLike, dec_deg: ArrayLike) -> NDArray[np.float64]:
+        """FITS pixel coordinates of sky positions by the solved WCS.
+
+        Parameters
+        ----------
+        ra_deg, dec_deg : array_like, shape (n,)
+            Degrees, ICRS.
+
+        Returns
+        -------
+        ndarray, shape (n, 2)
+            x and y, 1 in the centre of the first pixel; NaN where the projection has no value.
+
+        Raises
+        ------
+        BadInput
+            The header text has no usable WCS.
+        """
+        sky = np.column_stack([np.asarray(ra_deg, dtype=np.float64), np.asarray(dec_deg, dtype=np.float64)])
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", FITSFixedWarning)
+                wcs = WCS(self.astrometry())
+            if not wcs.has_celestial:
+                raise BadInput(f"{self.path.name}[{self.hdu}]: its solved header has no celestial WCS")
+            return np.asarray(wcs.celestial.all_world2pix(sky, 1, quiet=True), dtype=np.float64)
+        except NoConvergence:
+            return np.full(sky.shape, np.nan)
+        except (ValueError, TypeError, VerifyError) as error:
+            raise BadInput(
+                f"{self.path.name}[{self.hdu}]: its solved header has no usable WCS: {error}"
+            ) from error
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Piece:
+    """A square of an image around a position, with a border wide enough to turn the cutout in it."""
+
+    pixels: NDArray[np.float32]  # shape (n, n), 0 where not valid
+    valid: NDArray[np.bool_]  # on the detector, and a number
+    header: fits.Header  # the image's own cards and the solved WCS of these pixels, no structure
+    ra_deg: float  # the position, ICRS
+    dec_deg: float
+    x: float  # the position in the piece, FITS pixels
+    y: float
+    size_px: int  # of the cutout to be
+    corner: int  # 0-based index in the piece of the first pixel, on both axes, of an unresampled cutout
+
+    @property
+    def window(self) -> tuple[slice, slice]:
+        """The unresampled cutout in the piece."""
+        span = slice(self.corner, self.corner + self.size_px)
+        return span, span
+
+
+class OpenImage:
+    """An image that is open for reading pieces; see `open_image`."""
+
+    def __init__(self, image: SolvedImage, hdus: fits.HDUList) -> None:
+        hdu = hdus[image.hdu]
+        self.solved = image.astrometry()
+        self.height, self.width = (int(n) for n in hdu.shape)
+        # tiles of a compressed image would be unpacked again for each piece; a plain one is read in parts
+        compressed = isinstance(hdu, fits.CompImageHDU) or image.path.name.lower().endswith(".gz")
+        self.source: Any = hdu.data if compressed else hdu.section
+        self.cards = own_cards(hdu.header, hdus[0].header)
+
+    def piece(self, *, ra_deg: float, dec_deg: float, x: float, y: float, size_px: int) -> Piece:
+        """Pixels around FITS pixel position (x, y), which need not be on the image, nor finite."""
+        border = math.ceil(0.21 * size_px) + 16  # (sqrt(2) - 1) / 2 and room for an interpolation kernel
+        n = size_px + 2 * border
+        pixels = np.zeros((n, n), dtype=np.float32)
+        valid = np.zeros((n, n), dtype=np.bool_)
+        header = self.cards.copy()
+        if not (math.isfinite(x) and math.isfinite(y)):
+            x = y = -10.0 * n
+        # 0-based image index of the piece's first pixel; the position is within half a pixel of the middle
+        first_x, first_y = (round(v - 1.0 - (n - 1) / 2.0) for v in (x, y))
+        left, right = max(0, first_x), min(self.width, first_x + n)
+        low, high = max(0, first_y), min(self.height, first_y + n)
+        if left < right and low < high:
+            inside = np.s_[low - first_y : high - first_y, left - first_x : right - first_x]
+            values = np.asarray(self.source[low:high, left:right], dtype=np.float32)
+            valid[inside] = np.isfinite(values)
+            pixels[inside] = np.where(valid[inside], values, 0.0)
+        header.update(shifted(self.solved, first_x, first_y))
+        return Piece(
+            pixels=pixels,
+            valid=valid,
+            header=header,
+            ra_deg=ra_deg,
+            dec_deg=dec_deg,
+            x=x - first_x,
+            y=y - first_y,
+            size_px=size_px,
+            corner=border,
+        )
+
+
+def own_cards(header: fits.Header, primary: fits.Header) -> fits.Header:
+    """Cards that describe the exposure, the chip's before the primary's; no WCS, no structure."""
+    kept: dict[str, fits.Card] = {}
+    for card in [*header.cards, *primary.cards]:
+        try:
+            described = not _WCS_CARD.match(card.keyword) and not _STRUCTURE.match(card.keyword)
+            if described and card.keyword not in kept and str(card.value).isascii():
+                kept[card.keyword] = card
+        except (VerifyError, ValueError):
+            continue  # a broken card says nothing about the pixels
+    return fits.Header(kept.values())
+
+
+def shifted(header: fits.Header, x: float, y: float) -> fits.Header:
+    """Cards of a WCS for pixels that begin x and y pixels later."""
+    moved = header.copy()
+    moved["CRPIX1"] = float(moved["CRPIX1"]) - x
+    moved["CRPIX2"] = float(moved["CRPIX2"]) - y
+    return moved
+
+
+@contextmanager
+def open_image(image: SolvedImage) -> Iterator[OpenImage]:
+    """Open a chip for reading pieces.
+
+    Raises
+    ------
+    BadInput
+        The file or the chip cannot be read.
+    """
+    try:
+        with fits.open(image.path) as hdus:
+            yield OpenImage(image, hdus)
+    except (OSError, TypeError, ValueError, IndexError, KeyError, VerifyError) as error:
+        raise BadInput(f"{image.path.name}[{image.hdu}]: cannot be read: {error}") from error

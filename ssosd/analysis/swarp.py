@@ -1,0 +1,101 @@
+"""Make a cutout with SWarp from a piece of an image."""
+
+from __future__ import annotations
+
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from astropy.io import fits
+from numpy.typing import NDArray
+
+from ssosd.analysis.solved import Piece, shifted
+from ssosd.astromatic import Binary, run
+from ssosd.astromatic_setup import read_setup
+from ssosd.errors import BadInput
+
+#: Cards of SWarp's that tell of the run, not of the sky; they would make equal cutouts differ.
+_OF_THE_RUN = (
+    "DATE",
+    "AUTHOR",
+    "ORIGIN",
+    "MJD-OBS",
+    "COMMENT",
+    "HISTORY",
+    "SOFTDATE",
+    "SOFTAUTH",
+    "SOFTINST",
+)
+_FORCED = (
+    *("-IMAGEOUT_NAME", "out.fits", "-WEIGHTOUT_NAME", "out.weight.fits", "-HEADER_SUFFIX", ".head"),
+    *("-HEADEROUT_NAME", "out.head", "-HEADER_ONLY", "N", "-TILE_COMPRESS", "N", "-COMBINE", "Y"),
+    *("-RESAMPLE_DIR", ".", "-VMEM_DIR", ".", "-DELETE_TMPFILES", "Y", "-WRITE_FILEINFO", "N"),
+    *("-WRITE_XML", "N", "-NTHREADS", "1", "-VERBOSE_TYPE", "NORMAL"),
+)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SwarpCutter:
+    """Cutouts by SWarp, as SWARP_CONFIG says."""
+
+    binary: Binary
+    config: Path  # SWARP_CONFIG
+    time_limit_s: float  # wall seconds for one cutout
+
+    def __call__(self, piece: Piece) -> tuple[NDArray[np.float32], fits.Header]:
+        """Run SWarp on one piece.
+
+        With RESAMPLE N SWarp is given the output grid as a header: the solved WCS moved by whole pixels.
+        (Left to itself it would shift the pixels but write a WCS with north up.) With RESAMPLE Y the grid
+        is SWarp's: north up, the position in the centre.
+
+        Returns
+        -------
+        pixels : ndarray of float32, shape (size_px, size_px)
+            NaN where SWarp's weight is 0: off the detector or not a number there.
+        header : Header
+            SWarp's cards without those of the run, with the WCS of these pixels.
+
+        Raises
+        ------
+        BadInput, Retriable, Misconfigured
+            From `ssosd.astromatic.run`, or SWarp wrote no image of the right size.
+        """
+        n = piece.size_px
+        setup = {keyword: value.upper() for keyword, value in read_setup(self.config).items()}
+        as_they_are = setup.get("RESAMPLE", "Y").startswith("N")
+        grid = shifted(piece.header, piece.corner, piece.corner)
+        grid.update({"NAXIS": 2, "NAXIS1": n, "NAXIS2": n})
+        with tempfile.TemporaryDirectory(prefix="ssosd-") as room:
+            scratch = Path(room)
+            (scratch / "ssos.swarp").symlink_to(self.config.absolute())
+            fits.PrimaryHDU(piece.pixels, piece.header).writeto(scratch / "in.fits")
+            arguments = ["in.fits", "-c", "ssos.swarp", *_FORCED]
+            if piece.valid.all():
+                arguments += ["-WEIGHT_TYPE", "NONE"]
+            else:
+                fits.PrimaryHDU(piece.valid.astype(np.float32)).writeto(scratch / "in.weight.fits")
+                arguments += ["-WEIGHT_TYPE", "MAP_WEIGHT", "-WEIGHT_IMAGE", "in.weight.fits"]
+            if as_they_are:
+                text = grid.tostring(sep="\n", endcard=True, padding=False)
+                (scratch / "out.head").write_text(text + "\n", encoding="ascii")
+                if "Y" in setup.get("SUBTRACT_BACK", "Y"):  # SWarp does so only while it resamples
+                    arguments += ["-RESAMPLE", "Y", "-RESAMPLING_TYPE", "NEAREST"]
+            else:
+                arguments += ["-CENTER_TYPE", "MANUAL", "-CENTER", f"{piece.ra_deg:.9f},{piece.dec_deg:.9f}"]
+                arguments += ["-IMAGE_SIZE", f"{n},{n}"]
+            done = run(self.binary, arguments, cwd=scratch, time_limit_s=self.time_limit_s)
+            try:
+                pixels, header = fits.getdata(scratch / "out.fits", header=True)
+                weight = fits.getdata(scratch / "out.weight.fits")
+            except (OSError, TypeError, ValueError) as error:
+                raise BadInput(f"SWarp wrote no image: {done.tail}") from error
+        if pixels.shape != (n, n):
+            raise BadInput(f"SWarp made {pixels.shape[1]} x {pixels.shape[0]} pixels instead of {n} x {n}")
+        result = np.where(weight > 0, pixels, np.nan).astype(np.float32)
+        for keyword in _OF_THE_RUN:
+            header.remove(keyword, ignore_missing=True, remove_all=True)
+        if as_they_are:
+            header.update(shifted(piece.header, piece.corner, piece.corner))
+        return result, header
