@@ -1,0 +1,51 @@
+"""What lies outside the machine: the observatory's code and the services on the network."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import urlencode
+
+from ssosd.doctor.finding import Finding
+from ssosd.errors import ServiceUnavailable
+from ssosd.fetch import fetch
+from ssosd.site import site_from
+
+#: A cone of 1" at a fixed moment (2000-01-01 12:00): the smallest question SkyBoT takes.
+_QUESTION = {"-ep": "2451545.0", "-ra": "0", "-dec": "0", "-rs": "1", "-mime": "text", "-from": "ssosd"}
+
+
+def check_observatory(config: Mapping[str, Any]) -> Finding:
+    """Look the observatory's code up."""
+    site = site_from(
+        config["OBSERVATORY_CODE"],
+        lon_deg=config["SITE_LON"],
+        lat_deg=config["SITE_LAT"],
+        alt_m=config["SITE_ALT"],
+    )
+    if site.geocentric:
+        return Finding(
+            name="OBSERVATORY_CODE",
+            state="warn",
+            detail=f"{site.note}, and near objects are predicted for the centre of the Earth",
+            next_step="set OBSERVATORY_CODE to your own, or SITE_LON, SITE_LAT and SITE_ALT",
+        )
+    detail = f"{site.code} {site.name}, {site.lon_deg:+.4f} {site.lat_deg:+.4f} deg, {site.alt_m:.0f} m"
+    return Finding(name="OBSERVATORY_CODE", state="ok", detail=detail)
+
+
+def check_skybot(config: Mapping[str, Any], *, time_limit_s: float) -> Finding:
+    """Ask SkyBoT for as little as possible; no answer is a warning, since a night goes on without it."""
+    if not config["CROSSMATCH_SKYBOT"]:
+        return Finding(name="SkyBoT", state="ok", detail="not wanted: CROSSMATCH_SKYBOT is False")
+    url = config["SKYBOT_URL"]
+    try:
+        fetch(f"{url}{'&' if '?' in url else '?'}{urlencode(_QUESTION)}", time_limit_s)
+    except ServiceUnavailable as error:
+        return Finding(
+            name="SkyBoT",
+            state="warn",
+            detail=f"no answer: {error.message}",
+            next_step="check the network; until it answers, candidates stay unchecked",
+        )
+    return Finding(name="SkyBoT", state="ok", detail=f"{url} answers")

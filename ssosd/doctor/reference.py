@@ -1,0 +1,114 @@
+"""The astrometric reference catalogue, without which SCAMP cannot solve nor link."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ssosd.astromatic_setup import read_setup
+from ssosd.doctor.finding import Finding
+from ssosd.errors import BadInput, Misconfigured, ServiceUnavailable
+from ssosd.fetch import fetch
+from ssosd.ldac import objects_frame, read_ldac
+
+NAME = "ASTREF_CATALOG"
+#: SCAMP 2.10's defaults (``scamp -dd``).
+_CATALOGUE, _FILE, _SERVER = "2MASS", "astrefcat.cat", "vizier.unistra.fr"
+_CENTRE_KEYS, _ERROR_KEYS, _MAG_KEY = "X_WORLD,Y_WORLD", "ERRA_WORLD,ERRB_WORLD,ERRTHETA_WORLD", "MAG"
+#: Fewer stars than this cannot hold the third-degree solution of one field (10 coefficients an axis).
+_FEW_STARS = 20
+
+
+def check_reference(config: Mapping[str, Any], *, time_limit_s: float) -> list[Finding]:
+    """Read the local reference catalogue, or ask whether the server of the online one answers."""
+    setup_path = Path(config["SCAMP_CONFIG"])
+    setup = read_setup(setup_path)
+    wanted = config[NAME]
+    if isinstance(wanted, Path):
+        return [_local(wanted, setup)]
+    name = str(wanted or setup.get(NAME) or _CATALOGUE).upper()
+    if name == "FILE":
+        files = _words(setup, "ASTREFCAT_NAME", _FILE)
+        return [_local(_beside(setup_path, Path(file)), setup) for file in files]
+    if name == "NONE":
+        raise Misconfigured(
+            "NONE: SCAMP needs a reference catalogue", next_step="name a FITS-LDAC file or GAIA-EDR3"
+        )
+    return [_online(name, setup, time_limit_s)]
+
+
+def _beside(setup_path: Path, file: Path) -> Path:
+    """Where a file named in a set-up file is: beside that, else in the working directory."""
+    beside = setup_path.parent / file
+    return beside if beside.is_file() else Path.cwd() / file
+
+
+def _local(path: Path, setup: Mapping[str, str]) -> Finding:
+    try:
+        tables = [objects_frame(chip.objects) for chip in read_ldac(path)]
+    except BadInput as error:
+        return Finding(
+            name=NAME,
+            state="fail",
+            detail=error.message,
+            next_step=error.next_step or "name a FITS-LDAC star catalogue in ASTREF_CATALOG",
+        )
+    columns = set.intersection(*(set(table.columns) for table in tables))
+    centre = _words(setup, "ASTREFCENT_KEYS", _CENTRE_KEYS)
+    missing = [key for key in centre if key not in columns]
+    if missing or len(centre) < 2:
+        return Finding(
+            name=NAME,
+            state="fail",
+            detail=f"{path}: no column {' and '.join(missing)} in it; found {', '.join(sorted(columns))}",
+            next_step="name the columns of the positions in ASTREFCENT_KEYS of the SCAMP set-up",
+        )
+    ra, dec = (
+        np.concatenate([table[key].to_numpy(dtype=np.float64) for table in tables]) for key in centre[:2]
+    )
+    usable = np.isfinite(ra) & (np.abs(dec) <= 90.0)
+    n = int(usable.sum())
+    detail = f"{path}: {n} stars"
+    if n:
+        detail += f", Dec {dec[usable].min():+.2f} to {dec[usable].max():+.2f}"
+    if n < _FEW_STARS:
+        return Finding(
+            name=NAME,
+            state="fail" if n == 0 else "warn",
+            detail=detail,
+            next_step="give a catalogue that covers the fields, down to their faint stars",
+        )
+    lacking = [
+        key
+        for key in (*_words(setup, "ASTREFERR_KEYS", _ERROR_KEYS), *_words(setup, "ASTREFMAG_KEY", _MAG_KEY))
+        if key not in columns
+    ]
+    if lacking:
+        return Finding(
+            name=NAME,
+            state="warn",
+            detail=f"{detail}; no column {' and '.join(lacking)}",
+            next_step="add them, or name others in ASTREFERR_KEYS and ASTREFMAG_KEY of the SCAMP set-up",
+        )
+    return Finding(name=NAME, state="ok", detail=detail)
+
+
+def _online(name: str, setup: Mapping[str, str], time_limit_s: float) -> Finding:
+    server = _words(setup, "REF_SERVER", _SERVER)[0]
+    try:
+        fetch(f"http://{server}/", time_limit_s)
+    except ServiceUnavailable as error:
+        return Finding(
+            name=NAME,
+            state="warn",
+            detail=f"{name} is downloaded by SCAMP, and its server does not answer now: {error.message}",
+            next_step="check the network, or name a local FITS-LDAC file, which needs none",
+        )
+    return Finding(name=NAME, state="ok", detail=f"{name}, downloaded by SCAMP from {server}, which answers")
+
+
+def _words(setup: Mapping[str, str], keyword: str, default: str) -> list[str]:
+    return (setup.get(keyword) or default).replace(",", " ").split()

@@ -1,0 +1,1 @@
+"""What people and the MPC read: tables and drafts."""
