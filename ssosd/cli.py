@@ -1,0 +1,181 @@
+"""The command line: one thin command per verb. Heavy modules are imported by the verb that needs them."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from ssosd import __version__
+from ssosd.config import ParameterCommand, add_parameter_flags, load_config
+from ssosd.errors import Misconfigured, SsosdError
+
+_F = TypeVar("_F", bound=Callable[..., Any])
+
+
+class _Group(click.Group):
+    """Prints an error of ours as one clear line and its next step, never as a traceback."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except SsosdError as error:
+            click.echo(f"ssosd: {error.message}", err=True)
+            if error.next_step:
+                click.echo(f"       {error.next_step}", err=True)
+            ctx.exit(2 if isinstance(error, Misconfigured) else 1)
+
+
+def _common(function: _F) -> _F:
+    """Options that every working verb has, the seed's letters among them."""
+    for decorator in (
+        click.option("-q", "--quiet", is_flag=True, help="Print errors only."),
+        click.option(
+            "-l",
+            "--log",
+            default="INFO",
+            show_default=True,
+            type=click.Choice(["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"], case_sensitive=False),
+            help="Level of the run's log.",
+        ),
+        click.option(
+            "-t",
+            "--target",
+            type=click.Path(path_type=Path),
+            default=Path(),
+            help="Folder for all results.  [default: the working directory]",
+        ),
+        click.option(
+            "-c",
+            "--config",
+            "config_path",
+            type=click.Path(path_type=Path),
+            help="Configuration file.  [default: default.ssos here, else built-in values]",
+        ),
+    ):
+        function = decorator(function)
+    return function
+
+
+@click.group(
+    cls=_Group, invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]}
+)
+@click.version_option(__version__, "-v", "--version", prog_name="ssosd")
+@click.option("-d", "--default", "copy_default", is_flag=True, help="The same as `ssosd init`.")
+@click.pass_context
+def main(ctx: click.Context, *, copy_default: bool) -> None:
+    """Find Solar System objects in telescope exposures."""
+    if copy_default:
+        ctx.invoke(init, folder=Path())
+    elif ctx.invoked_subcommand is None:
+        click.echo(ctx.get_help())
+
+
+@main.command()
+@click.argument("folder", type=click.Path(path_type=Path), default=Path())
+def init(folder: Path) -> None:
+    """Copy default.ssos and the set-up files of the binaries into FOLDER; never overwrites."""
+    from ssosd import setup_files
+
+    done = setup_files.init(folder)
+    for verb, paths in (("copied", done.copied), ("kept", done.kept)):
+        for path in paths:
+            click.echo(f"{verb:<8}{path}")
+
+
+@main.command(cls=ParameterCommand)
+@click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="PATH...")
+@_common
+@click.option("--night", metavar="YYYY-MM-DD", help="Only this night (date of the local evening).")
+@click.option("--field", "field_name", metavar="FIELD", help="Only this field.")
+@click.option(
+    "--jobs", "-j", type=click.IntRange(min=1), help="Exposures worked on at once.  [default: WORKERS]"
+)
+@add_parameter_flags
+def replay(
+    paths: tuple[Path, ...],
+    *,
+    config_path: Path | None,
+    target: Path,
+    log: str,
+    quiet: bool,
+    night: str | None,
+    field_name: str | None,
+    jobs: int | None,
+    overrides: Mapping[str, str],
+) -> None:
+    """Take archived exposures from PATHs to candidates and drafts, whole nights at a time.
+
+    Interrupted or repeated, it does only what is missing or has changed.
+    """
+    from rich.console import Console
+
+    from ssosd.console import show_replay, show_sequence, start_log
+    from ssosd.replay import replay as run_replay
+    from ssosd.station import Station
+    from ssosd.store import STORE_NAME, Store, utc_now
+
+    config = load_config(config_path, overrides=overrides, cwd=Path.cwd())
+    station = Station.open(config, target)
+    console = Console(quiet=quiet)
+    for note in config.notes:
+        console.print(f"[yellow]note[/yellow] {note}", highlight=False)
+    start_log(station.target, level=log.upper(), started=utc_now())
+    with Store(station.target / STORE_NAME) as store:
+        run = store.begin_run(
+            command=" ".join(sys.argv[1:]), parameters=config.as_text(), versions=station.versions
+        )
+        done = run_replay(
+            paths,
+            station=station,
+            store=store,
+            console=console,
+            night=night,
+            field_name=field_name,
+            jobs=jobs,
+            on_sequence=lambda linked: show_sequence(linked, console),
+        )
+        store.end_run(run)
+    show_replay(done, target=station.target, console=console)
+    if done.n_done == 0:
+        reasons = "; ".join(dict.fromkeys(str(s.error) for s in done.sequences if s.error))
+        click.echo(f"ssosd: no sequence could be linked: {reasons}", err=True)
+        sys.exit(1)
+
+
+@main.command(cls=ParameterCommand)
+@_common
+@add_parameter_flags
+def doctor(
+    *, config_path: Path | None, target: Path, log: str, quiet: bool, overrides: Mapping[str, str]
+) -> None:
+    """Check binaries, set-up files, folders, reference catalogue and services; exit code 1 when one fails."""
+    from rich.console import Console
+
+    from ssosd.doctor import examine, exit_code, render_findings
+
+    del log
+    config = load_config(config_path, overrides=overrides, cwd=Path.cwd(), files_must_exist=False)
+    findings = examine(config=config, target=target)
+    render_findings(findings, Console(quiet=quiet))
+    sys.exit(exit_code(findings))
+
+
+@main.command()
+@click.argument("folder", type=click.Path(path_type=Path), default=Path("demo-night"))
+@click.option("--seed", type=int, default=1, show_default=True, help="Another seed is another night.")
+@click.option("-q", "--quiet", is_flag=True, help="Print errors only.")
+def demo(folder: Path, *, seed: int, quiet: bool) -> None:
+    """Paint a small night with asteroids of known truth into FOLDER, replay it, compare."""
+    from rich.console import Console
+
+    from ssosd.demo import run_demo
+
+    sys.exit(run_demo(folder, seed=seed, console=Console(quiet=quiet)))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,147 @@
+"""What a replay tells a person: on the console, and in the log of the run."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Mapping
+from datetime import datetime
+from pathlib import Path
+
+import pandas as pd
+from rich.console import Console
+from rich.table import Table
+
+from ssosd.pipeline import Linked
+from ssosd.replay import Replayed
+
+_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
+
+
+def start_log(target: Path, *, level: str, started: datetime) -> Path:
+    """Begin the log file of this run under ``TARGET/logs``; returns its path."""
+    folder = target / "logs"
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"ssosd_{started:%Y%m%d%H%M%S}.log"
+    handler = logging.FileHandler(path, encoding="utf-8")
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    root = logging.getLogger("ssosd")
+    for former in list(root.handlers):
+        root.removeHandler(former)
+        former.close()
+    root.addHandler(handler)
+    root.setLevel(level if level in _LEVELS else "INFO")
+    return path
+
+
+def show_sequence(linked: Linked, console: Console) -> None:
+    """One sequence as it ends: the seed's funnel, what was left out, or why it is parked."""
+    log = logging.getLogger("ssosd")
+    subject = f"{linked.sequence.night} {linked.sequence.field}"
+    if linked.error is not None:
+        console.print(f"[bold]{subject}[/bold]  [red]parked:[/red] {linked.error}", highlight=False)
+        log.error("%s parked: %s", subject, linked.error)
+        return
+    if linked.skipped or linked.result is None:
+        console.print(
+            f"[bold]{subject}[/bold]  [dim]done before with the same settings[/dim]", highlight=False
+        )
+        log.info("%s done before with the same settings", subject)
+        return
+    result = linked.result
+    console.print(
+        f"[bold]{subject}[/bold]  {len(result.catalog_numbers)} exposures, "
+        f"{result.n_sources} sources, [bold]{result.candidates['CANDIDATE'].nunique()} candidates[/bold]",
+        highlight=False,
+    )
+    for name, count in result.funnel:
+        console.print(f"    {name:<24}{count:>8}", highlight=False)
+        log.info("%s %s %d", subject, name, count)
+    for note in result.notes:
+        log.warning("%s %s", subject, note)
+    for drop in result.dropped:
+        console.print(f"    [yellow]left out[/yellow] {drop.reason}", highlight=False)
+    if result.unchecked_because:
+        console.print(f"    [yellow]unchecked:[/yellow] {result.unchecked_because}", highlight=False)
+
+
+def show_replay(done: Replayed, *, target: Path, console: Console) -> None:
+    """End of a replay: what was parked, the candidates, and where the files are."""
+    for taken in done.parked_files:
+        console.print(f"[yellow]parked[/yellow] {taken.error}", highlight=False)
+    for _, reason in done.parked_exposures:
+        console.print(f"[yellow]parked[/yellow] {reason}", highlight=False)
+    for night, candidates in done.candidates.items():
+        if len(candidates):
+            console.print(candidate_table(night, candidates))
+        else:
+            console.print(f"{night}: no candidates", highlight=False)
+    console.print(
+        f"{done.n_files} files, {done.n_extracted} extracted, {done.n_reused} catalogues reused, "
+        f"{done.n_done} of {len(done.sequences)} sequences done, {done.n_candidates} candidates",
+        highlight=False,
+    )
+    for night in done.candidates:
+        console.print(f"candidates  {target / night / 'candidates.csv'}", highlight=False, soft_wrap=True)
+        console.print(
+            f"draft       {target / night / 'drafts' / 'mpc80.txt'}", highlight=False, soft_wrap=True
+        )
+    console.print(f"store       {target / 'ssosd.db'}", highlight=False, soft_wrap=True)
+
+
+def candidate_table(night: str, candidates: pd.DataFrame) -> Table:
+    """The night's candidates, one line each."""
+    table = Table(title=f"candidates of the night {night}", title_justify="left")
+    for name in ("candidate", "n", "RA", "Dec", '"/h', "PA", "mag", "known as"):
+        table.add_column(name, justify="left" if name in ("candidate", "known as") else "right")
+    grouped = candidates.sort_values(["CANDIDATE", "MID_EXPOSURE_MJD"]).groupby("CANDIDATE", sort=True)
+    first, sizes, mags = grouped.first(), grouped.size(), grouped["MAG"].median()
+    for name, row in first.iterrows():
+        known = " ".join(str(x) for x in (row["SKYBOT_NUMBER"], row["SKYBOT_NAME"]) if pd.notna(x) and str(x))
+        angle = position_angle(float(row["PMRA"]), float(row["PMDEC"]))
+        table.add_row(
+            str(name),
+            str(sizes[name]),
+            f"{row['RA']:.5f}",
+            f"{row['DEC']:+.5f}",
+            f"{row['PM']:.2f}",
+            f"{angle:.0f}",
+            f"{mags[name]:.2f}",
+            known or str(row["MATCH_STATE"]),
+        )
+    return table
+
+
+def position_angle(pm_ra: float, pm_dec: float) -> float:
+    """Direction of motion, degrees from north through east, in [0, 360).
+
+    >>> position_angle(1.0, 0.0), position_angle(0.0, -1.0)
+    (90.0, 180.0)
+    """
+    import math
+
+    return math.degrees(math.atan2(pm_ra, pm_dec)) % 360.0
+
+
+def as_json(done: Replayed) -> Mapping[str, object]:
+    """A replay's outcome for scripts."""
+    return json.loads(
+        json.dumps(
+            {
+                "files": done.n_files,
+                "extracted": done.n_extracted,
+                "reused": done.n_reused,
+                "parked": [str(t.error) for t in done.parked_files] + [r for _, r in done.parked_exposures],
+                "sequences": [
+                    {
+                        "night": s.sequence.night,
+                        "field": s.sequence.field,
+                        "state": "parked" if s.error else "done",
+                        "reason": str(s.error) if s.error else None,
+                    }
+                    for s in done.sequences
+                ],
+                "candidates": done.n_candidates,
+            }
+        )
+    )

@@ -1,0 +1,243 @@
+"""Replay: whole archived nights through the corridor, from a folder of files."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Executor, Future, ThreadPoolExecutor, as_completed
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TypeVar
+
+import pandas as pd
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+
+from ssosd import work
+from ssosd.errors import BadInput, SsosdError
+from ssosd.ingest.sequence import FieldSequence
+from ssosd.model import Catalogue, Exposure, is_fits_name
+from ssosd.pipeline import Corridor, Linked
+from ssosd.station import Station
+from ssosd.store import FileRow, Store
+from ssosd.work import TakenIn
+
+_I = TypeVar("_I")
+_O = TypeVar("_O")
+
+
+@dataclass(kw_only=True)
+class Replayed:
+    """What a replay did."""
+
+    n_files: int = 0
+    parked_files: list[TakenIn] = field(default_factory=list)
+    parked_exposures: list[tuple[str, str]] = field(default_factory=list)  # (file name, reason)
+    n_extracted: int = 0  # SExtractor runs
+    n_reused: int = 0  # catalogues taken from an earlier run
+    sequences: list[Linked] = field(default_factory=list)
+    candidates: dict[str, pd.DataFrame] = field(default_factory=dict)  # by night
+
+    @property
+    def n_done(self) -> int:
+        """Sequences that are linked, now or before."""
+        return sum(1 for s in self.sequences if s.error is None)
+
+    @property
+    def n_candidates(self) -> int:
+        """Candidates in all nights."""
+        return sum(int(t["CANDIDATE"].nunique()) for t in self.candidates.values() if len(t))
+
+
+def find_files(paths: Sequence[Path]) -> list[Path]:
+    """All FITS files under the given files and folders, absolute, sorted, each once.
+
+    Raises
+    ------
+    BadInput
+        A path does not exist, a file named explicitly is no FITS file, or nothing was found.
+    """
+    found: set[Path] = set()
+    for given in paths:
+        path = given.expanduser().absolute()
+        if path.is_dir():
+            found.update(_walk(path))
+        elif not path.exists():
+            raise BadInput(f"{given}: no such file or folder")
+        elif is_fits_name(path.name):
+            found.add(path)
+        else:
+            raise BadInput(
+                f"{given}: not named like a FITS file",
+                next_step="use .fits, .fit, .fts, .fits.gz or .fits.fz",
+            )
+    if not found:
+        names = ", ".join(str(p) for p in paths)
+        raise BadInput(
+            f"{names}: no FITS files here",
+            next_step="looked for .fits, .fit, .fts and these with .gz or .fz, in all subfolders",
+        )
+    return sorted(found)
+
+
+def _walk(folder: Path) -> Iterator[Path]:
+    for root, folders, names in os.walk(folder):
+        folders[:] = sorted(f for f in folders if not f.startswith("."))
+        for name in sorted(names):
+            if is_fits_name(name) and not name.startswith("."):
+                yield Path(root) / name
+
+
+def replay(
+    paths: Sequence[Path],
+    *,
+    station: Station,
+    store: Store,
+    console: Console,
+    night: str | None = None,
+    field_name: str | None = None,
+    jobs: int | None = None,
+    on_sequence: Callable[[Linked], None] = lambda _: None,
+) -> Replayed:
+    """Take in, extract, group, link and draft all nights found under `paths`.
+
+    Parameters
+    ----------
+    paths : sequence of Path
+        Files and folders; folders are searched in depth, files under the target are left out.
+    night, field_name : str, optional
+        Only this night, only this field.
+    jobs : int, optional
+        Exposures worked on at once; the configuration's WORKERS when not given.
+    on_sequence : callable
+        Told of each sequence as it ends.
+
+    Raises
+    ------
+    BadInput
+        There is nothing to replay.
+    Misconfigured
+        The set-up cannot work for any exposure.
+    """
+    files = [p for p in find_files(paths) if not _is_output(p, station.target)]
+    done = Replayed(n_files=len(files))
+    known = store.files()
+    store.forget_files(sorted(_vanished(known, paths)))
+    with ThreadPoolExecutor(max_workers=jobs or station.workers) as executor, _progress(console) as bars:
+        corridor = Corridor(station=station, store=store)
+        fresh = corridor.unread(files)
+        task = bars.add_task("headers", total=len(fresh))
+        for taken in _spread(executor, lambda path: work.take_in(path, station=station), fresh):
+            corridor.record_taken(taken)
+            if taken.error is not None:
+                done.parked_files.append(taken)
+            bars.advance(task)
+        nights = [n for n in store.nights() if night in (None, n)]
+        if not nights:
+            raise BadInput(_nothing(done, night, store))
+        chosen = {n: [s for s in corridor.group(n) if field_name in (None, s.field)] for n in nights}
+        if field_name is not None and not any(chosen.values()):
+            fields = sorted({s.field for s in store.sequences() if s.night in nights})
+            raise BadInput(f"no field {field_name!r}", next_step=f"the fields are {', '.join(fields)}")
+        _work_nights(corridor, executor, chosen, done, bars, on_sequence)
+    return done
+
+
+def _work_nights(
+    corridor: Corridor,
+    executor: Executor,
+    chosen: dict[str, list[FieldSequence]],
+    done: Replayed,
+    bars: Progress,
+    on_sequence: Callable[[Linked], None],
+) -> None:
+    extracting = bars.add_task(
+        "SExtractor", total=sum(len(s.exposures) for ss in chosen.values() for s in ss)
+    )
+    linking = bars.add_task("SCAMP, filters", total=sum(len(ss) for ss in chosen.values()))
+    for night, sequences in chosen.items():
+        exposures = {e.digest: e for s in sequences for e in s.exposures}
+        catalogues, wanted = corridor.catalogues(exposures)
+        done.n_reused += len(catalogues)
+        bars.advance(extracting, len(exposures) - len(wanted))
+        for exposure, outcome in _spread(
+            executor, _extraction(corridor.station, exposures, wanted, night), wanted
+        ):
+            corridor.record_extracted(exposure, outcome)
+            if isinstance(outcome, Catalogue):
+                catalogues[exposure.digest] = outcome
+                done.n_extracted += 1
+            else:
+                done.parked_exposures.append((exposure.name, str(outcome)))
+            bars.advance(extracting)
+        for sequence in sequences:  # one after the other: SCAMP fills the cores by itself
+            plan = corridor.plan(sequence, catalogues)
+            linked = plan if isinstance(plan, Linked) else corridor.record_linked(plan, corridor.run(plan))
+            done.sequences.append(linked)
+            on_sequence(linked)
+            bars.advance(linking)
+        done.candidates[night] = corridor.finish(night)
+
+
+def _extraction(
+    station: Station, exposures: Mapping[str, Exposure], wanted: Mapping[str, str], night: str
+) -> Callable[[str], tuple[Exposure, Catalogue | SsosdError]]:
+    def extract(digest: str) -> tuple[Exposure, Catalogue | SsosdError]:
+        exposure = exposures[digest]
+        return exposure, work.extract_exposure(exposure, night=night, key=wanted[digest], station=station)
+
+    return extract
+
+
+def _spread(executor: Executor, function: Callable[[_I], _O], items: Iterable[_I]) -> Iterator[_O]:
+    """Run `function` over items on the executor; outcomes as they come."""
+    futures: list[Future[_O]] = [executor.submit(function, item) for item in items]
+    try:
+        for future in as_completed(futures):
+            yield future.result()
+    finally:
+        for future in futures:
+            future.cancel()
+
+
+def _is_output(path: Path, target: Path) -> bool:
+    """Whether a FITS file is one of our own: cutouts lie in <target>/<night>/<field>/cutouts."""
+    return path.is_relative_to(target) and path.parent.name == "cutouts"
+
+
+def _vanished(known: Mapping[str, FileRow], paths: Sequence[Path]) -> set[str]:
+    roots = [p.expanduser().absolute() for p in paths]
+    return {
+        name
+        for name, row in known.items()
+        if row.outcome != "gone"
+        and any(Path(name).is_relative_to(root) for root in roots)
+        and not Path(name).exists()
+    }
+
+
+def _nothing(done: Replayed, night: str | None, store: Store) -> str:
+    if night is not None and store.nights():
+        return f"no exposures of the night {night}; there are {', '.join(store.nights())}"
+    reasons = "; ".join(str(t.error) for t in done.parked_files[:3])
+    return f"none of {done.n_files} files is a usable exposure: {reasons}"
+
+
+def _progress(console: Console) -> Progress:
+    return Progress(
+        TextColumn("{task.description:<16}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+        console=console,
+        transient=True,
+        disable=not console.is_terminal,
+    )

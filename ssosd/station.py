@@ -1,0 +1,125 @@
+"""What one target is worked with: configuration, binaries, site and folders, resolved once at start."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+
+from ssosd import __version__, astromatic
+from ssosd.astromatic import Binary
+from ssosd.config import Config, table_daemon
+from ssosd.errors import Misconfigured
+from ssosd.files import atomic_write_text
+from ssosd.model import HeaderKeywords
+from ssosd.site import Site, site_from
+
+#: Parameters that decide what an exposure's header means.
+HEADER_PARAMETERS = ("SCI_EXTENSION", "DATE-OBS", "FILTER", "EXPTIME", "OBJECT")
+#: Parameters that do not change any result of a sequence.
+_WITHOUT_EFFECT_ON_RESULTS = frozenset(
+    {"WORKERS", "SEX_TIME_LIMIT", "SCAMP_TIME_LIMIT", "SWARP_TIME_LIMIT", "SKYBOT_TIME_LIMIT", "SKYBOT_URL"}
+) | {entry.name for entry in table_daemon.ENTRIES}
+#: Bumped when the same input gives other results than before, so that replays link again.
+RESULT_VERSION = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Station:
+    """One target folder and all that is needed to fill it."""
+
+    config: Config
+    target: Path  # absolute
+    binaries: Mapping[str, Binary] = field(default_factory=dict)  # by program; swarp only when it is wanted
+    site: Site
+
+    @classmethod
+    def open(cls, config: Config, target: Path, *, search_path: str | None = None) -> Station:
+        """Find the binaries and the site, and make sure that the target can be written.
+
+        Raises
+        ------
+        Misconfigured
+            A binary or set-up file is missing, the observatory code is unknown or the target is not writable.
+        """
+        wanted = ["sextractor", "scamp"]
+        if config["EXTRACT_CUTOUTS"] or config["FIXED_APER_MAGS"]:
+            wanted.append("swarp")
+        limit = int(config["MEMORY_LIMIT"] * 1e9)
+        binaries = {
+            program: replace(astromatic.find(program, search_path=search_path), memory_limit_bytes=limit)
+            for program in wanted
+        }
+        site = site_from(
+            config["OBSERVATORY_CODE"],
+            lon_deg=config["SITE_LON"],
+            lat_deg=config["SITE_LAT"],
+            alt_m=config["SITE_ALT"],
+        )
+        target = target.expanduser().absolute()
+        try:
+            target.mkdir(parents=True, exist_ok=True)
+            probe = target / f".ssosd-write-test-{os.getpid()}"
+            atomic_write_text(probe, "")
+            probe.unlink()
+        except OSError as error:
+            raise Misconfigured(
+                f"{target}: cannot write here: {error.strerror or error}",
+                next_step="give a writable folder with -t TARGET",
+            ) from error
+        return cls(config=config, target=target, binaries=binaries, site=site)
+
+    @property
+    def keywords(self) -> HeaderKeywords:
+        """Header keywords as configured."""
+        c = self.config
+        return HeaderKeywords(
+            date_obs=c["DATE-OBS"], filter=c["FILTER"], exptime=c["EXPTIME"], object=c["OBJECT"]
+        )
+
+    @property
+    def workers(self) -> int:
+        """How many exposures are worked on at once."""
+        return int(self.config["WORKERS"]) or (os.cpu_count() or 1)
+
+    @cached_property
+    def read_with(self) -> str:
+        """Digest of what decides how a header is read."""
+        return self.config.digest(HEADER_PARAMETERS)
+
+    @cached_property
+    def link_settings(self) -> str:
+        """Digest of all but the exposures that a sequence's result depends on, contents of files included."""
+        h = hashlib.blake2b(digest_size=16)
+        names = sorted(set(self.config) - _WITHOUT_EFFECT_ON_RESULTS)
+        h.update(f"{RESULT_VERSION}\n{self.config.digest(names)}\n".encode())
+        for program, binary in sorted(self.binaries.items()):
+            h.update(f"{program} {binary.version}\n".encode())
+        return h.hexdigest()
+
+    @property
+    def versions(self) -> dict[str, str]:
+        """Versions of ssosd and of the binaries, for the record of a run."""
+        return {"ssosd": __version__, **{name: b.version for name, b in sorted(self.binaries.items())}}
+
+    def field_folder(self, night: str, field_name: str) -> Path:
+        """Where a sequence's files end up."""
+        return self.target / night / field_name
+
+    def catalogue_path(self, night: str, stem: str, key: str) -> Path:
+        """Where an exposure's catalogue is kept until and after its sequence is linked."""
+        return self.catalogue_folder(night) / f"{stem}-{key[:12]}.cat"
+
+    def catalogue_folder(self, night: str) -> Path:
+        """Where the catalogues of a night's exposures are kept."""
+        return self.target / ".ssosd" / "catalogues" / night
+
+    @property
+    def scratch(self) -> Path:
+        """Folder for files that nobody needs after the step that made them."""
+        folder = self.target / ".ssosd" / "scratch"
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder

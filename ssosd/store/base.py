@@ -1,0 +1,164 @@
+"""The connection to the store, its runs and its events; what the other parts of the store build on."""
+
+from __future__ import annotations
+
+import json
+import math
+import sqlite3
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from sqlite_utils import Database
+
+from ssosd.errors import Misconfigured, Retriable, SsosdError
+from ssosd.migrations import migrations
+
+#: File name of the store under the target folder.
+STORE_NAME = "ssosd.db"
+_BUSY_TIMEOUT_S = 30.0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Patience:
+    """How often and when what may succeed later is tried again."""
+
+    tries: int
+    delay_s: float  # before the second try; doubled with each further one
+
+
+def utc_now() -> datetime:
+    """Return the present time, UTC: the clock that is used unless another one is given."""
+    return datetime.now(UTC)
+
+
+class Base:
+    """The store of one target folder.
+
+    Parameters
+    ----------
+    path : Path
+        The SQLite file; created with its schema when it does not exist.
+    clock : callable
+        Gives the present UTC time for events and runs; results never carry it.
+
+    Raises
+    ------
+    Misconfigured
+        The file cannot be opened or is not a store of ssosd.
+    """
+
+    def __init__(self, path: Path, *, clock: Callable[[], datetime] = utc_now) -> None:
+        self.path = path
+        self._clock = clock
+        try:
+            connection = sqlite3.connect(path, timeout=_BUSY_TIMEOUT_S, check_same_thread=False)
+            connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute("PRAGMA synchronous = FULL")
+            connection.execute("PRAGMA foreign_keys = ON")
+            self.db = Database(connection)
+            migrations.apply(self.db)
+        except sqlite3.Error as error:
+            raise Misconfigured(
+                f"{path}: cannot be used as the store: {error}",
+                next_step="check that the folder is writable and that the file is a store of ssosd",
+            ) from error
+
+    def close(self) -> None:
+        """Close the file."""
+        self.db.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def rows(self, sql: str, parameters: Sequence[Any] = ()) -> list[dict[str, Any]]:
+        """Rows of a query as dictionaries."""
+        return list(self.db.query(sql, list(parameters)))
+
+    @property
+    def now_s(self) -> float:
+        """Present time, Unix seconds."""
+        return self._clock().timestamp()
+
+    def _count_try(
+        self, table: str, where: str, key: Sequence[Any], *, error: SsosdError, patience: Patience | None
+    ) -> None:
+        """Count a failed try and set when the next one may be: never for what cannot succeed as it is."""
+        self.db.execute(f"UPDATE {table} SET tries = tries + 1, next_try_s = NULL WHERE {where}", list(key))  # noqa: S608
+        if patience is not None and isinstance(error, Retriable):
+            self.db.execute(
+                f"UPDATE {table} SET next_try_s = ? + ? * (1 << (tries - 1)) WHERE {where} AND tries < ?",  # noqa: S608
+                [self.now_s, patience.delay_s, *key, patience.tries],
+            )
+
+    def begin_run(self, *, command: str, parameters: str, versions: Mapping[str, str]) -> int:
+        """Record the start of a run; returns its number."""
+        with self.db.atomic():
+            inserted = self.db.table("runs").insert(
+                {
+                    "started_at": self._now(),
+                    "command": command,
+                    "parameters": parameters,
+                    "versions": json.dumps(dict(versions), sort_keys=True),
+                },
+                pk="id",
+            )
+            return int(str(inserted.last_pk))
+
+    def end_run(self, number: int) -> None:
+        """Record the end of a run."""
+        with self.db.atomic():
+            self.db.table("runs").update(number, {"finished_at": self._now()})
+
+    def beat(self, *, pid: int, started_s: float, **columns: Any) -> None:
+        """Record that a daemon is alive, and how it is."""
+        with self.db.atomic():
+            self.db.table("heartbeats").upsert(
+                {"pid": pid, "started_s": started_s, "beat_s": self.now_s, **columns}, pk=("pid", "started_s")
+            )
+
+    def event(self, level: str, subject: str, message: str) -> None:
+        """Record that something happened; level is info, warning or error."""
+        with self.db.atomic():
+            self.db.table("events").insert(
+                {"at": self._now(), "level": level, "subject": subject, "message": message}
+            )
+
+    def _now(self) -> str:
+        return self._clock().astimezone(UTC).isoformat(timespec="milliseconds")
+
+
+def error_columns(error: SsosdError | None) -> dict[str, Any]:
+    """An error as columns of a row; all NULL without one."""
+    if error is None:
+        return {"error_class": None, "reason": None, "next_step": None, "next_try_s": None, "tries": 0}
+    return {"error_class": type(error).__name__, "reason": error.message, "next_step": error.next_step}
+
+
+def finite(value: float) -> float | None:
+    """A number as SQLite keeps it: NULL when it is not finite."""
+    return value if math.isfinite(value) else None
+
+
+def read_only(path: Path) -> closing[sqlite3.Connection]:
+    """Open a store for reading alone, as status does while another process writes.
+
+    Raises
+    ------
+    Misconfigured
+        There is no store at this path.
+    """
+    if not path.is_file():
+        raise Misconfigured(f"{path}: no store here", next_step="give the target folder with -t")
+    connection = sqlite3.connect(path.absolute().as_uri() + "?mode=ro", uri=True, timeout=_BUSY_TIMEOUT_S)
+    connection.row_factory = sqlite3.Row
+    return closing(connection)

@@ -1,0 +1,246 @@
+"""Files, exposures and catalogues in the store."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ssosd.errors import SsosdError
+from ssosd.model import Catalogue, Exposure
+from ssosd.store.base import Base, Patience, error_columns, finite
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FileRow:
+    """What the store knows of one file."""
+
+    path: str
+    size_bytes: int
+    mtime_ns: int
+    outcome: str
+    exposure: str | None
+    read_with: str  # digest of the parameters its header was read with
+    next_try_s: float | None  # when a parked file is tried again by itself, Unix time
+
+
+class Exposures(Base):
+    """What came in and what SExtractor made of it."""
+
+    def files(self) -> dict[str, FileRow]:
+        """Every file ever seen, by path."""
+        columns = "path, size_bytes, mtime_ns, outcome, exposure, read_with, next_try_s"
+        found = self.rows(f"SELECT {columns} FROM files")  # noqa: S608
+        return {row["path"]: FileRow(**row) for row in found}
+
+    def record_exposure(
+        self, exposure: Exposure, *, size_bytes: int, mtime_ns: int, read_with: str, night: str
+    ) -> None:
+        """Record that a file holds this exposure.
+
+        Idempotent: the same bytes under a second name (a copy, a link) become a `duplicate` of the one
+        exposure, whose path is the first of its names in alphabetical order, whatever their order of
+        arrival. A file whose bytes have changed leaves its former exposure, which is forgotten when no
+        other file holds it.
+        """
+        with self.db.atomic():
+            former = self._exposure_of(exposure.path)
+            if not self.rows("SELECT 1 FROM exposures WHERE digest = ?", [exposure.digest]):
+                self.db.table("exposures").insert(_exposure_row(exposure, night))
+            self._write_file(
+                exposure.path, size_bytes, mtime_ns, read_with, outcome="exposure", exposure=exposure.digest
+            )
+            if former is not None and former != exposure.digest:
+                self._settle_names(former)
+            self._settle_names(exposure.digest, fresh=exposure, night=night)
+
+    def park_file(
+        self,
+        path: Path,
+        *,
+        size_bytes: int,
+        mtime_ns: int,
+        read_with: str,
+        error: SsosdError,
+        patience: Patience | None = None,
+    ) -> None:
+        """Record that a file cannot be used, and why."""
+        with self.db.atomic():
+            former = self._exposure_of(str(path))
+            self._write_file(str(path), size_bytes, mtime_ns, read_with, outcome="parked", error=error)
+            self._count_try("files", "path = ?", [str(path)], error=error, patience=patience)
+            if former is not None:
+                self._settle_names(former)
+
+    def ignore_file(self, path: Path, *, size_bytes: int, mtime_ns: int, read_with: str, reason: str) -> None:
+        """Record that a file is none of ours, visibly: a calibration frame."""
+        with self.db.atomic():
+            former = self._exposure_of(str(path))
+            self._write_file(str(path), size_bytes, mtime_ns, read_with, outcome="ignored")
+            self.db.execute("UPDATE files SET reason = ? WHERE path = ?", [reason, str(path)])
+            if former is not None:
+                self._settle_names(former)
+
+    def forget_files(self, paths: Iterable[str]) -> None:
+        """Mark files as gone; exposures that no file holds any more leave their sequences."""
+        for path in paths:
+            with self.db.atomic():
+                former = self._exposure_of(path)
+                self.db.execute("UPDATE files SET outcome = 'gone', exposure = NULL WHERE path = ?", [path])
+                if former is not None:
+                    self._settle_names(former)
+
+    def _exposure_of(self, path: str) -> str | None:
+        found = self.rows("SELECT exposure FROM files WHERE path = ?", [path])
+        return found[0]["exposure"] if found else None
+
+    def _write_file(
+        self,
+        path: str,
+        size_bytes: int,
+        mtime_ns: int,
+        read_with: str,
+        *,
+        outcome: str,
+        exposure: str | None = None,
+        error: SsosdError | None = None,
+    ) -> None:
+        self.db.table("files").upsert(
+            {
+                "path": path,
+                "size_bytes": size_bytes,
+                "mtime_ns": mtime_ns,
+                "read_with": read_with,
+                "outcome": outcome,
+                "exposure": exposure,
+                "seen_at_s": self.now_s,
+                **error_columns(error),
+            },
+            pk="path",
+        )
+
+    def _settle_names(self, digest: str, *, fresh: Exposure | None = None, night: str = "") -> None:
+        """Give an exposure the first of its names, call the others duplicates, drop it when it has none."""
+        paths = [
+            row["path"]
+            for row in self.rows("SELECT path FROM files WHERE exposure = ? ORDER BY path", [digest])
+        ]
+        if not paths:
+            self.db.execute("DELETE FROM sequence_exposures WHERE exposure = ?", [digest])
+            self.db.execute("DELETE FROM catalogues WHERE exposure = ?", [digest])
+            self.db.execute("DELETE FROM exposures WHERE digest = ?", [digest])
+            return
+        self.db.execute(
+            "UPDATE files SET outcome = CASE WHEN path = ? THEN 'exposure' ELSE 'duplicate' END"
+            " WHERE exposure = ?",
+            [paths[0], digest],
+        )
+        stored = self.rows("SELECT header FROM exposures WHERE digest = ?", [digest])[0]["header"]
+        known = fresh if fresh is not None else Exposure.from_json(stored)
+        named = known.at(paths[0])
+        if named.to_json() != stored:
+            row = _exposure_row(named, night) if night else {"path": named.path, "header": named.to_json()}
+            for column in ("state", "digest"):
+                row.pop(column, None)
+            self.db.table("exposures").update(digest, row)
+
+    def exposures(self, *, night: str | None = None) -> dict[str, Exposure]:
+        """All exposures (of a night) by digest, in time order."""
+        where, arguments = ("WHERE night = ?", [night]) if night is not None else ("", [])
+        found = self.rows(f"SELECT digest, header FROM exposures {where} ORDER BY mjd_mid, digest", arguments)  # noqa: S608
+        return {row["digest"]: Exposure.from_json(row["header"]) for row in found}
+
+    def nights(self) -> list[str]:
+        """All nights that have exposures, earliest first."""
+        return [row["night"] for row in self.rows("SELECT DISTINCT night FROM exposures ORDER BY night")]
+
+    def catalogue(self, key: str) -> Catalogue | None:
+        """The catalogue of this key whose file still exists, or None."""
+        found = self.rows(
+            "SELECT path, key, n_detections, fwhm_px, background, log_tail FROM catalogues WHERE key = ?",
+            [key],
+        )
+        if not found or not Path(found[0]["path"]).is_file():
+            return None
+        row = found[0]
+        for name in ("fwhm_px", "background"):
+            row[name] = math.nan if row[name] is None else row[name]
+        return Catalogue(**row)
+
+    def record_catalogue(self, digest: str, catalogue: Catalogue) -> None:
+        """Record that an exposure has been extracted into this catalogue."""
+        with self.db.atomic():
+            self.db.table("catalogues").upsert(
+                {
+                    "key": catalogue.key,
+                    "exposure": digest,
+                    "path": catalogue.path,
+                    "n_detections": catalogue.n_detections,
+                    "fwhm_px": finite(catalogue.fwhm_px),
+                    "background": finite(catalogue.background),
+                    "log_tail": catalogue.log_tail,
+                },
+                pk="key",
+            )
+            self.db.table("exposures").update(
+                digest, {"state": "extracted", "catalogue": catalogue.key, **error_columns(None)}
+            )
+
+    def park_exposure(self, digest: str, error: SsosdError, *, patience: Patience | None = None) -> None:
+        """Record that no catalogue can be made of an exposure, and why."""
+        with self.db.atomic():
+            self.db.table("exposures").update(
+                digest, {"state": "parked", "catalogue": None, **error_columns(error)}
+            )
+            self._count_try("exposures", "digest = ?", [digest], error=error, patience=patience)
+
+    def claim_exposure(self, digest: str) -> None:
+        """Record that SExtractor is about to work on an exposure."""
+        with self.db.atomic():
+            self.db.execute("UPDATE exposures SET state = 'extracting' WHERE digest = ?", [digest])
+
+    def states(self, night: str, *, now_s: float) -> dict[str, str]:
+        """State of each of a night's exposures; `waiting` for one that is parked and not yet to be tried."""
+        return {
+            row["digest"]: row["state"]
+            for row in self.rows(
+                "SELECT digest, CASE WHEN state = 'parked' AND (next_try_s IS NULL OR next_try_s > ?)"
+                " THEN 'waiting' ELSE state END AS state FROM exposures WHERE night = ?",
+                [now_s, night],
+            )
+        }
+
+    def last_arrivals(self, night: str) -> dict[str, float]:
+        """When each of a night's exposures was last recorded, Unix time, by digest."""
+        found = self.rows(
+            "SELECT e.digest AS digest, max(f.seen_at_s) AS at FROM exposures e JOIN files f"
+            " ON f.exposure = e.digest WHERE e.night = ? GROUP BY e.digest",
+            [night],
+        )
+        return {row["digest"]: row["at"] for row in found}
+
+
+def _exposure_row(exposure: Exposure, night: str) -> dict[str, Any]:
+    return {
+        "digest": exposure.digest,
+        "path": exposure.path,
+        "night": night,
+        "date_obs": exposure.date_obs,
+        "mjd_mid": exposure.mjd_mid,
+        "exptime_s": exposure.exptime_s,
+        "filter": exposure.filter,
+        "object": exposure.object,
+        "telescope": exposure.telescope,
+        "instrument": exposure.instrument,
+        "ra_deg": exposure.ra_deg,
+        "dec_deg": exposure.dec_deg,
+        "width_deg": exposure.width_deg,
+        "height_deg": exposure.height_deg,
+        "n_chips": len(exposure.chips),
+        "warnings": json.dumps(exposure.warnings),
+        "header": exposure.to_json(),
+        "state": "read",
+    }

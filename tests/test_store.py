@@ -1,0 +1,129 @@
+"""The store: one row per exposure whatever its names, short transactions, results replaced as a whole."""
+
+from __future__ import annotations
+
+import sqlite3
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from ssosd.errors import BadInput, Misconfigured
+from ssosd.identify.known import known_table
+from ssosd.model import Catalogue
+from ssosd.store import Store, read_only
+from tests.test_sequence import exposure
+
+STAMP = {"size_bytes": 10, "mtime_ns": 5, "read_with": "k"}
+
+
+@pytest.fixture
+def store(tmp_path):
+    with Store(tmp_path / "ssosd.db", clock=lambda: datetime(2026, 11, 22, tzinfo=UTC)) as opened:
+        yield opened
+
+
+def test_opening_twice_applies_the_schema_once(tmp_path):
+    for _ in range(2):
+        with Store(tmp_path / "s.db") as opened:
+            assert opened.rows("SELECT count(*) AS n FROM exposures") == [{"n": 0}]
+
+
+def test_a_file_that_is_no_store_is_refused_clearly(tmp_path):
+    (tmp_path / "s.db").write_text("not a database, " * 100)
+    with pytest.raises(Misconfigured, match=r"s\.db: cannot be used as the store"):
+        Store(tmp_path / "s.db")
+
+
+def test_the_same_bytes_under_two_names_are_one_exposure(store):
+    first = exposure(1, 10.0, 5.0)
+    for path in ("/d/b.fits", "/d/a.fits", "/d/c.fits"):
+        store.record_exposure(first.at(path), night="n", **STAMP)
+    assert [e.path for e in store.exposures().values()] == ["/d/a.fits"]
+    outcomes = {path: row.outcome for path, row in store.files().items()}
+    assert outcomes == {"/d/a.fits": "exposure", "/d/b.fits": "duplicate", "/d/c.fits": "duplicate"}
+    store.forget_files(["/d/a.fits"])
+    assert [e.path for e in store.exposures().values()] == ["/d/b.fits"]
+
+
+def test_a_file_that_changes_leaves_its_former_exposure(store):
+    store.record_exposure(exposure(1, 10.0, 5.0).at("/d/a.fits"), night="n", **STAMP)
+    store.record_exposure(exposure(2, 10.0, 5.0).at("/d/a.fits"), night="n", **STAMP)
+    assert [e.digest for e in store.exposures().values()] == [f"{2:032x}"]
+    assert len(store.files()) == 1
+
+
+def test_reading_with_other_keywords_updates_the_exposure_and_its_night(store):
+    before = exposure(1, 10.0, 5.0)
+    store.record_exposure(before, night="2023-02-24", **STAMP)
+    store.record_exposure(replace(before, mjd_mid=before.mjd_mid + 1.0), night="2023-02-25", **STAMP)
+    assert store.nights() == ["2023-02-25"]
+
+
+def test_a_parked_file_says_why_and_counts_its_tries(store):
+    for _ in range(2):
+        store.park_file(Path("/d/x.fits"), error=BadInput("x.fits: no WCS", next_step="solve it"), **STAMP)
+    assert store.rows("SELECT * FROM parked") == [
+        {"kind": "file", "subject": "/d/x.fits", "error_class": "BadInput", "reason": "x.fits: no WCS",
+         "next_step": "solve it", "tries": 2}
+    ]  # fmt: skip
+
+
+def test_regrouping_keeps_results_of_unchanged_sequences_only(store):
+    for n in range(4):
+        store.record_exposure(exposure(n, 10.0, 5.0), night="n", **STAMP)
+    digests = [f"{n:032x}" for n in range(4)]
+    store.regroup("n", {"A": (10.0, 5.0, digests[:3]), "B": (12.0, 5.0, digests[3:])})
+    first = store.sequences(night="n")[0]
+    result = {
+        "fingerprint": "f", "columns": {"n_sources": 3, "folder": "/x"}, "catalog_numbers": {digests[0]: 1},
+        "dropped": {digests[1]: "clouds"},
+        "ledger": pd.DataFrame({"SOURCE_NUMBER": [7], "FILTER": ["FILTER_PM"], "REASON": ["PM above PM_UP"],
+                                "MEASURED": [float("nan")], "LIMIT": [300.0], "N_DETECTIONS": [4]}),
+        "candidates": [], "known": known_table({}),
+    }  # fmt: skip
+    store.record_sequence(first.id, **result)
+    store.record_sequence(first.id, **result)  # idempotent
+    assert store.rows("SELECT count(*) AS n FROM rejections") == [{"n": 1}]
+    assert store.regroup("n", {"A": (10.0, 5.0, digests[:3]), "B": (12.0, 5.0, digests[3:])}) == []
+    assert [s.state for s in store.sequences()] == ["done", "open"]
+    ended = store.regroup("n", {"A": (10.0, 5.0, digests)})
+    assert [row.field for row in ended] == ["B"]
+    assert [(s.field, s.state, len(s.exposures)) for s in store.sequences()] == [("A", "open", 4)]
+
+
+def test_parking_a_sequence_withdraws_its_results(store):
+    store.record_exposure(exposure(1, 10.0, 5.0), night="n", **STAMP)
+    store.regroup("n", {"A": (10.0, 5.0, [f"{1:032x}"])})
+    number = store.sequences()[0].id
+    store.park_sequence(number, BadInput("n/A: too few"))
+    row = store.rows("SELECT state, reason, n_candidates, tries FROM sequences")[0]
+    assert row == {"state": "parked", "reason": "n/A: too few", "n_candidates": None, "tries": 1}
+
+
+def test_a_catalogue_whose_file_is_gone_does_not_count(store, tmp_path):
+    store.record_exposure(exposure(1, 10.0, 5.0), night="n", **STAMP)
+    file = tmp_path / "a.cat"
+    file.write_text("x")
+    made = Catalogue(path=str(file), key="k", n_detections=3, fwhm_px=float("nan"), background=1.0)
+    store.record_catalogue(f"{1:032x}", made)
+    assert store.catalogue("k").n_detections == 3
+    file.unlink()
+    assert store.catalogue("k") is None
+
+
+def test_a_reader_sees_the_store_while_a_writer_holds_it(store, tmp_path):
+    store.event("info", "a", "b")
+    with store.db.atomic():
+        store.db["events"].insert({"at": "t", "level": "info", "subject": "c", "message": "d"})
+        with read_only(tmp_path / "ssosd.db") as reader:
+            assert [row["subject"] for row in reader.execute("SELECT subject FROM events")] == ["a"]
+            with pytest.raises(sqlite3.OperationalError):
+                reader.execute("DELETE FROM events")
+
+
+def test_no_store_is_said_clearly(tmp_path):
+    with pytest.raises(Misconfigured, match="no store here"):
+        read_only(tmp_path / "none.db")
