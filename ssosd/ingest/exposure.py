@@ -1,0 +1,181 @@
+"""From a FITS file to an `Exposure`: every header of the file is read once, no pixel is."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from ssosd.ingest.chips import ScienceChip, read_chips, select
+from ssosd.ingest.fitsblocks import FitsLayout, opened_raw, read_layout
+from ssosd.ingest.headers import HeaderStack
+from ssosd.ingest.observed import read_exptime, read_filter, read_object
+from ssosd.ingest.starttime import read_start
+from ssosd.ingest.times import SECONDS_PER_DAY, format_stamp
+from ssosd.ingest.tpv import TOLERANCE_PX
+from ssosd.model import Chip, Exposure, HeaderKeywords
+from ssosd.sphere import ARCSEC_PER_DEG, mean_position, offsets_arcsec, to_radec, unit_vectors
+
+_DIGEST_BYTES = 16  # BLAKE2b-128
+
+
+def read_exposure(path: Path, *, keywords: HeaderKeywords, extensions: tuple[int, ...] | None) -> Exposure:
+    """Read one exposure.
+
+    Parameters
+    ----------
+    path : Path
+        ``.fits``, ``.fit`` or ``.fts``, plain, ``.gz`` or ``.fz``; only read, never written to.
+    keywords : HeaderKeywords
+        As configured; well-known stand-ins are used, with a warning, where one is absent.
+    extensions : tuple of int, optional
+        HDU indices of the science images as in SExtractor's ``file.fits[n]`` (1 also means the primary when
+        that is the only image); None for all science images.
+
+    Returns
+    -------
+    Exposure
+        Times UTC, positions ICRS degrees. Its warnings say all that was repaired, converted, skipped or
+        guessed.
+
+    Raises
+    ------
+    BadInput
+        Not FITS, empty, truncated, no science image, no time, no exposure time, no usable WCS; the message
+        names file and keyword.
+    Retriable
+        The disk or network fails.
+    """
+    layout = read_layout(path)
+    hdus, select_notes = select(layout, extensions=extensions, name=path.name)
+    stack = _stack(layout, hdus[0].index)
+    exptime_s, exptime_notes = read_exptime(stack, keyword=keywords.exptime, name=path.name)
+    start, start_notes = read_start(stack, keyword=keywords.date_obs, exptime_s=exptime_s, name=path.name)
+    band, filter_notes = read_filter(stack, keyword=keywords.filter)
+    chips, chip_notes = read_chips(path, layout, hdus, skip_bad=extensions is None)
+    described = tuple(_chip(chip) for chip in chips)
+    ra, dec, width, height = footprint([corner for chip in described for corner in chip.corners_deg])
+    notes = (
+        *layout.warnings,
+        *select_notes,
+        *chip_notes,
+        *exptime_notes,
+        *start_notes,
+        *filter_notes,
+        *_wcs_notes(chips),
+    )
+    return Exposure(
+        path=str(path.absolute()),
+        digest=file_digest(path),
+        date_obs=format_stamp(start),
+        mjd_start=start.mjd,
+        mjd_mid=start.mjd + exptime_s / 2.0 / SECONDS_PER_DAY,
+        exptime_s=exptime_s,
+        filter=band,
+        object=read_object(stack, keyword=keywords.object),
+        telescope=stack.text("TELESCOP"),
+        instrument=stack.text("INSTRUME"),
+        ra_deg=ra,
+        dec_deg=dec,
+        width_deg=width,
+        height_deg=height,
+        chips=described,
+        warnings=tuple(dict.fromkeys(notes)),
+    )
+
+
+def file_digest(path: Path) -> str:
+    """BLAKE2b-128 of a file's bytes as they are on disk, hex, read in pieces.
+
+    Raises
+    ------
+    BadInput
+        It cannot be opened.
+    Retriable
+        The disk or network fails.
+    """
+    with opened_raw(path) as file:
+        return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=_DIGEST_BYTES)).hexdigest()
+
+
+def footprint(corners_deg: Sequence[tuple[float, float]]) -> tuple[float, float, float, float]:
+    """Centre and extent of a set of sky positions, safe across RA 0 and at the poles.
+
+    Measured on the tangent plane: the box around all positions, along RA and Dec at its centre.
+
+    Parameters
+    ----------
+    corners_deg : sequence of (float, float)
+        Right ascension and declination, ICRS degrees.
+
+    Returns
+    -------
+    ra_deg, dec_deg, width_deg, height_deg : float
+        Width with cos(Dec) applied.
+
+    Examples
+    --------
+    >>> [round(v, 4) for v in footprint([(359.9, -0.1), (0.1, -0.1), (359.9, 0.1), (0.1, 0.1)])]
+    [0.0, 0.0, 0.2, 0.2]
+    """
+    ra, dec = (np.array(column, dtype=np.float64) for column in zip(*corners_deg, strict=True))
+    ra0, dec0 = mean_position(ra, dec)
+    for _ in range(2):  # from the mean to the middle of the box
+        xi, eta = (v / ARCSEC_PER_DEG for v in offsets_arcsec(ra, dec, ra0, dec0))
+        ra0, dec0 = _from_plane((xi.min() + xi.max()) / 2.0, (eta.min() + eta.max()) / 2.0, ra0, dec0)
+    xi, eta = (v / ARCSEC_PER_DEG for v in offsets_arcsec(ra, dec, ra0, dec0))
+    return ra0 % 360.0, dec0, float(np.ptp(xi)), float(np.ptp(eta))
+
+
+def _from_plane(xi_deg: float, eta_deg: float, ra0_deg: float, dec0_deg: float) -> tuple[float, float]:
+    """Sky position of standard coordinates (the inverse of `ssosd.sphere.offsets_arcsec`)."""
+    ra0, dec0 = np.radians(ra0_deg), np.radians(dec0_deg)
+    centre = unit_vectors(ra0_deg, dec0_deg)
+    east = np.array([-np.sin(ra0), np.cos(ra0), 0.0])
+    north = np.array([-np.sin(dec0) * np.cos(ra0), -np.sin(dec0) * np.sin(ra0), np.cos(dec0)])
+    ra, dec = to_radec(centre + np.radians(xi_deg) * east + np.radians(eta_deg) * north)
+    return float(ra), float(dec)
+
+
+def _stack(layout: FitsLayout, science: int) -> HeaderStack:
+    order = sorted(layout.hdus, key=lambda hdu: (hdu.index != science, hdu.index))
+    return HeaderStack([(hdu.index, hdu.cards) for hdu in order])
+
+
+def _chip(chip: ScienceChip) -> Chip:
+    edges = [
+        (0.5, 0.5),
+        (chip.width + 0.5, 0.5),
+        (chip.width + 0.5, chip.height + 0.5),
+        (0.5, chip.height + 0.5),
+    ]
+    x, y = zip(*edges, ((chip.width + 1) / 2.0, (chip.height + 1) / 2.0), strict=True)
+    ra, dec = chip.sky.icrs(x, y)
+    corners = tuple((float(a), float(d)) for a, d in zip(ra[:4], dec[:4], strict=True))
+    return Chip(
+        hdu=chip.hdu.index,
+        width_px=chip.width,
+        height_px=chip.height,
+        ra_deg=float(ra[4]) % 360.0,
+        dec_deg=float(dec[4]),
+        corners_deg=corners,
+        scale_arcsec=chip.scale_arcsec,
+    )
+
+
+def _wcs_notes(chips: Sequence[ScienceChip]) -> list[str]:
+    """What was done to the chips' WCS, once per kind with the worst residual."""
+    notes = [note for chip in chips for note in chip.sky.notes]
+    if not all(chip.own_wcs for chip in chips):
+        notes.append("the WCS is in the primary header only")
+    worst: dict[str, float] = {}
+    for chip in chips:
+        kind = chip.scamp.conversion
+        if kind:
+            worst[kind] = max(worst.get(kind, 0.0), chip.scamp.residual_px)
+    for kind, residual in worst.items():
+        over = f", more than the {TOLERANCE_PX} px aimed at" if residual >= TOLERANCE_PX else ""
+        notes.append(f"{kind}, largest residual {residual:.2g} px{over}")
+    return notes
