@@ -1,0 +1,1 @@
+"""From catalogues to sources: astrometry and linking of detections."""
