@@ -1,0 +1,88 @@
+"""One writer per target: an flock(2) that the kernel drops when its holder dies, however it dies."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import socket
+from datetime import datetime
+from pathlib import Path
+from types import TracebackType
+from typing import IO
+
+from ssosd.errors import Misconfigured
+
+
+class TargetLock:
+    """Held as long as the context lasts.
+
+    Parameters
+    ----------
+    target : Path
+        The target folder.
+    purpose : str
+        What the holder does, for those who find the lock taken: "run" or "replay".
+    now : datetime
+        Written into the lock file for people.
+
+    Raises
+    ------
+    Misconfigured
+        Another process holds it; the message says which.
+    """
+
+    def __init__(self, target: Path, *, purpose: str, now: datetime) -> None:
+        self.path = target / ".ssosd" / "lock"
+        self._note = {
+            "pid": os.getpid(),
+            "host": socket.gethostname(),
+            "purpose": purpose,
+            "since": now.isoformat(),
+        }
+        self._file: IO[str] | None = None
+
+    def __enter__(self) -> TargetLock:
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        self._file = self.path.open("a+", encoding="utf-8")
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            self._file.close()
+            raise Misconfigured(
+                f"{self.path.parent.parent}: in use by {holder(self.path)}",
+                next_step="stop it, wait for its end, or give another target with -t",
+            ) from error
+        self._file.seek(0)
+        self._file.truncate()
+        json.dump(self._note, self._file)
+        self._file.flush()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+
+
+def holder(path: Path) -> str:
+    """Who wrote the lock file, as one phrase."""
+    try:
+        note = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return "another process"
+    return f"ssosd {note['purpose']}, process {note['pid']} on {note['host']} since {note['since']}"
+
+
+def is_held(path: Path) -> bool:
+    """Whether a live process holds the lock file, without taking it."""
+    try:
+        with path.open("r", encoding="utf-8") as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+    return False

@@ -1,0 +1,522 @@
+"""`ssosd status`: it tells how the daemon is and how the night goes, quickly, and leaves no trace."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import sqlite3
+import subprocess
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+import ssosd
+from ssosd import status as status_room
+from ssosd.config import load_config
+from ssosd.errors import Misconfigured
+from ssosd.status import read_status, render_status, watch_status
+from ssosd.status.run import read_parameters, site_longitude_deg
+from ssosd.status.snapshot import look
+from ssosd.store import STORE_NAME, Store
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+NIGHT = "2026-11-14"
+#: 2026-11-15 02:00 UTC
+NOW_S = datetime(2026, 11, 15, 2, 0, tzinfo=UTC).timestamp()
+RAN = {"EXPOSURES_PER_FIELD": "4", "OBSERVATORY_CODE": "950", "MIN_FREE_DISK": "0"}
+
+HOLDER = """
+import sys
+from datetime import datetime, UTC
+from pathlib import Path
+from ssosd.lock import TargetLock
+with TargetLock(Path(sys.argv[1]), purpose=sys.argv[2], now=datetime(2026, 11, 14, 18, tzinfo=UTC)):
+    print("held", flush=True)
+    sys.stdin.read()
+"""
+
+
+@pytest.fixture
+def target(tmp_path):
+    """An empty store with the schema of today."""
+    folder = tmp_path / "results of a night"
+    folder.mkdir()
+    Store(folder / STORE_NAME).close()
+    return folder
+
+
+@pytest.fixture
+def hold(target):
+    """Let another process hold the target's lock; returns it."""
+    children = []
+
+    def start(purpose="run"):
+        child = subprocess.Popen(
+            [sys.executable, "-c", HOLDER, str(target), purpose],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+        )  # fmt: skip
+        children.append(child)
+        assert child.stdout.readline() == "held\n"
+        return child
+
+    yield start
+    for child in children:
+        child.kill()
+        child.communicate()
+
+
+def insert(target, table, *rows):
+    connection = sqlite3.connect(target / STORE_NAME)
+    with connection:
+        for row in rows:
+            connection.execute(
+                f"INSERT INTO {table} ({', '.join(row)}) VALUES ({', '.join('?' * len(row))})",
+                [*row.values()],
+            )
+    connection.close()
+
+
+def beat(target, pid, **columns):
+    row = {"pid": pid, "started_s": NOW_S - 3600, "beat_s": NOW_S - 3, "state": "watching", "detail": "",
+           "settling": 2, "queued": 1, "linking": 1, "folder": "/data"}  # fmt: skip
+    insert(target, "heartbeats", {**row, **columns})
+
+
+def ran(target, **parameters):
+    text = "".join(f"{name:<22} {value}\n" for name, value in {**RAN, **parameters}.items())
+    insert(target, "runs", {
+        "started_at": "2026-11-14T18:00:00.000+00:00", "command": "run /data", "parameters": text,
+        "versions": json.dumps({"scamp": "2.10.0", "ssosd": "0.1.0"}),
+    })  # fmt: skip
+
+
+def exposure_row(digest, state="extracted", night=NIGHT, **columns):
+    return {"digest": digest, "path": f"/data/{digest}.fits", "night": night, "date_obs": f"{night}T22:00:00.000",
+            "mjd_mid": 61358.9, "exptime_s": 60.0, "filter": "r", "object": "A", "telescope": "", "instrument": "",
+            "ra_deg": 10.0, "dec_deg": 5.0, "width_deg": 0.5, "height_deg": 0.5, "n_chips": 1, "warnings": "[]",
+            "header": "{}", "state": state, **columns}  # fmt: skip
+
+
+def file_row(name, outcome="exposure", exposure=None, seen_at_s=NOW_S - 1000, **columns):
+    return {"path": f"/data/{name}", "size_bytes": 1, "mtime_ns": 1, "read_with": "k", "outcome": outcome,
+            "exposure": exposure, "seen_at_s": seen_at_s, **columns}  # fmt: skip
+
+
+def event(at, level, subject, message):
+    return {"at": f"2026-11-{at}:00.000+00:00", "level": level, "subject": subject, "message": message}
+
+
+BROKEN = {"error_class": "BadInput", "reason": "x.fits: no WCS", "next_step": "solve it", "tries": 2}
+
+
+def night_of_work(target):
+    """Five exposures in three sequences, a duplicate, a calibration frame, and things that went wrong."""
+    ran(target)
+    states = {"e1": "extracted", "e2": "extracted", "e3": "extracted", "e4": "parked", "e5": "extracting"}
+    insert(target, "exposures", *(exposure_row(d, s) for d, s in states.items()))
+    insert(target, "exposures", exposure_row("old", night="2026-11-13"))
+    insert(
+        target, "files",
+        *(file_row(f"{d}.fits", exposure=d, seen_at_s=NOW_S - 100 * n) for n, d in enumerate(states, 1)),
+        file_row("copy of e1.fits", "duplicate", "e1"),
+        file_row("flat.fits", "ignored", reason="calibration frame: IMAGETYP is 'FLAT'"),
+        file_row("x.fits", "parked", **BROKEN),
+        file_row("y.fits", "parked", **BROKEN, next_try_s=NOW_S + 30),
+        file_row("old.fits", exposure="old", seen_at_s=NOW_S - 90000),
+        file_row("broken yesterday.fits", "parked", seen_at_s=NOW_S - 90000, **BROKEN),
+    )  # fmt: skip
+    sequence = {"night": NIGHT, "ra_deg": 1.0, "dec_deg": 2.0}
+    insert(
+        target, "sequences",
+        {**sequence, "id": 1, "field": "A", "state": "done", "n_exposures": 4, "n_sources": 900,
+         "n_candidates": 3, "checked": 0, "unchecked_because": "SkyBoT does not answer",
+         "complete_because": "all 4 exposures are here"},
+    )  # fmt: skip
+    insert(target, "sequences", {**sequence, "id": 2, "field": "B", "state": "open", "n_exposures": 1})
+    insert(target, "sequences",
+           {**sequence, "id": 3, "field": "C", "state": "parked", "n_exposures": 2, "error_class": "BadInput",
+            "reason": "C: 2 usable exposures, 3 are needed", "next_step": "wait", "tries": 1})  # fmt: skip
+    insert(
+        target, "sequence_exposures",
+        {"sequence": 1, "exposure": "e1", "catalog_number": 1},
+        {"sequence": 1, "exposure": "e2", "catalog_number": 2},
+        {"sequence": 1, "exposure": "e3", "catalog_number": 3},
+    )  # fmt: skip
+    insert(target, "sequence_exposures", {"sequence": 1, "exposure": "e4", "dropped_because": "clouds"})
+    for name, state in (("A_1", "matched"), ("A_2", "unknown"), ("A_3", "unchecked")):
+        insert(target, "candidates", {
+            "night": NIGHT, "candidate": name, "sequence": 1, "source_number": 1, "n_detections": 3,
+            "mjd_first": 61358.9, "ra_deg": 1.0, "dec_deg": 2.0, "match_state": state,
+        })  # fmt: skip
+    insert(target, "drafts", {"night": NIGHT, "kind": "mpc80", "path": "/r/mpc80.txt", "n_observations": 9,
+                              "digest": "d"})  # fmt: skip
+    insert(target, "events",
+           event("14T22:00", "error", "disk", "full"), event("14T22:05", "info", "disk", "room again"),
+           event("14T23:00", "error", f"{NIGHT}/C", "C: 2 usable exposures, 3 are needed (wait)"))  # fmt: skip
+
+
+def key_paths(value, prefix=""):
+    """Every key of a JSON value, as docs/monitoring.md writes them; keys of `versions` are names, not keys."""
+    found = set()
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            path = f"{prefix}.{key}" if prefix else key
+            found |= {path} | (key_paths(inner, path) if key != "versions" else set())
+    elif isinstance(value, list):
+        for inner in value:
+            found |= key_paths(inner, f"{prefix}[]")
+    return found
+
+
+# ---- the daemon --------------------------------------------------------------------------------------
+
+
+def test_a_daemon_at_work_is_fine(target, hold):
+    ran(target)
+    beat(target, hold().pid)
+    status = read_status(target, now_s=NOW_S)
+    assert (status["exit_code"], status["verdict"], status["because"]) == (0, "fine", [])
+    daemon = status["daemon"]
+    assert (daemon["state"], daemon["folder"], daemon["beat_age_s"]) == ("watching", "/data", 3.0)
+    assert status["queue"]["settling"] == 2
+    text = render_status(status)
+    assert "watching /data" in text
+    assert f"process {daemon['pid']}" in text
+    assert "2026-11-15 01:00:00 UTC" in text  # since when
+
+
+def test_it_says_so_when_the_daemon_is_dead(target, hold):
+    child = hold()
+    beat(target, child.pid)
+    os.kill(child.pid, signal.SIGKILL)
+    child.wait()
+    status = read_status(target, now_s=NOW_S)
+    assert (status["exit_code"], status["daemon"]["state"]) == (2, "dead")
+    assert "dead: no sign of life since 2026-11-15T01:59:57" in status["because"][0]
+    assert "start it with" in render_status(status)
+    assert status["queue"]["settling"] == 0  # nobody looks at files any more
+
+
+def test_a_daemon_that_was_stopped_is_not_called_dead(target):
+    beat(target, 77, state="stopped")
+    status = read_status(target, now_s=NOW_S)
+    assert (status["exit_code"], status["daemon"]["state"]) == (2, "stopped")
+
+
+@pytest.mark.parametrize(("age_s", "state", "code"), [(59.0, "watching", 0), (61.0, "stalled", 2)])
+def test_a_daemon_without_a_sign_of_life_for_a_minute_is_stalled(target, hold, age_s, state, code):
+    beat(target, hold().pid, beat_s=NOW_S - age_s)
+    status = read_status(target, now_s=NOW_S)
+    assert (status["daemon"]["state"], status["exit_code"]) == (state, code)
+
+
+def test_a_daemon_that_has_not_beaten_yet_is_starting_whatever_the_last_one_left(target, hold):
+    child = hold()
+    beat(target, child.pid + 1, beat_s=NOW_S - 5000)
+    status = read_status(target, now_s=NOW_S)
+    assert (status["daemon"]["state"], status["daemon"]["pid"]) == ("starting", child.pid)
+    assert status["exit_code"] == 0
+    assert "starting" in render_status(status)
+
+
+def test_a_replay_is_no_daemon(target, hold):
+    hold("replay")
+    status = read_status(target, now_s=NOW_S)
+    assert (status["exit_code"], status["daemon"]["state"]) == (2, "never")
+    assert "in use by ssosd replay" in status["because"][0]
+    assert "start it with" not in render_status(status)
+
+
+def test_the_latest_daemon_counts(target):
+    beat(target, 5, started_s=NOW_S - 9000, beat_s=NOW_S - 8000, state="watching")
+    beat(target, 4, started_s=NOW_S - 100, beat_s=NOW_S - 50, state="stopped")
+    assert read_status(target, now_s=NOW_S)["daemon"]["state"] == "stopped"
+
+
+def test_a_daemon_that_waits_is_trouble(target, hold):
+    beat(target, hold().pid, state="waiting", detail="less than 1 GB free")
+    status = read_status(target, now_s=NOW_S)
+    assert (status["exit_code"], status["because"]) == (1, ["the daemon waits: less than 1 GB free"])
+
+
+def test_a_short_disk_is_trouble(target, hold):
+    ran(target, MIN_FREE_DISK="1000000")
+    beat(target, hold().pid)
+    status = read_status(target, now_s=NOW_S)
+    assert status["exit_code"] == 1
+    assert status["disk"]["short"]
+    assert status["disk"]["least_bytes"] == 10**15
+    assert "less than MIN_FREE_DISK" in status["because"][0]
+
+
+# ---- the night ---------------------------------------------------------------------------------------
+
+
+def test_tonight_at_a_glance(target):
+    night_of_work(target)
+    status = read_status(target, now_s=NOW_S)
+    assert status["night"] == NIGHT
+    assert status["files"] == {
+        "seen": 9, "exposure": 5, "duplicate": 1, "ignored": 1, "parked": 2, "gone": 0
+    }  # fmt: skip
+    assert status["exposures"] == {"total": 5, "read": 0, "extracting": 1, "extracted": 3, "parked": 1}
+    assert status["sequences"] == {
+        "total": 3, "open": 1, "linking": 0, "done": 1, "parked": 1, "partial": 1
+    }  # fmt: skip
+    assert status["candidates"] == {"total": 3, "matched": 1, "possible": 0, "unknown": 1, "unchecked": 1}
+    queue = status["queue"]
+    assert (queue["exposures"], queue["oldest_age_s"], queue["retries"], queue["next_retry_in_s"]) == (
+        1, 500.0, 1, 30.0
+    )  # fmt: skip
+    first = status["fields"][0]
+    assert (first["field"], first["n_linked"], first["n_dropped"], first["partial"]) == ("A", 3, 1, True)
+    assert first["complete_because"] == "all 4 exposures are here"
+    assert status["services"]["skybot"] == {
+        "state": "unchecked", "unchecked": 1, "because": ["SkyBoT does not answer"]
+    }  # fmt: skip
+    assert [(p["kind"], p["subject"]) for p in status["parked"]] == [
+        ("sequence", f"{NIGHT}/C"), ("exposure", "/data/e4.fits"), ("file", "/data/x.fits"),
+        ("file", "/data/y.fits"),
+    ]  # fmt: skip
+    assert (status["parked_total"], status["parked_elsewhere"]) == (4, 1)
+    assert status["run"]["versions"] == {"scamp": "2.10.0", "ssosd": "0.1.0"}
+    assert status["drafts"] == [{"kind": "mpc80", "path": "/r/mpc80.txt", "n_observations": 9}]
+    assert [n["night"] for n in status["nights"]] == [NIGHT, "2026-11-13"]
+    assert (status["nights"][0]["n_done"], status["nights"][0]["n_candidates"]) == (1, 3)
+
+
+def test_the_screen_says_it_all(target):
+    night_of_work(target)
+    text = render_status(read_status(target, now_s=NOW_S))
+    for words in (
+        "night 2026-11-14", "9 seen: 5 exposures, 1 duplicates, 1 ignored, 2 parked, 0 gone",
+        "3: 1 open, 0 linking, 1 done (1 partial), 1 parked", "the oldest came 8 min 20 s ago",
+        "SkyBoT: 1 sequences unchecked: SkyBoT does not answer", "partial: 3 linked", "1 left out",
+        "parked (4)", "x.fits: no WCS", "next: solve it", "again in 30 s", "ssosd retry", "ssosd 0.1.0",
+        "/r/mpc80.txt", "2026-11-13 (0 candidates)", "parked in other nights: 1",
+        "C: 2 usable exposures, 3 are needed (wait)",
+    ):  # fmt: skip
+        assert words in text
+    assert "\x1b" not in text
+    assert "\x1b" in render_status(read_status(target, now_s=NOW_S), colour=True)
+
+
+def test_another_night_has_its_own_files_alone(target):
+    night_of_work(target)
+    status = read_status(target, night="2026-11-13", now_s=NOW_S)
+    assert (status["night"], status["exposures"]["total"]) == ("2026-11-13", 1)
+    assert status["files"]["parked"] == 1
+    assert [p["subject"] for p in status["parked"]] == ["/data/broken yesterday.fits"]
+    assert status["last_error"] is None
+
+
+def test_a_night_that_never_was_is_empty_and_a_bad_date_refused(target):
+    night_of_work(target)
+    assert read_status(target, night="2020-01-01", now_s=NOW_S)["exposures"]["total"] == 0
+    with pytest.raises(Misconfigured, match="not a date"):
+        read_status(target, night="last", now_s=NOW_S)
+
+
+def test_an_evening_on_which_no_file_can_be_read_is_trouble(target, hold):
+    """Files without an exposure have no night: those since the latest night began count."""
+    beat(target, hold().pid)
+    insert(target, "files", file_row("x.fits", "parked", **BROKEN))
+    status = read_status(target, now_s=NOW_S)
+    assert (status["night"], status["exit_code"], status["because"]) == (None, 1, ["1 parked"])
+    assert "no exposures yet" in render_status(status)
+
+
+def test_errors_stand_until_something_puts_them_right(target, hold):
+    night_of_work(target)
+    beat(target, hold().pid)
+    status = read_status(target, now_s=NOW_S)
+    assert status["because"] == ["4 parked", f"an error of {NIGHT}/C stands"]
+    assert status["last_error"]["standing"]
+    assert status["last_error"]["at"] == "2026-11-14T23:00:00.000+00:00"
+    connection = sqlite3.connect(target / STORE_NAME)
+    with connection:
+        connection.execute("UPDATE sequences SET state = 'done', n_exposures = 4 WHERE field = 'C'")
+        connection.execute("DELETE FROM files WHERE outcome = 'parked'")
+        connection.execute("UPDATE exposures SET state = 'read' WHERE state = 'parked'")
+    connection.close()
+    status = read_status(target, now_s=NOW_S)
+    assert (status["exit_code"], status["because"]) == (0, [])
+    assert not status["last_error"]["standing"]
+    assert "put right since" in render_status(status)
+    insert(target, "events", event("15T01:00", "error", "configuration", "refused"))
+    assert read_status(target, now_s=NOW_S)["because"] == ["an error of configuration stands"]
+    insert(target, "events", event("15T01:01", "info", "configuration", "read again"))
+    assert read_status(target, now_s=NOW_S)["exit_code"] == 0
+
+
+def test_a_mended_file_does_not_stand(target, hold):
+    beat(target, hold().pid)
+    insert(target, "events", event("15T01:00", "error", "e1.fits", "truncated"))
+    assert read_status(target, now_s=NOW_S)["last_error"]["standing"] is False
+    insert(target, "files", file_row("e1.fits", "parked", **BROKEN))
+    assert read_status(target, now_s=NOW_S)["last_error"]["standing"] is True
+
+
+def test_thousands_of_parked_files_stay_readable(target):
+    insert(target, "files", *(file_row(f"{n:05d}.fits", "parked", **BROKEN) for n in range(1000)))
+    status = read_status(target, now_s=NOW_S)
+    assert (status["parked_total"], len(status["parked"])) == (1000, 200)
+    text = render_status(status)
+    assert "and 992 more" in text
+    assert len(text.splitlines()) < 60
+
+
+def test_parameters_are_read_from_the_record_of_the_run(tmp_path):
+    config = load_config(
+        None, overrides={"OBSERVATORY_CODE": "688", "EXPOSURES_PER_FIELD": "7"}, cwd=tmp_path
+    )
+    parameters = read_parameters(config.as_text())
+    assert parameters == {name: config.text(name) for name in config}
+    assert site_longitude_deg(parameters) == pytest.approx(-111.5355)
+    own = {"SITE_LON": "12.5", "SITE_LAT": "1", "SITE_ALT": "0"}
+    assert (
+        site_longitude_deg(read_parameters(load_config(None, overrides=own, cwd=tmp_path).as_text())) == 12.5
+    )
+    assert site_longitude_deg({"OBSERVATORY_CODE": "!!!"}) == 0.0
+
+
+def test_a_night_begins_at_noon_of_its_site(target):
+    """In Arizona 2026-11-14's night begins at 19:26 UTC; a file parked an hour before belongs to the 13th."""
+    ran(target, OBSERVATORY_CODE="688")
+    insert(target, "exposures", exposure_row("e1"))
+    noon_s = datetime(2026, 11, 14, 19, 26, tzinfo=UTC).timestamp()
+    insert(target, "files", file_row("a.fits", "parked", seen_at_s=noon_s - 600, **BROKEN),
+           file_row("b.fits", "parked", seen_at_s=noon_s + 600, **BROKEN))  # fmt: skip
+    assert [p["subject"] for p in read_status(target, now_s=NOW_S)["parked"]] == ["/data/b.fits"]
+
+
+# ---- the store ---------------------------------------------------------------------------------------
+
+
+def test_no_store_has_the_same_keys(target, tmp_path):
+    missing = read_status(tmp_path / "nowhere", now_s=NOW_S)
+    assert (missing["exit_code"], missing["verdict"]) == (3, "no store")
+    assert "no store here" in missing["because"][0]
+    assert missing.keys() == read_status(target, now_s=NOW_S).keys()
+    render_status(missing)
+
+
+def test_what_is_no_store_is_said(tmp_path):
+    (tmp_path / STORE_NAME).write_text("not a database, " * 100)
+    status = read_status(tmp_path, now_s=NOW_S)
+    assert status["exit_code"] == 3
+    assert "cannot be read" in status["because"][0]
+
+
+def test_the_store_has_the_name_that_the_daemon_gives_it():
+    assert status_room.STORE_NAME == STORE_NAME
+
+
+def listing(folder):
+    return {p.relative_to(folder): (p.stat().st_size, p.stat().st_mtime_ns, p.stat().st_ino)
+            for p in folder.rglob("*")}  # fmt: skip
+
+
+def test_it_leaves_no_trace(target):
+    night_of_work(target)
+    before = listing(target)
+    read_status(target, now_s=NOW_S)
+    assert listing(target) == before
+    assert [p.name for p in target.iterdir()] == [STORE_NAME]
+
+
+def test_it_answers_while_the_daemon_writes(target):
+    night_of_work(target)
+    writer = sqlite3.connect(target / STORE_NAME, isolation_level=None)
+    writer.execute("BEGIN IMMEDIATE")
+    writer.execute("UPDATE exposures SET state = 'read'")
+    assert read_status(target, now_s=NOW_S)["exposures"]["extracted"] == 3
+    writer.execute("COMMIT")
+    assert read_status(target, now_s=NOW_S)["exposures"]["extracted"] == 0
+    writer.close()
+
+
+def test_it_reads_what_a_killed_writer_left_in_the_journal(target):
+    script = (
+        "import os, sqlite3, sys\n"
+        "c = sqlite3.connect(sys.argv[1], isolation_level=None)\n"
+        "c.execute(\"INSERT INTO events (at, level, subject, message) VALUES ('2026-11-15', 'error', 's', 'm')\")\n"
+        "os.kill(os.getpid(), 9)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script, str(target / STORE_NAME)], check=False)
+    assert done.returncode == -signal.SIGKILL
+    assert (target / f"{STORE_NAME}-wal").stat().st_size > 0
+    assert read_status(target, now_s=NOW_S)["last_error"]["message"] == "m"
+
+
+def test_a_writer_that_comes_meanwhile_is_seen(target):
+    """A store read as an immutable file is read again when somebody has opened it."""
+    writers = []
+
+    def question(snapshot):
+        if not writers:
+            writers.append(sqlite3.connect(target / STORE_NAME))
+            with writers[0]:
+                writers[0].execute(
+                    "INSERT INTO events (at, level, subject, message) VALUES ('', 'info', '', '')"
+                )
+        return snapshot.value("SELECT count(*) FROM events")
+
+    assert look(target / STORE_NAME, question) == 1
+    writers[0].close()
+
+
+def test_a_path_with_marks_of_its_own_is_read(tmp_path):
+    folder = tmp_path / "50% of what? #1"
+    folder.mkdir()
+    Store(folder / STORE_NAME).close()
+    assert read_status(folder, now_s=NOW_S)["exit_code"] == 2
+
+
+# ---- around it ---------------------------------------------------------------------------------------
+
+
+def test_nothing_slow_is_imported():
+    script = (
+        "import sys, time; from pathlib import Path; from ssosd.status import read_status, render_status;"
+        f"render_status(read_status(Path({str(REPOSITORY)!r}), now_s=time.time()));"
+        "print(*sys.modules, sep='\\n')"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    loaded = {name.split(".")[0] for name in done.stdout.split()}
+    assert "sqlite3" in loaded
+    assert not loaded & {"numpy", "pandas", "astropy", "scipy", "matplotlib", "sqlite_utils", "rich", "watchdog",
+                         "apscheduler", "requests"}  # fmt: skip
+    assert Path(ssosd.__file__).is_relative_to(REPOSITORY)
+
+
+def test_watch_redraws_until_ctrl_c(target):
+    screens, waits = [], []
+
+    def wait(seconds):
+        waits.append(seconds)
+        if len(waits) == 3:
+            raise KeyboardInterrupt
+
+    code = watch_status(
+        lambda: read_status(target, now_s=NOW_S), show=render_status, write=screens.append, wait=wait
+    )
+    assert (code, waits) == (2, [2.0, 2.0, 2.0])
+    assert len(screens) == 3
+    assert all(screen.startswith("\x1b[H\x1b[J") for screen in screens)
+
+
+def test_every_key_is_documented_and_every_documented_key_is_there(target, hold):
+    night_of_work(target)
+    beat(target, hold().pid)
+    text = (REPOSITORY / "docs" / "monitoring.md").read_text(encoding="utf-8")
+    documented = re.findall(r"^\| `([a-z_\[\].0-9]+)` \|", text, flags=re.MULTILINE)
+    assert len(documented) == len(set(documented))
+    status = json.loads(json.dumps(read_status(target, now_s=NOW_S)))
+    assert set(documented) == key_paths(status)
+    for code, verdict in enumerate(("fine", "trouble", "not running", "no store")):
+        assert re.search(rf"^\| {code} \| {verdict} \|", text, flags=re.MULTILINE)
