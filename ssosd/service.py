@@ -192,21 +192,22 @@ def _absolute(what: str, path: Path) -> Path:
 
 
 def _word(value: str | Path) -> str:
-    """A word of a unit file: specifiers escaped, in quotes where it has blanks."""
+    """A word of a unit file: specifiers escaped, in quotes where it has blanks or marks with a meaning."""
     text = str(value).replace("%", "%%")
-    return f'"{text}"' if re.search(r"[\s;#]", text) else text
+    return f'"{text}"' if re.search(r"[\s;#:]", text) else text
 
 
 def _replace(unit: str, settings: dict[str, str]) -> str:
+    lines = unit.split("\n")
     for name, value in settings.items():
-        unit, count = re.subn(
-            rf"^{name}=.*$", lambda _, line=f"{name}={value}": line, unit, flags=re.MULTILINE
-        )
-        if count != 1:
+        found = [number for number, line in enumerate(lines) if line.startswith(f"{name}=")]
+        if len(found) != 1:
             raise Misconfigured(
-                f"systemd/ssosd.service: {count} lines {name}=, expected one", next_step="reinstall ssosd"
+                f"systemd/ssosd.service: {len(found)} lines {name}=, expected one",
+                next_step="reinstall ssosd",
             )
-    return unit
+        lines[found[0]] = f"{name}={value}"
+    return "\n".join(lines)
 
 
 def _let_into_homes(unit: str, *, target: Path, data: Path, needed: Iterable[Path]) -> str:
@@ -216,17 +217,16 @@ def _let_into_homes(unit: str, *, target: Path, data: Path, needed: Iterable[Pat
     if not read and not _in_home(target):
         return unit
     lines = ["ProtectHome=tmpfs"]
-    lines += [f"BindPaths={_bind(target)}"] if _in_home(target) else []
-    lines += [f"BindReadOnlyPaths={'' if folder == data else '-'}{_bind(folder)}" for folder in sorted(read)]
+    lines += [f"BindPaths={_word(target)}"] if _in_home(target) else []
+    lines += [
+        f"BindReadOnlyPaths={_word(str(folder) if folder == data else f'-{folder}')}"
+        for folder in sorted(read)
+    ]
     return _replace(unit, {"ProtectHome": "\n".join(lines).removeprefix("ProtectHome=")})
 
 
 def _in_home(path: Path) -> bool:
     return any(path.is_relative_to(home) for home in _HOMES)
-
-
-def _bind(path: Path) -> str:
-    return _word(str(path).replace(":", "\\:"))
 
 
 def _group_of(user: str) -> tuple[str, bool]:

@@ -15,9 +15,12 @@ from astropy.time import Time
 from astropy.wcs import WCS
 from numpy.typing import NDArray
 
+from ssosd import astromatic
 from ssosd.ldac import LdacChip, write_ldac
 from ssosd.linker.refcat import write_reference
+from ssosd.linker.scamp import Linked, link
 from ssosd.model import Chip, Exposure
+from ssosd.resources import shipped
 from ssosd.sphere import mean_position
 
 MJD0 = 61358.8333
@@ -252,3 +255,35 @@ class Written:
         return replace(
             self, exposures=[self.exposures[i] for i in keep], catalogues=[self.catalogues[i] for i in keep]
         )
+
+
+def link_sky(written: Written, workdir: Path, **changes: Any) -> Linked:
+    """`link` on a written sky with the shipped set-up."""
+    workdir.mkdir(parents=True, exist_ok=True)
+    arguments: dict[str, Any] = {
+        "exposures": written.exposures,
+        "catalogues": written.catalogues,
+        "binary": astromatic.find("scamp"),
+        "config": shipped("semp/ssos.scamp"),
+        "reference": written.reference,
+        "crossid_radius_arcsec": 10.0,
+        "remove_ref_sources": False,
+        "workdir": workdir,
+        "time_limit_s": 60.0,
+    }
+    return link(**{**arguments, **changes})
+
+
+def of_movers(linked: Linked, written: Written) -> pd.DataFrame:
+    """The detections that are movers, with MOVER and the true RA_TRUE, DEC_TRUE."""
+    truth = written.truth.copy()
+    numbers = {e.digest: i for i, e in enumerate(linked.exposures, start=1)}
+    hdus = {(e.digest, k): chip.hdu for e in linked.exposures for k, chip in enumerate(e.chips)}
+    truth = truth[truth["digest"].isin(numbers)]
+    truth["CATALOG_NUMBER"] = truth["digest"].map(numbers)
+    truth["EXTENSION"] = [hdus[key] for key in zip(truth["digest"], truth["chip"], strict=True)]
+    truth["NUMBER"] = truth["number"] + 1
+    truth = truth.rename(columns={"mover": "MOVER", "ra": "RA_TRUE", "dec": "DEC_TRUE", "mjd": "MJD_TRUE"})
+    return linked.detections.merge(
+        truth.drop(columns=["digest", "chip", "number"]), on=["CATALOG_NUMBER", "EXTENSION", "NUMBER"]
+    )

@@ -32,17 +32,26 @@ REASONS = {
 
 def read(path: Path) -> tuple[str, Exposure | None]:
     """Outcome by kind; anything but an exposure or BadInput, a Python warning too, fails the test."""
+    error = None
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         try:
             exposure = read_exposure(path, keywords=HeaderKeywords(), extensions=None)
-        except BadInput as error:
-            assert error.message.startswith(path.name)
-            assert "\n" not in str(error)
-            assert error.next_step
-            kinds = [kind for kind, pattern in REASONS.items() if re.search(pattern, error.message)]
-            assert kinds, error.message
-            return kinds[0], None
+        except BadInput as refusal:
+            error = refusal
+    if error is not None:
+        assert error.message.startswith(path.name)
+        assert "\n" not in str(error)
+        assert error.next_step
+        kinds = [kind for kind, pattern in REASONS.items() if re.search(pattern, error.message)]
+        assert kinds, error.message
+        return kinds[0], None
+    check(exposure)
+    return "exposure", exposure
+
+
+def check(exposure: Exposure) -> None:
+    """What holds for every exposure."""
     assert exposure.exptime_s > 0.0
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3,6}", exposure.date_obs)
     assert 45000.0 < exposure.mjd_start < exposure.mjd_mid
@@ -52,7 +61,6 @@ def read(path: Path) -> tuple[str, Exposure | None]:
     assert 0.0 < exposure.height_deg < 30.0
     assert all(0.01 < chip.scale_arcsec < 60.0 for chip in exposure.chips)
     assert all("\n" not in warning for warning in exposure.warnings)
-    return "exposure", exposure
 
 
 def fits_of_text(text: str) -> bytes:
@@ -97,7 +105,7 @@ def test_fits_files(shared_data, capsys):
     assert capsys.readouterr() == ("", "")
     assert outcomes.total() > 100
     assert outcomes["exposure"] >= 45
-    assert {"DECam", "mosaic3"} & {camera.lower() for camera in cameras} or len(cameras) >= 5
+    assert {"DECam", "MegaPrime"} <= cameras
     assert outcomes["no WCS"] >= 15
     assert outcomes["exposure time is not positive"] >= 5  # bias frames
     assert outcomes["no image, only tables"] >= 10
@@ -116,7 +124,7 @@ def test_header_texts(shared_data, tmp_path):
     assert outcomes["no WCS"] >= 70  # the spectrographs of the DAO, raw NEOSSat and OMM frames
     assert outcomes["no time"] >= 16
     assert outcomes["damaged or no FITS"] == 0
-    assert outcomes["WCS unusable"] == 0
+    assert 1 <= outcomes["WCS unusable"] <= 6  # two have CD1_1 = -3E-55
 
 
 @pytest.mark.parametrize(

@@ -196,6 +196,16 @@ def test_fk5_2000_is_taken_as_icrs():
     assert fk5.plain
 
 
+@pytest.mark.parametrize(
+    "cards", [{"EQUINOX": "J2000.0"}, {"EPOCH": "now"}, {"EQUINOX": 0.0}, {"PROJP1": 1.5}]
+)
+def test_cards_that_only_sextractor_would_stumble_on_are_rewritten(cards):
+    converted = convert(wcs_header(**cards))
+    assert not converted.plain
+    assert converted.conversion == ""
+    assert off_px(evaluated(converted), truth(wcs_header())) < 1e-6
+
+
 def test_axes_in_the_other_order():
     cards = {"PV1_1": 1.001, "PV2_1": 0.999, "PV1_0": 1e-4, "PV1_4": 0.02, "PV2_10": 0.3}
     straight = wcs_header("TPV", **cards)
@@ -357,6 +367,7 @@ def test_garbage_cards_cost_only_themselves():
         ({"CD1_1": SCALE, "CD1_2": SCALE, "CD2_1": SCALE, "CD2_2": SCALE}, "no CDELT1"),
         ({"CD1_1": None, "CD1_2": None, "CD2_1": None, "CD2_2": None}, "no CDELT1"),
         ({"CD1_1": -1.0, "CD2_2": 1.0, "CRPIX1": 1024.5, "CRPIX2": 768.5}, "a pixel measures"),
+        ({"CD1_1": -3e-55, "CD1_2": 1e-7, "CD2_1": -9e-9, "CD2_2": 3.2e-5}, "a pixel measures"),
         ({"CTYPE1": "RA---SIN", "CTYPE2": "DEC--SIN", "CD1_1": -0.1, "CD2_2": 0.1}, "has no sky"),
         ({"CTYPE1": "RA---TNX", "CTYPE2": "DEC--TNX", "WAT1_001": "wtype=tnx lngcor"}, "WCS cannot be used"),
     ],

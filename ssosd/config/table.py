@@ -14,7 +14,8 @@ from ssosd.config.parameter import Parameter
 
 #: Every parameter by name, in the order of the documentation; parameters of one section stand together.
 PARAMETERS: dict[str, Parameter] = {
-    entry.name: entry for entry in (
+    entry.name: entry
+    for entry in (
         *table_images.ENTRIES,
         *table_chain.ENTRIES,
         *table_results.ENTRIES,

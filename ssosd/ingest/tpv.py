@@ -25,7 +25,7 @@ _HOPELESS_PX = 1.0
 _EXACT_PX = 1e-4
 _DEGREES = (1, 3, 5, 7)
 _RADIAL = (3, 11, 23, 39)
-_FINEST_ARCSEC, _COARSEST_ARCSEC = 1e-4, 1000.0  # no telescope is beyond
+_FINEST_ARCSEC, _COARSEST_ARCSEC, _LONGEST = 1e-3, 1000.0, 20.0  # no camera's pixels are beyond
 _FIT_NODES, _CHECK_NODES = 25, 32
 #: Projections with a reference point that is natural for the polynomial, if the chip is not far from it.
 _ZENITHAL = {"TAN", "TPV", "AZP", "SZP", "STG", "SIN", "NCP", "ARC", "ZPN", "ZEA", "AIR", "TNX", "ZPX"}
@@ -54,11 +54,12 @@ def pixel_scale_arcsec(sky: SkyMap, *, label: str) -> float:
     x, y = (sky.width + 1) / 2.0, (sky.height + 1) / 2.0
     ra, dec = sky.icrs([x, x + 0.5, x - 0.5, x, x], [y, y, y, y + 0.5, y - 0.5])
     xi, eta = offsets_arcsec(ra, dec, ra[0], dec[0])
-    area = (xi[1] - xi[2]) * (eta[3] - eta[4]) - (xi[3] - xi[4]) * (eta[1] - eta[2])
-    scale = float(np.sqrt(abs(area)))
-    if not _FINEST_ARCSEC < scale < _COARSEST_ARCSEC:
+    jacobian = np.array([[xi[1] - xi[2], xi[3] - xi[4]], [eta[1] - eta[2], eta[3] - eta[4]]])
+    long, short = np.linalg.svd(jacobian, compute_uv=False)
+    scale = float(np.sqrt(long * short))
+    if not _FINEST_ARCSEC < scale < _COARSEST_ARCSEC or long > _LONGEST * short:
         raise BadInput(
-            f"{label}: WCS impossible: a pixel measures {scale:.3g} arcsec",
+            f"{label}: WCS impossible: a pixel measures {long:.3g} x {short:.3g} arcsec",
             next_step="correct CDi_j or CDELTi, or solve the astrometry of the frame again",
         )
     return scale

@@ -122,6 +122,8 @@ def sanitise(cards: Cards, *, label: str) -> WcsCards:
             values[f"CD{axis}_{column}"] = matrix[old - 1][column - 1] * factor
         if projection in {"TNX", "ZPX"}:
             values |= {f"WAT{axis}_{number:03d}": text for number, text in _wat(cards, old)}
+    if any(re.fullmatch(r"PROJP\d+", keyword) for keyword in cards):
+        work.plain = False  # an old name of PV that only SExtractor and SCAMP know
     pole = _pole(work, values)
     values |= polynomial
     values |= {f"PV{axis}_{index}": value for (axis, index), value in pv.items()}
@@ -316,7 +318,10 @@ def _frame(work: _Work) -> tuple[str, float | None]:
     for keyword in ("EQUINOX", "EPOCH"):
         text = work.cards.text(keyword).upper().lstrip("JB")
         value = number(text)
-        if equinox is None and value is not None and 1800.0 <= value <= 2200.0:
+        usable = value is not None and 1800.0 <= value <= 2200.0
+        if text and (isinstance(work.cards.get(keyword), str) or not usable):
+            work.plain = False  # SExtractor would precess by whatever it makes of the text
+        if equinox is None and usable:
             equinox = value
     if radesys and radesys not in _KNOWN_FRAMES:
         work.note(f"RADESYS={radesys!r} is unknown and was taken as ICRS")

@@ -90,7 +90,7 @@ def read_solution(run: Run, *, detections: pd.DataFrame, setup: Setup) -> Soluti
             table["SOURCE_NUMBER"] = table["SOURCE_NUMBER"].astype(np.int64) + offset
         tables.append(full[full["CATALOG_NUMBER"] > 0])
         motions.append(merged)
-        offset = int(np.max([*merged["SOURCE_NUMBER"].tail(1), offset]))  # SCAMP counts from 1 in each group
+        offset = offset if merged.empty else int(merged["SOURCE_NUMBER"].max())
     full = pd.concat(tables, ignore_index=True)
     rows = full["FLAGS_IMA"].to_numpy(np.int64)
     _check_identity(full, rows, detections, setup)

@@ -41,7 +41,7 @@ _WCS_KEYWORD = re.compile(
 )
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Frame:
     """One exposure on its way through SCAMP."""
 

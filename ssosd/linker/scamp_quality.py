@@ -85,8 +85,8 @@ def count_matches(
 ) -> pd.DataFrame:
     """Count the reference stars found again in each exposure, and how many would be by chance.
 
-    The brightest 5,000 detections of an exposure, at SCAMP's positions, are compared with the stars; once more
-    after shifts of 15 radii to the north, south, east and west, which leave chance matches only.
+    The brightest 5,000 detections of an exposure, at SCAMP's positions, are compared with the stars; once
+    more after shifts of 15 radii to the north, south, east and west, which leave chance matches only.
 
     Parameters
     ----------
@@ -96,8 +96,8 @@ def count_matches(
     Returns
     -------
     DataFrame
-        One row per frame: N_DETECTIONS (in SCAMP's full catalogue), N_MATCHED, N_CHANCE, and FRACTION: matched
-        beyond chance, of the detections or of the stars expected in the exposure, whichever are fewer.
+        One row per frame: N_DETECTIONS (in SCAMP's full catalogue), N_MATCHED, N_CHANCE, and FRACTION:
+        matched beyond chance, of the detections or of the stars expected there, whichever are fewer.
     """
     look_up, radius = Stars.of(stars), star_radius_arcsec(frames)
     frame = detections["FRAME"].to_numpy()[solution.rows]
@@ -132,7 +132,8 @@ def matches(quality: pd.DataFrame) -> pd.Series:
     Parameters
     ----------
     quality : DataFrame
-        Columns of `scamp_xml.read_fields` and `count_matches`. No contrast (MATCH N): a fraction of 0.15 will do.
+        Columns of `scamp_xml.read_fields` and `count_matches`. Where there is no contrast (MATCH N), a
+        fraction of 0.15 will do.
     """
     excess = quality["N_MATCHED"] - quality["N_CHANCE"]
     many = (excess >= 5.0 * np.sqrt(quality["N_CHANCE"] + 1.0)) & (quality["N_MATCHED"] >= MIN_STARS)

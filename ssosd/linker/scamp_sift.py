@@ -24,6 +24,7 @@ from ssosd.model import Drop, Exposure
 from ssosd.sphere import mean_position, separation_arcsec
 
 MIN_EXPOSURES = 2
+_FAILS = "SCAMP fails"
 
 
 @dataclass(kw_only=True)
@@ -88,6 +89,10 @@ class Sifting:
                 if not suspects:
                     return attempt
             reasons = [self._wrong_alone(frame) for frame in suspects]
+            if failure and all(reason.startswith(_FAILS) for reason in reasons):
+                raise BadInput(
+                    f"SCAMP fails on every exposure: {failure}", next_step=f"check {self.scamp.setup.path}"
+                )
             if not any(reasons):
                 if failure:
                     raise BadInput(f"SCAMP fails on these exposures together, on none alone: {failure}")
@@ -107,10 +112,15 @@ class Sifting:
         try:
             quality = self._attempt([frame], linear=True).quality
         except ScampFailed as error:
-            return f"SCAMP fails on its catalogue: {_gist(error)}"
+            return f"{_FAILS} on its catalogue: {_gist(error)}"
         if matches(quality).all():
             return ""
         q, radius = quality.iloc[0], star_radius_arcsec([frame])
+        if q["N_DETECTIONS"] < MIN_STARS:
+            return (
+                f"has {q['N_DETECTIONS']:.0f} usable detections, {MIN_STARS} reference stars among them are "
+                "needed: check for clouds, focus and saturation"
+            )
         return (
             f"does not match the reference catalogue {self.scamp.reference}: {q['N_MATCHED']:.0f} stars are "
             f'within {radius:.1f}" of their places, {q["N_CHANCE"]:.0f} would be by chance (it has '
