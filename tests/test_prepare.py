@@ -153,7 +153,7 @@ def test_exactly_the_chosen_chips_in_order_with_the_primarys_cards(tmp_path, ext
 
 def test_a_selection_is_a_file_of_its_own_and_tables_are_left_out(tmp_path):
     path = three_chips(tmp_path / "m.fits")
-    assert prepare(path, (1, 2, 3)).image == path
+    assert prepare(path, (1, 2, 3)).image != path
     assert prepare(path, (1, 2)).image != path
     with fits.open(path) as hdus:
         table = fits.BinTableHDU.from_columns([fits.Column("A", "D", array=[1.0])])
@@ -475,3 +475,13 @@ def test_scamp_reads_the_head_as_astropy_does(tmp_path, sextractor):
             assert off.max() < 0.01 * 2.7e-4 * 3600.0
             mid = 58568.102443634256 + (150.0 + 1200.0 * k) / 86400.0
             assert mine["EPOCH"][0] == pytest.approx(2000.0 + (mid - 51544.5) / 365.25, abs=1.0 / 3.15e7)
+
+
+def test_gain_and_saturation_of_the_primary_reach_every_chip(tmp_path):
+    """SExtractor reads GAIN_KEY and SATUR_KEY from the image's own HDU alone."""
+    path = three_chips(tmp_path / "m.fits")
+    with fits.open(path, mode="update") as hdus:
+        hdus[0].header["GAIN"] = 2.5
+        hdus[2].header["GAIN"] = 4.0
+    with fits.open(prepare(path).image) as hdus:
+        assert [h.header["GAIN"] for h in hdus if h.data is not None] == [2.5, 4.0, 2.5]

@@ -29,8 +29,8 @@ class Prepared:
 def prepare_image(exposure: Exposure, *, directory: Path, weights: Path | None) -> Prepared:
     """Make an exposure readable for SExtractor and SCAMP without touching the original.
 
-    The original itself is used when it is an uncompressed FITS file whose images are exactly the exposure's
-    chips and whose WCS both programs read rightly. Else a plain FITS file with the chips is written into
+    The original itself is used when it is an uncompressed FITS file whose only image is in the primary HDU
+    and whose WCS both programs read rightly. Else a plain FITS file with the chips is written into
     `directory`, with pixel types kept, repaired WCS cards, and the primary's cards that a chip lacks.
 
     Parameters
@@ -97,18 +97,22 @@ def _chip_hdus(exposure: Exposure, layout: FitsLayout) -> tuple[Hdu, ...]:
 
 
 def _readable_as_is(layout: FitsLayout, chips: Sequence[ScienceChip], *, weighted: bool) -> bool:
+    """Whether both programs read the file itself rightly: one plain image, in the primary HDU.
+
+    Of an extension SExtractor sees the cards of its own HDU alone, not GAIN or SATURATE in the primary.
+    """
     images = [hdu.index for hdu in layout.hdus if hdu.is_image]
-    if layout.gzipped or not layout.tidy or images != [chip.hdu.index for chip in chips]:
+    if layout.gzipped or not layout.tidy or images != [0] or len(chips) != 1:
         return False
-    if weighted and len(layout.hdus) - (0 if images[0] == 0 else 1) != len(images):
-        return False  # tables in between: the weight file's structure must be the image's
-    return all(
+    if weighted and len(layout.hdus) != 1:
+        return False  # the weight file's structure must be the image's
+    (chip,) = chips
+    return (
         chip.scamp.plain
         and chip.own_wcs
         and not chip.hdu.compressed
         and len(chip.hdu.shape) == 2
         and chip.hdu.cards.integer("BITPIX", 0) != 64
-        for chip in chips
     )
 
 
