@@ -49,7 +49,6 @@ def three_chips(path: Path, *, dtype: str = "f4", compressed: bool = False, **ch
 def test_a_plain_file_is_used_as_it_is(tmp_path):
     for path in (
         frames.write(tmp_path / "a.fits", frames.header()),
-        three_chips(tmp_path / "mosaic.fits"),
         frames.write(
             tmp_path / "b.fit", frames.header(frames.OBSERVED, frames.TAN, CD1_1=-2.7e-4, CD1_2=0.0)
         ),
@@ -158,7 +157,6 @@ def test_a_selection_is_a_file_of_its_own_and_tables_are_left_out(tmp_path):
     with fits.open(path) as hdus:
         table = fits.BinTableHDU.from_columns([fits.Column("A", "D", array=[1.0])])
         fits.HDUList([hdus[0], hdus[1], table, hdus[2]]).writeto(tmp_path / "t.fits")
-    assert prepare(tmp_path / "t.fits").image == tmp_path / "t.fits"
     assert prepare(tmp_path / "t.fits").hdus == (1, 3)
 
 
