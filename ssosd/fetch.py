@@ -21,6 +21,7 @@ from ssosd.errors import Misconfigured, ServiceUnavailable
 USER_AGENT = f"ssosd/{__version__}"
 
 _MAX_BYTES = 64 * 2**20
+_GRACE_S = 5.0  # the socket's own time-out comes after ours, which names the limit
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
@@ -81,7 +82,7 @@ class _Exchange:
     def run(self) -> None:
         """Ask, read, and note what came of it."""
         try:
-            with self._opener.open(self._request, timeout=self._time_limit_s) as response:
+            with self._opener.open(self._request, timeout=self._time_limit_s + _GRACE_S) as response:
                 self.body = response.read(_MAX_BYTES + 1)
                 if response.length and len(self.body) <= _MAX_BYTES:  # read(n) does not tell of an early end
                     raise http.client.IncompleteRead(self.body, response.length)
