@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Mapping
+from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -175,6 +176,113 @@ def demo(folder: Path, *, seed: int, quiet: bool) -> None:
     from ssosd.demo import run_demo
 
     sys.exit(run_demo(folder, seed=seed, console=Console(quiet=quiet)))
+
+
+@main.command()
+@click.option(
+    "-t",
+    "--target",
+    type=click.Path(path_type=Path),
+    default=Path(),
+    help="Folder of the results.  [default: the working directory]",
+)
+@click.option(
+    "--night",
+    type=click.DateTime(formats=["%Y-%m-%d"]),
+    metavar="YYYY-MM-DD",
+    help="Another night (date of its local evening).  [default: the latest with exposures]",
+)
+@click.option("--watch", is_flag=True, help="Redraw every two seconds until Ctrl-C.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON; its keys are in docs/monitoring.md.")
+def status(*, target: Path, night: datetime | None, watch: bool, as_json: bool) -> None:
+    """Tonight at a glance, and whether the daemon is well; exit code 0 when all is fine.
+
+    1: something is parked or an error stands, 2: the daemon does not run, 3: no store here.
+    """
+    import json
+    import time
+
+    from ssosd.status import Status, read_status, render_status, watch_status
+
+    def read() -> Status:
+        return read_status(target, night=f"{night:%Y-%m-%d}" if night else None, now_s=time.time())
+
+    def show(found: Status) -> str:
+        return json.dumps(found, indent=1) + "\n" if as_json else render_status(found, colour=colour)
+
+    colour = sys.stdout.isatty()
+    if watch:
+        sys.exit(watch_status(read, show=show, write=lambda text: click.echo(text, nl=False)))
+    found = read()
+    click.echo(show(found), nl=False)
+    sys.exit(found["exit_code"])
+
+
+@main.command("install-service")
+@click.argument("data", type=click.Path(path_type=Path, exists=True, file_okay=False))
+@click.option(
+    "-t", "--target", type=click.Path(path_type=Path), required=True, help="Folder for all results."
+)
+@click.option(
+    "-c",
+    "--config",
+    "config_path",
+    type=click.Path(path_type=Path),
+    help="Configuration file.  [default: default.ssos here, else that in the target]",
+)
+@click.option(
+    "--user", default="ssosd", show_default=True, help="Who the service runs as; made when missing."
+)
+@click.option(
+    "--executable",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help="The command ssosd.  [default: the one that is running]",
+)
+@click.option(
+    "--root", type=click.Path(path_type=Path), default=Path("/"), help="Write below this folder instead of /."
+)
+@click.option("--dry-run", "dry", is_flag=True, help="Print the files instead of writing them.")
+def install_service_(
+    *,
+    data: Path,
+    target: Path,
+    config_path: Path | None,
+    user: str,
+    executable: Path | None,
+    root: Path,
+    dry: bool,
+) -> None:
+    """Write the systemd service that watches DATA, for this machine's paths, and say what to type next."""
+    from ssosd.config import DEFAULT_NAME
+    from ssosd.service import (
+        dry_run,
+        find_executable,
+        install_service,
+        next_commands,
+        service_files,
+        software_folders,
+    )
+
+    if config_path is None and Path(DEFAULT_NAME).is_file():
+        config_path = Path(DEFAULT_NAME)
+    config = load_config(config_path, overrides={}, cwd=Path.cwd())
+    files = service_files(
+        target=target,
+        data=data,
+        config=config_path,
+        user=user,
+        executable=executable or find_executable(),
+        readable=[*software_folders(), *(value for value in config.values() if isinstance(value, Path))],
+        root=root,
+    )
+    if dry:
+        click.echo(dry_run(files))
+        return
+    for path in install_service(files):
+        click.echo(f"written  {path}")
+    click.echo("Now, as root:")
+    for command in next_commands(files):
+        click.echo(f"  {command}")
 
 
 if __name__ == "__main__":

@@ -6,12 +6,17 @@ import fcntl
 import json
 import os
 import socket
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
+from time import sleep
 from types import TracebackType
 from typing import IO
 
 from ssosd.errors import Misconfigured
+
+_TRIES = 5
+_BETWEEN_TRIES_S = 0.05
 
 
 class TargetLock:
@@ -46,7 +51,7 @@ class TargetLock:
         self.path.parent.mkdir(parents=True, exist_ok=True)
         self._file = self.path.open("a+", encoding="utf-8")
         try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            _take(self._file)
         except BlockingIOError as error:
             self._file.close()
             raise Misconfigured(
@@ -65,6 +70,16 @@ class TargetLock:
         if self._file is not None:
             self._file.close()
             self._file = None
+
+
+def _take(file: IO[str]) -> None:
+    """Lock a file; one who only asks (`is_held`) has it for an instant, so try a few times."""
+    for _ in range(_TRIES - 1):
+        with suppress(BlockingIOError):
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return
+        sleep(_BETWEEN_TRIES_S)
+    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
 def holder(path: Path) -> str:

@@ -27,11 +27,11 @@ class Notifier:
 
     def ready(self, status: str) -> None:
         """Start-up has finished."""
-        self._send(f"READY=1\nSTATUS={status}\nMAINPID={os.getpid()}")
+        self._send(f"READY=1\nSTATUS={_one_line(status)}\nMAINPID={os.getpid()}")
 
     def status(self, text: str) -> None:
         """One line for `systemctl status`."""
-        self._send(f"STATUS={text}")
+        self._send(f"STATUS={_one_line(text)}")
 
     def progress(self) -> None:
         """The main loop has come round: feed the watchdog."""
@@ -55,3 +55,8 @@ class Notifier:
                 channel.sendall(state.encode())
             except OSError:
                 return  # systemd is gone: nobody is left to tell
+
+
+def _one_line(text: str) -> str:
+    """Text without line ends: each line of a message is a field of its own."""
+    return " ".join(text.split())

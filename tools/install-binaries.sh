@@ -6,6 +6,7 @@ missing=""
 command -v source-extractor >/dev/null || command -v sex >/dev/null || missing="$missing source-extractor"
 command -v scamp >/dev/null || missing="$missing scamp"
 command -v SWarp >/dev/null || command -v swarp >/dev/null || missing="$missing swarp"
+command -v systemd-analyze >/dev/null || missing="$missing systemd"  # its tests of the unit file
 "${PYTHON:-python3}" -c 'import venv, ensurepip' 2>/dev/null || missing="$missing python3-venv"
 
 [ -n "$missing" ] || exit 0

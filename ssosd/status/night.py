@@ -47,19 +47,18 @@ def latest_nights(store: Snapshot, count: int = 5) -> list[dict[str, Any]]:
 
 def files(store: Snapshot, night: str, window: tuple[float, float]) -> dict[str, int]:
     """Files by outcome: those of the night's exposures, and those without one recorded in the window."""
-    held = store.counts(
-        OUTCOMES,
-        "SELECT f.outcome, count(*) FROM exposures e JOIN files f ON f.exposure = e.digest"
-        " WHERE e.night = ? GROUP BY f.outcome",
-        [night],
-    )
+    held = store.rows(  # each exposure has one file that is called so; the others are its duplicates
+        "SELECT (SELECT count(*) FROM exposures WHERE night = :night) AS n, count(*) AS n_files"
+        " FROM exposures e JOIN files f ON f.exposure = e.digest WHERE e.night = :night",
+        {"night": night},
+    )[0]
     others = store.counts(
         OUTCOMES,
         "SELECT outcome, count(*) FROM files WHERE exposure IS NULL AND seen_at_s >= ? AND seen_at_s < ?"
         " GROUP BY outcome",
         window,
     )
-    counted = {name: held[name] + others[name] for name in OUTCOMES}
+    counted = {**others, "exposure": held["n"], "duplicate": held["n_files"] - held["n"]}
     return {"seen": sum(counted.values()), **counted}
 
 
@@ -103,8 +102,9 @@ def candidates(store: Snapshot, night: str) -> dict[str, int]:
 def queue(store: Snapshot, beat: dict[str, Any] | None, *, now_s: float) -> dict[str, Any]:
     """What waits, whatever its night, and how long the longest-waiting exposure has."""
     waiting = store.rows(
-        "SELECT count(DISTINCT e.digest) AS n, min(f.seen_at_s) AS since FROM exposures e"
-        " LEFT JOIN files f ON f.exposure = e.digest WHERE e.state IN ('read', 'extracting')"
+        "SELECT (SELECT count(*) FROM exposures WHERE state IN ('read', 'extracting')) AS n,"
+        " min(f.seen_at_s) AS since FROM exposures e JOIN files f ON f.exposure = e.digest"
+        " WHERE e.state IN ('read', 'extracting')"
     )[0]
     linking = store.value("SELECT count(*) FROM sequences WHERE state = 'linking'")
     retries = store.rows(
@@ -151,12 +151,14 @@ def troubles(store: Snapshot, window: tuple[str, str]) -> list[dict[str, Any]]:
     )
     if not found:
         return []
-    oldest = found[-1]["id"]
-    mended = dict(
-        store.pairs(
-            "SELECT subject, max(id) FROM events WHERE level = 'info' AND id > ? GROUP BY subject", [oldest]
+    mended: dict[str, int] = {}
+    if not all(_names_work(row["subject"]) for row in found):
+        mended = dict(
+            store.pairs(
+                "SELECT subject, max(id) FROM events WHERE level = 'info' AND id > ? GROUP BY subject",
+                [found[-1]["id"]],
+            )
         )
-    )
     names = _parked_names(store)
     return [
         {
@@ -169,9 +171,14 @@ def troubles(store: Snapshot, window: tuple[str, str]) -> list[dict[str, Any]]:
 
 def _stands(row: dict[str, Any], mended: dict[str, int], parked_names: set[str]) -> bool:
     subject = row["subject"]
-    if is_fits_name(subject) or _SEQUENCE.match(subject):
+    if _names_work(subject):
         return subject in parked_names
     return mended.get(subject, 0) < row["id"]
+
+
+def _names_work(subject: str) -> bool:
+    """Whether an event is about a file or a sequence, not about the house."""
+    return is_fits_name(subject) or _SEQUENCE.match(subject) is not None
 
 
 def _parked_names(store: Snapshot) -> set[str]:

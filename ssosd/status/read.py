@@ -165,7 +165,7 @@ def _judge(
     if disk["short"]:
         because.append(f"{disk['free_bytes'] / _GB:.1f} GB free, less than MIN_FREE_DISK: work waits")
     if daemon["state"] == "waiting":
-        because.append(f"the daemon waits: {daemon['detail']}")
+        because.append(f"the daemon waits: {daemon['detail'] or 'see its log'}")
     if found["parked_total"]:
         because.append(f"{found['parked_total']} parked")
     standing = dict.fromkeys(

@@ -148,7 +148,7 @@ def _parked(status: Status, paint: Any) -> list[str]:
         again = row["next_try_in_s"]
         later = "" if again is None else f", again in {duration(again)}"
         lines.append(f"  {row['kind']} {row['subject']}{tries}{later}")
-        lines.append(f"      {_one_line(row['reason'])}")
+        lines += [f"      {_one_line(row['reason'])}"] if row["reason"] else []
         lines += [f"      next: {row['next_step']}"] if row["next_step"] else []
     more = status["parked_total"] - min(_SHOWN_PARKED, len(status["parked"]))
     lines += [f"  and {more} more: ssosd status --json, or the view `parked` of the store"] if more else []

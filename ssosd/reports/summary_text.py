@@ -1,0 +1,159 @@
+"""The night's summary for a person: a page of plain text."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from ssosd.reports.summary import Summary
+
+_LISTED = 40  # of files that are no exposures; the JSON has them all
+
+
+def summary_text(summary: Summary) -> str:
+    """A summary from `ssosd.reports.summary.night_summary` as text of at most about 110 columns.
+
+    Empty parts are left out; the first lines say what wants a person.
+    """
+    parts = [
+        _head(summary),
+        _fields(summary["fields"]),
+        _funnels(summary["fields"]),
+        _candidates(summary["candidates"]),
+        _exposures(summary["exposures"]),
+        _audit(summary["audit"]),
+        _drafts(summary["drafts"]),
+    ]
+    return "\n\n".join("\n".join(part) for part in parts if part) + "\n"
+
+
+def _head(summary: Summary) -> list[str]:
+    fields, found = summary["fields"], summary["candidates"]
+    audited = summary["audit"]
+    left_out = sum(row["left_out_because"] is not None for row in summary["exposures"])
+    done = sum(row["state"] == "done" for row in fields)
+    partial = sum(row["partial"] for row in fields)
+    unaccounted = len(audited["unaccounted"])
+    return [
+        f"Night of {summary['night']}",
+        "",
+        f"  exposures   {len(summary['exposures'])}, {left_out} left out",
+        f"  fields      {len(fields)}, {done} done" + (f", {partial} of them partial" if partial else ""),
+        f"  candidates  {found['total']}: {found['matched']} known, {found['possible']} possibly known, "
+        f"{found['unknown']} unknown, {found['unchecked']} unchecked",
+        f"  audit       {audited['files']} files: "
+        + ", ".join(f"{count} {outcome}" for outcome, count in audited["outcomes"].items())
+        + (f"; {unaccounted} NOT ACCOUNTED FOR" if unaccounted else "; every file is accounted for"),
+    ]
+
+
+def _fields(fields: list[Summary]) -> list[str]:
+    if not fields:
+        return []
+    rows: list[tuple[Any, ...]] = []
+    for row in fields:
+        notes = [f"partial: {row['n_linked']} linked"] if row["partial"] else []
+        notes += [f"{row['state']}: {row['reason']}"] if row["reason"] else []
+        notes += [row["next_step"]] if row["next_step"] else []
+        notes += [f"unchecked: {row['unchecked_because']}"] if row["unchecked_because"] else []
+        notes += [f"left out {drop['file']}: {drop['reason']}" for drop in row["left_out"]]
+        found = row["candidates"]
+        rows.append(
+            (
+                row["field"], row["state"], row["n_linked"], row["n_sources"],
+                found["total"], found["matched"], found["unknown"], "; ".join(notes),
+            )
+        )  # fmt: skip
+    return ["Fields", *_table(("field", "state", "linked", "sources", "cand.", "known", "unknown", ""), rows)]
+
+
+def _funnels(fields: list[Summary]) -> list[str]:
+    """Sources that each filter left, one column a field at most, and why the others went."""
+    with_funnel = [row for row in fields if row["funnel"]]
+    if not with_funnel:
+        return []
+    lines = ["Funnel: sources left after each filter"]
+    for row in with_funnel:
+        steps = ", ".join(f"{name} {count}" for name, count in row["funnel"])
+        lines += [f"  {row['field']}: {steps}"]
+        lines += [f"      {count:>7}  {reason}" for reason, count in row["rejected"].items()]
+    return lines
+
+
+def _candidates(found: Mapping[str, Any]) -> list[str]:
+    rows = [
+        (
+            row["candidate"], row["n_detections"], _number(row["ra_deg"], ".5f"),
+            _number(row["dec_deg"], "+.5f"), _number(row["pm"], ".2f"), _number(row["mag"], ".2f"),
+            row["known"] or row["match_state"],
+        )
+        for row in found["listed"]
+    ]  # fmt: skip
+    if not rows:
+        return []
+    return ["Candidates", *_table(("candidate", "n", "RA", "Dec", '"/h', "mag", "known as"), rows)]
+
+
+def _exposures(exposures: list[Summary]) -> list[str]:
+    rows = [
+        (
+            row["file"], row["start"][:19], row["filter"], row["field"], row["n_detections"],
+            _number(row["fwhm_px"], ".2f"), row["left_out_because"] or "",
+        )
+        for row in exposures
+    ]  # fmt: skip
+    if not rows:
+        return []
+    head = ("file", "start (UTC)", "filter", "field", "detections", "FWHM px", "left out because")
+    return ["Exposures", *_table(head, rows)]
+
+
+def _audit(audited: Mapping[str, Any]) -> list[str]:
+    lines: list[str] = []
+    if audited["unaccounted"]:
+        lines += ["Files that nobody accounts for", *(f"  {name}" for name in audited["unaccounted"])]
+    rows = audited["without_exposure"]
+    if rows:
+        lines += [*([""] if lines else []), "Files that are no exposures"]
+        for row in rows[:_LISTED]:
+            next_step = f" ({row['next_step']})" if row["next_step"] else ""
+            lines.append(f"  {row['outcome']:<8} {row['file']}: {_one_line(row['reason'])}{next_step}")
+        if len(rows) > _LISTED:
+            lines.append(f"  and {len(rows) - _LISTED} more, in the JSON summary")
+    return lines
+
+
+def _drafts(drafts: list[Summary]) -> list[str]:
+    if not drafts:
+        return []
+    return ["Drafts", *(f"  {d['kind']}: {d['n_observations']} observations, {d['file']}" for d in drafts)]
+
+
+def _table(head: tuple[str, ...], rows: Iterable[tuple[Any, ...]]) -> list[str]:
+    """Columns as wide as their widest cell, numbers to the right; the last column as it is."""
+    cells = [head, *(tuple("-" if cell is None else _one_line(str(cell)) for cell in row) for row in rows)]
+    numeric = [
+        column > 0
+        and all(
+            row[column].lstrip("+-").replace(".", "").isdigit() or row[column] == "-" for row in cells[1:]
+        )
+        for column in range(len(head))
+    ]
+    widths = [max(len(row[column]) for row in cells) for column in range(len(head))]
+    widths[-1] = 0
+    return [
+        "  "
+        + "  ".join(
+            f"{cell:>{width}}" if right else f"{cell:<{width}}"
+            for cell, width, right in zip(row, widths, numeric, strict=True)
+        ).rstrip()
+        for row in cells
+    ]
+
+
+def _number(value: float | None, form: str) -> str:
+    return "-" if value is None else format(value, form)
+
+
+def _one_line(text: str | None) -> str:
+    return " ".join((text or "").split())

@@ -1,0 +1,127 @@
+"""The docs are tested: commands, flags, signals and tables of the store are all there, links lead somewhere."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+from pathlib import Path
+
+import click
+import pytest
+
+from ssosd.cli import main
+from ssosd.config import PARAMETERS
+from ssosd.config.flags import ParameterOption
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+PAGES = [REPOSITORY / "README.md", *sorted((REPOSITORY / "docs").rglob("*.md"))]
+TEXT = {page: page.read_text(encoding="utf-8") for page in PAGES}
+EVERYTHING = "\n".join(TEXT.values())
+#: What people read first, apart from the reference that is made from the command line itself.
+PROSE = "\n".join(text for page, text in TEXT.items() if page.name != "commands.md")
+VERBS = sorted(name for name, command in main.commands.items() if not command.hidden)
+
+
+def load_tool():
+    spec = importlib.util.spec_from_file_location("commands", REPOSITORY / "tools" / "commands.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_the_reference_of_the_commands_is_fresh():
+    tool = load_tool()
+    assert tool.DOCS.read_text(encoding="utf-8") == tool.reference(), "run: python tools/commands.py"
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_each_verb_is_told_of(verb):
+    """In the README or a page that somebody wrote, not only in the reference."""
+    assert f"ssosd {verb}" in PROSE
+
+
+def own_options(command):
+    return [p for p in command.params if isinstance(p, click.Option) and not isinstance(p, ParameterOption)]
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_each_flag_of_a_verb_is_documented(verb):
+    text = TEXT[REPOSITORY / "docs" / "commands.md"]
+    part = re.search(rf"^## ssosd {re.escape(verb)}\n(.*?)(?=^## |\Z)", text, flags=re.DOTALL | re.MULTILINE)[
+        1
+    ]
+    for option in own_options(main.commands[verb]):
+        assert option.hidden or option.help, f"{verb} {option.opts}: no help"
+        for flag in option.opts:
+            assert option.hidden or f"`{flag}`" in part
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_each_verb_and_argument_says_what_it_does(verb):
+    command = main.commands[verb]
+    assert command.help
+    for argument in (p for p in command.params if isinstance(p, click.Argument)):
+        assert (argument.metavar or argument.name).strip("[].").split(".")[0].upper() in command.help.upper()
+
+
+def test_no_page_names_a_verb_or_parameter_flag_that_is_not_there():
+    named = set(
+        re.findall(r"(?<![\w/.-])ssosd ([a-z][a-z-]+)(?= |`|$)", "\n".join(code_of(EVERYTHING)), re.MULTILINE)
+    )
+    assert named - set(VERBS) == set()
+    flags = set(re.findall(r"--([A-Z][A-Z_]+[A-Z])\b", EVERYTHING))
+    assert flags - set(PARAMETERS) == set()
+
+
+def code_of(text):
+    """What stands in backquotes or in blocks of shell commands."""
+    blocks = re.findall(r"^```(?:console|sh)\n(.*?)^```", text, flags=re.DOTALL | re.MULTILINE)
+    lines = [line.lstrip("$ ") for block in blocks for line in block.splitlines()]
+    return [*lines, *re.findall(r"`([^`\n]+)`", text)]
+
+
+def test_every_parameter_has_its_entry():
+    text = TEXT[REPOSITORY / "docs" / "parameters.md"]
+    assert [name for name in PARAMETERS if name not in text] == []
+
+
+def test_every_signal_that_is_caught_is_in_the_table():
+    source = "\n".join(path.read_text(encoding="utf-8") for path in (REPOSITORY / "ssosd").glob("*.py"))
+    caught = set(re.findall(r"signal\.(SIG[A-Z]+)\b", source)) - {"SIGKILL"}
+    table = set(
+        re.findall(r"^\| (SIG[A-Z]+) \|", TEXT[REPOSITORY / "docs" / "daemon.md"], flags=re.MULTILINE)
+    )
+    assert {"SIGTERM", "SIGINT", "SIGHUP"} == table
+    assert caught <= table
+
+
+def anchors(text):
+    titles = re.findall(r"^#+ (.+)$", text, flags=re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(REPOSITORY)))
+def test_links_lead_somewhere(page):
+    for link in re.findall(r"\]\(([^)\s]+)\)", TEXT[page]):
+        if link.startswith(("http://", "https://", "mailto:")):
+            continue
+        name, _, anchor = link.partition("#")
+        target = (page.parent / name).resolve() if name else page
+        assert target.exists(), f"{page.name}: {link}"
+        if anchor and target.suffix == ".md":
+            assert anchor in anchors(target.read_text(encoding="utf-8")), f"{page.name}: {link}"
+
+
+def test_sql_of_the_docs_runs_on_a_store(tmp_path):
+    """Each query that a page shows is one that the store of today answers."""
+    import sqlite3
+
+    from ssosd.store import STORE_NAME, Store
+
+    Store(tmp_path / STORE_NAME).close()
+    connection = sqlite3.connect(tmp_path / STORE_NAME)
+    queries = re.findall(r"sqlite3 [^'\"\n]*(['\"])(.*?)\1", EVERYTHING)
+    assert len(queries) >= 4
+    for _, query in queries:
+        connection.execute(query)
+    connection.close()

@@ -1,0 +1,208 @@
+"""The night's summary: every file accounted for, the same bytes for the same night, readable by people."""
+
+from __future__ import annotations
+
+import json
+import random
+import re
+import sqlite3
+from pathlib import Path, PurePosixPath
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ssosd.reports.summary import MATCH_STATES, OUTCOMES, audit, night_files, night_summary, summary_json
+from ssosd.reports.summary_text import summary_text
+from ssosd.site import night_bounds
+from ssosd.store import STORE_NAME, Store
+from tests.night_store import NIGHT, insert, key_paths, night_of_work
+
+DATA, TARGET = PurePosixPath("/data"), PurePosixPath("/r")
+#: The rows that a summary is made of, as the store has them.
+QUERIES = {
+    "files": "SELECT path, outcome, exposure, mtime_ns, reason, next_step FROM files",
+    "exposures": "SELECT e.digest, e.path, e.date_obs, e.mjd_mid, e.exptime_s, e.filter, e.object, e.state,"
+    " e.reason, e.next_step, c.n_detections, c.fwhm_px FROM exposures e"
+    " LEFT JOIN catalogues c ON c.key = e.catalogue WHERE e.night = :night",
+    "sequences": "SELECT id, field, state, n_sources, funnel, unchecked_because, reason, next_step"
+    " FROM sequences WHERE night = :night",
+    "members": "SELECT sequence, exposure, catalog_number, dropped_because FROM sequence_exposures"
+    " WHERE sequence IN (SELECT id FROM sequences WHERE night = :night)",
+    "candidates": "SELECT * FROM candidates WHERE night = :night",
+    "rejections": "SELECT sequence, reason, count(*) AS n FROM rejections WHERE sequence IN"
+    " (SELECT id FROM sequences WHERE night = :night) GROUP BY sequence, reason",
+    "drafts": "SELECT kind, path, n_observations FROM drafts WHERE night = :night",
+}
+
+
+@pytest.fixture
+def rows(tmp_path):
+    """The rows of a painted night, from a real store."""
+    Store(tmp_path / STORE_NAME).close()
+    night_of_work(tmp_path)
+    insert(tmp_path, "catalogues", {"key": "k1", "exposure": "e1", "path": "/c", "n_detections": 812,
+                                    "fwhm_px": 2.8349, "log_tail": ""})  # fmt: skip
+    connection = sqlite3.connect(tmp_path / STORE_NAME)
+    connection.row_factory = sqlite3.Row
+    first_s = (night_bounds(NIGHT, 0.0)[0] - 40587.0) * 86400.0
+    with connection:
+        connection.execute("UPDATE exposures SET catalogue = 'k1' WHERE digest = 'e1'")
+        connection.execute("UPDATE files SET mtime_ns = ?", [int((first_s + 3600) * 1e9)])
+        connection.execute(
+            "UPDATE files SET mtime_ns = ? WHERE path LIKE '%yesterday%'", [int((first_s - 1) * 1e9)]
+        )
+        connection.execute(
+            "UPDATE sequences SET funnel = ? WHERE id = 1", [json.dumps([["all", 900], ["FILTER_PM", 3]])]
+        )
+        connection.executemany(
+            "INSERT INTO rejections VALUES (1, ?, 'FILTER_PM', ?, 1.0, 2.0, 4)",
+            [(n, "PM above PM_UP" if n % 2 else "PM below PM_LOW") for n in range(5)],
+        )
+        connection.execute("UPDATE candidates SET pm = 31.24159, mag = 19.5 WHERE candidate = 'A_1'")
+        connection.execute("UPDATE candidates SET known_number = '5945', known_name = 'Roachapproach'"
+                           " WHERE candidate = 'A_1'")  # fmt: skip
+    found = {
+        name: [dict(row) for row in connection.execute(sql, {"night": NIGHT} if ":night" in sql else {})]
+        for name, sql in QUERIES.items()
+    }
+    connection.close()
+    digests = {row["digest"] for row in found["exposures"]}
+    found["files"] = night_files(found["files"], digests=digests, first_s=first_s, end_s=first_s + 86400.0)
+    return found
+
+
+def summary_of(rows, **changes):
+    given = {"night": NIGHT, "exposures_per_field": 4, "data": DATA, "target": TARGET, **rows}
+    return night_summary(**{**given, **changes})
+
+
+def test_every_file_of_the_night_has_its_outcome(rows):
+    audited = summary_of(rows)["audit"]
+    assert audited["files"] == 9  # not yesterday's two
+    assert audited["outcomes"] == {"exposure": 5, "duplicate": 1, "ignored": 1, "parked": 2, "gone": 0}
+    assert [(row["file"], row["outcome"]) for row in audited["without_exposure"]] == [
+        ("flat.fits", "ignored"), ("x.fits", "parked"), ("y.fits", "parked")
+    ]  # fmt: skip
+    assert audited["without_exposure"][1]["next_step"] == "solve it"
+    assert audited["unaccounted"] == []
+
+
+def test_each_field_tells_its_funnel_and_what_was_left_out(rows):
+    first, second, third = summary_of(rows)["fields"]
+    assert (first["field"], first["state"], first["n_exposures"], first["n_linked"]) == ("A", "done", 4, 3)
+    assert first["partial"]
+    assert first["funnel"] == [["all", 900], ["FILTER_PM", 3]]
+    assert first["rejected"] == {"PM above PM_UP": 2, "PM below PM_LOW": 3}
+    assert first["left_out"] == [{"file": "e4.fits", "reason": "clouds"}]
+    assert first["candidates"] == {"total": 3, "matched": 1, "possible": 0, "unknown": 1, "unchecked": 1}
+    assert (second["state"], second["partial"], third["reason"]) == (
+        "open", False, "C: 2 usable exposures, 3 are needed"
+    )  # fmt: skip
+    assert not summary_of(rows, exposures_per_field=0)["fields"][0]["partial"]
+
+
+def test_exposures_and_candidates_have_their_figures(rows):
+    summary = summary_of(rows)
+    by_file = {row["file"]: row for row in summary["exposures"]}
+    assert (by_file["e1.fits"]["n_detections"], by_file["e1.fits"]["fwhm_px"]) == (812, 2.83)
+    assert (by_file["e4.fits"]["field"], by_file["e4.fits"]["left_out_because"]) == ("A", "clouds")
+    first = summary["candidates"]["listed"][0]
+    assert (first["known"], first["pm"], first["field"]) == ("5945 Roachapproach", 31.242, "A")
+    assert summary["drafts"] == [{"kind": "mpc80", "file": "mpc80.txt", "n_observations": 9}]
+
+
+def test_the_order_of_rows_makes_no_difference(rows):
+    first = summary_json(summary_of(rows))
+    for seed in range(5):
+        shuffled = {name: random.Random(seed).sample(many, len(many)) for name, many in rows.items()}
+        assert summary_json(summary_of(shuffled)) == first
+        assert summary_text(summary_of(shuffled)) == summary_text(summary_of(rows))
+
+
+def test_numbers_of_rows_and_times_of_work_make_no_difference(rows):
+    """Another run gives its sequences other ids, tries more often and completes them for other reasons."""
+    other = json.loads(json.dumps(rows))
+    for name, key in (("sequences", "id"), ("members", "sequence"), ("candidates", "sequence"),
+                      ("rejections", "sequence")):  # fmt: skip
+        for row in other[name]:
+            row[key] = 100 - row[key]
+    for row in other["files"]:
+        row["seen_at_s"] = 1.0
+    for row in other["sequences"]:
+        row.update(tries=5, complete_because="the night is over")
+    assert summary_json(summary_of(other)) == summary_json(summary_of(rows))
+
+
+def test_the_folders_make_no_difference(rows):
+    moved = json.loads(json.dumps(rows).replace('"/data/', '"/elsewhere/night/').replace('"/r/', '"/out/'))
+    other = summary_of(moved, data=PurePosixPath("/elsewhere/night"), target=PurePosixPath("/out"))
+    assert summary_json(other) == summary_json(summary_of(rows))
+
+
+def test_the_json_reads_back(rows):
+    summary = summary_of(rows, unaccounted=["/data/z.fits"])
+    assert json.loads(summary_json(summary)) == json.loads(json.dumps(summary))
+    assert "NaN" not in summary_json(summary)
+
+
+def test_a_night_without_anything(rows):
+    summary = summary_of({name: [] for name in rows})
+    assert summary["audit"]["outcomes"] == dict.fromkeys(OUTCOMES, 0)
+    assert "0 files" in summary_text(summary)
+    assert json.loads(summary_json(summary)).keys() == summary_of(rows).keys()
+
+
+def test_the_text_says_it_all(rows):
+    text = summary_text(summary_of(rows, unaccounted=["/data/z.fits"]))
+    for words in (
+        "Night of 2026-11-14", "exposures   5, 1 left out", "fields      3, 1 done, 1 of them partial",
+        "3: 1 known, 0 possibly known, 1 unknown, 1 unchecked", "9 files: 5 exposure, 1 duplicate",
+        "1 NOT ACCOUNTED FOR", "partial: 3 linked", "unchecked: SkyBoT does not answer",
+        "left out e4.fits: clouds", "A: all 900, FILTER_PM 3", "3  PM below PM_LOW", "5945 Roachapproach",
+        "parked   x.fits: x.fits: no WCS (solve it)", "ignored  flat.fits: calibration frame",
+        "mpc80: 9 observations, mpc80.txt", "  z.fits",
+    ):  # fmt: skip
+        assert words in text
+    assert "every file is accounted for" in summary_text(summary_of(rows))
+    assert "2026-11-15" not in text  # no time of writing
+
+
+def test_a_long_list_is_cut_in_the_text_alone(rows):
+    many = [{"path": f"/data/{n:03d}.fits", "outcome": "ignored", "exposure": None, "mtime_ns": 0,
+             "reason": "flat", "next_step": None} for n in range(100)]  # fmt: skip
+    summary = summary_of(rows, files=many)
+    assert len(summary["audit"]["without_exposure"]) == 100
+    assert "and 60 more" in summary_text(summary)
+
+
+PATHS = st.text("abc", min_size=1, max_size=3).map(lambda name: f"/d/{name}")
+
+
+@given(st.sets(PATHS), st.dictionaries(PATHS, st.sampled_from(OUTCOMES)))
+def test_audit_finds_exactly_what_has_no_row(there, outcomes):
+    missing = audit([Path(path) for path in there], outcomes)
+    assert missing == sorted(set(missing))
+    assert set(missing) == {path for path in there if path not in outcomes or outcomes[path] == "gone"}
+
+
+def test_files_belong_to_the_night_of_their_exposure_or_of_their_writing():
+    files = [
+        {"path": "a", "exposure": "e1", "mtime_ns": 0},  # copied much later or earlier: its exposure counts
+        {"path": "b", "exposure": "old", "mtime_ns": 150_000_000_000},
+        {"path": "c", "exposure": None, "mtime_ns": 100_000_000_000},
+        {"path": "d", "exposure": None, "mtime_ns": 99_999_000_000},
+        {"path": "e", "exposure": None, "mtime_ns": 200_000_000_000},
+    ]
+    found = night_files(files, digests={"e1"}, first_s=100.0, end_s=200.0)
+    assert [row["path"] for row in found] == ["a", "c"]
+
+
+def test_every_key_of_the_json_is_documented(rows):
+    text = (Path(__file__).resolve().parents[1] / "docs" / "monitoring.md").read_text(encoding="utf-8")
+    part = text.split("## The night's summary", 1)[1]
+    documented = re.findall(r"^\| `([a-z_\[\].0-9]+)` \|", part, flags=re.MULTILINE)
+    paths = key_paths(json.loads(summary_json(summary_of(rows))))
+    rejected = {path for path in paths if path.startswith("fields[].rejected.")}
+    assert set(documented) == paths - rejected
+    assert set(MATCH_STATES) <= {path.rpartition(".")[2] for path in documented}
