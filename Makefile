@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 SUDO   := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
-.PHONY: install binaries demo test lint bench docs clean
+.PHONY: install binaries demo test lint bench soak docs clean
 
 install: binaries $(VENV)/.installed
 
@@ -21,6 +21,7 @@ demo: install
 	$(BIN)/ssosd demo demo-night
 
 test: install lint
+	@SUDO="$(SUDO)" sh tools/install-binaries.sh tests
 	$(BIN)/python -m pytest -n auto --dist loadfile
 
 lint: install
@@ -31,8 +32,13 @@ lint: install
 bench: install
 	$(BIN)/python benchmarks/chain.py
 
+soak: install
+	$(BIN)/python benchmarks/soak.py
+	$(BIN)/python benchmarks/kill9.py
+
 docs: install
 	$(BIN)/python -m ssosd.config
+	$(BIN)/python tools/commands.py
 
 clean:
 	rm -rf $(VENV) demo-night dist build

@@ -1,12 +1,15 @@
 #!/bin/sh
 # Make sure that SExtractor, SCAMP, SWarp and Python's venv module are here; with apt where apt is.
+# With the argument "tests" also systemd-analyze, which checks the unit file; its tests skip without it.
 set -eu
 
 missing=""
 command -v source-extractor >/dev/null || command -v sex >/dev/null || missing="$missing source-extractor"
 command -v scamp >/dev/null || missing="$missing scamp"
 command -v SWarp >/dev/null || command -v swarp >/dev/null || missing="$missing swarp"
-command -v systemd-analyze >/dev/null || missing="$missing systemd"  # its tests of the unit file
+if [ "${1:-}" = tests ] && command -v apt-get >/dev/null; then
+    command -v systemd-analyze >/dev/null || missing="$missing systemd"
+fi
 "${PYTHON:-python3}" -c 'import venv, ensurepip' 2>/dev/null || missing="$missing python3-venv"
 
 [ -n "$missing" ] || exit 0
