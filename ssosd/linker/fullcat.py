@@ -7,7 +7,8 @@ What SCAMP 2.10 does, measured with the real program (tests/test_scamp_rates.py,
 - EPOCH is the Julian year of mid-exposure, from MJD-OBS and the exposure time; motions are fitted with it.
 - PMALPHA_J2000 contains cos Dec. Its unit is mas per Julian year: 1 arcsec/h is 1000 * 24 * 365.25 of it.
 - In a field that RA 0 crosses, the motions of the sources on one side are wrong by 360 deg a year and more:
-  there all motions are fitted again here, to SCAMP's positions, without the reference stars.
+  there all motions are fitted again here, to SCAMP's positions, without the reference stars. So they are with
+  INCLUDE_ASTREFCATALOG N, with which SCAMP gives most sources no motion.
 """
 
 from __future__ import annotations
@@ -173,7 +174,7 @@ def detections_table(
 def _add_rates(table: pd.DataFrame, sources: pd.DataFrame, setup: Setup) -> None:
     """Add the motions to the detections."""
     from_ra0 = np.abs(wrap_deg(table["RA"].to_numpy())) * np.cos(np.radians(table["DEC"].to_numpy()))
-    if (from_ra0 * 3600.0 < _NEAR_RA0_ARCSEC).any():
+    if (from_ra0 * 3600.0 < _NEAR_RA0_ARCSEC).any() or setup.text("INCLUDE_ASTREFCATALOG").upper() == "N":
         sources = _fitted_again(table, setup)
     moving = sources.reindex(table["SOURCE_NUMBER"]).fillna(0.0)
     for name in sources:

@@ -206,6 +206,7 @@ def _text_table(path: Path) -> pd.DataFrame:
                 comment="#",
                 index_col=False,
                 skipinitialspace=True,
+                usecols=range(len(names)),
                 low_memory=False,
             )
     except (UnicodeDecodeError, pd.errors.ParserError, csv.Error, gzip.BadGzipFile, EOFError) as error:

@@ -11,7 +11,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -51,11 +50,6 @@ class Frame:
     chips: tuple[LdacChip, ...]  # as SExtractor measured them
     headers: tuple[fits.Header, ...]  # of the chips, with what .ahead adds
 
-    @cached_property
-    def n(self) -> int:
-        """Number of detections over all chips."""
-        return sum(len(chip.objects) for chip in self.chips)
-
 
 def load_frame(exposure: Exposure, catalogue: Path) -> Frame:
     """Read an exposure's SExtractor catalogue and the ``.ahead`` file beside it.
@@ -63,7 +57,7 @@ def load_frame(exposure: Exposure, catalogue: Path) -> Frame:
     Raises
     ------
     BadInput
-        The catalogue cannot be read, is empty or has other chips than the exposure.
+        The catalogue cannot be read, is empty, has other chips than the exposure or no WCS.
     Misconfigured
         The catalogue lacks a column.
     """
@@ -86,6 +80,10 @@ def load_frame(exposure: Exposure, catalogue: Path) -> Frame:
     headers = tuple(
         with_cards(chip.header, added[i] if i < len(added) else fits.Header()) for i, chip in enumerate(chips)
     )
+    for header in headers:
+        lacking = [keyword for keyword in ("CTYPE1", "CTYPE2", "CRVAL1", "CRVAL2") if keyword not in header]
+        if lacking:
+            raise BadInput(f"{catalogue}: no {', '.join(lacking)} in its header nor in {ahead.name}: no WCS")
     return Frame(
         exposure=exposure,
         name=_file_name(catalogue.stem),
@@ -98,7 +96,7 @@ def load_frame(exposure: Exposure, catalogue: Path) -> Frame:
 def _file_name(stem: str) -> str:
     """Name that is no option, no list and none of SCAMP's own files."""
     name = re.sub(r"[^A-Za-z0-9._+-]", "_", stem).lstrip("-.") or "exposure"
-    return f"exposure_{name}" if re.match(r"(full|merged)_\d+$|scamp$", name) else name
+    return f"exposure_{name}" if name.startswith(("full_", "merged_")) else name
 
 
 def in_order(frames: Iterable[Frame]) -> list[Frame]:
@@ -144,8 +142,21 @@ def all_detections(frames: Sequence[Frame]) -> pd.DataFrame:
 
 
 def usable(detections: pd.DataFrame, *, setup: Setup) -> NDArray[np.bool_]:
-    """Which detections SCAMP is given: those with finite numbers that IMAFLAGS_MASK does not mask."""
-    columns = [*setup.words("CENTROID_KEYS")[:2], "FLUX_AUTO", "FLUXERR_AUTO", "ERRAWIN_IMAGE"]
+    """Which detections SCAMP is given: those with finite numbers that IMAFLAGS_MASK does not mask.
+
+    Raises
+    ------
+    Misconfigured
+        SExtractor did not measure what CENTROID_KEYS names.
+    """
+    centroid = setup.words("CENTROID_KEYS")[:2]
+    missing = [name for name in centroid if name not in detections]
+    if missing:
+        raise Misconfigured(
+            f"{setup.path}: CENTROID_KEYS names {', '.join(missing)}, which SExtractor did not measure",
+            next_step="add the columns to the SEX_PARAMS file",
+        )
+    columns = [*centroid, "FLUX_AUTO", "FLUXERR_AUTO", "ERRAWIN_IMAGE"]
     keep = np.isfinite(detections[columns].to_numpy(dtype=np.float64)).all(axis=1)
     mask = setup.integer("IMAFLAGS_MASK")
     if mask and ROW_NUMBER in detections:

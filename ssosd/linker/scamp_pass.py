@@ -63,8 +63,16 @@ class Pass:
             found = headers_from_text(path.read_bytes())
             if len(found) != len(frame.chips):
                 raise BadInput(f"{path.name}: SCAMP wrote {len(found)} headers for {len(frame.chips)} chips")
-            headers.append(found)
+            headers.append([_standard(header) for header in found])
         return headers
+
+
+def _standard(header: fits.Header) -> fits.Header:
+    """SCAMP writes TAN for what the FITS registry calls TPV: TAN with the polynomial PVi_j."""
+    if any(keyword.startswith(("PV1_", "PV2_")) for keyword in header):
+        for keyword in ("CTYPE1", "CTYPE2"):
+            header[keyword] = str(header[keyword]).replace("-TAN", "-TPV")
+    return header
 
 
 def margin_deg(scamp: Scamp) -> float:

@@ -21,6 +21,7 @@ _DEFAULTS = {
     "DISTORT_DEGREES": "3",
     "EXPOTIME_KEY": "EXPTIME",
     "IMAFLAGS_MASK": "0x0",
+    "INCLUDE_ASTREFCATALOG": "Y",
     "MATCH": "Y",
     "POSITION_MAXERR": "1.0",
 }
