@@ -29,6 +29,16 @@ def read_setup(path: Path) -> dict[str, str]:
     Misconfigured
         The file cannot be read.
     """
+    try:
+        stat = path.stat()
+    except OSError as error:
+        raise Misconfigured(f"{path}: {error.strerror}", next_step="ssosd init writes the set-up") from error
+    return dict(_read_setup(path, stat.st_size, stat.st_mtime_ns, stat.st_ino))
+
+
+@lru_cache(maxsize=64)
+def _read_setup(path: Path, _size: int, _mtime_ns: int, _inode: int) -> dict[str, str]:
+    """Read a file once for as long as it stays as it is."""
     values: dict[str, str] = {}
     for line in _lines(path):
         key, _, value = line.replace("\t", " ").partition(" ")

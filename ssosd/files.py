@@ -134,6 +134,57 @@ def free_bytes(path: Path) -> int:
         raise Misconfigured(f"{place}: free space unknown: {error.strerror}") from error
 
 
+def room_to_write(folder: Path, *, size_bytes: int = 1 << 20) -> None:
+    """Make sure that files can be written here, by writing one and removing it.
+
+    Raises
+    ------
+    Retriable
+        The disk is full or failing.
+    Misconfigured
+        The folder cannot be written to.
+    """
+    probe = folder / f"{TEMPORARY_PREFIX}{secrets.token_hex(4)}-room"
+    try:
+        with probe.open("xb") as file:
+            file.write(bytes(size_bytes))
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as error:
+        raise write_failure(probe, error) from error
+    finally:
+        with suppress(OSError):
+            probe.unlink()
+
+
+def flush_tree(folder: Path) -> None:
+    """Flush a folder with all that is in it to the disk, so that a power cut after it loses nothing.
+
+    Raises
+    ------
+    Retriable, Misconfigured
+        The disk fails or is full.
+    """
+    try:
+        for root, _, names in os.walk(folder):
+            for name in names:
+                path = Path(root) / name
+                if not path.is_symlink():
+                    _fsync(path, os.O_RDONLY)
+            flush_folder(Path(root))
+    except OSError as error:
+        raise write_failure(folder, error) from error
+
+
+def flush_folder(folder: Path) -> None:
+    """Flush a folder's entries, so that names given in it outlive a power cut; raises OSError."""
+    try:
+        _fsync(folder, os.O_RDONLY | os.O_DIRECTORY)
+    except OSError as error:
+        if error.errno not in _NO_FOLDER_FSYNC:
+            raise
+
+
 def _publish(temporary: Path, path: Path) -> None:
     """Flush a finished temporary file, give it its name, flush the folder."""
     try:
@@ -144,10 +195,9 @@ def _publish(temporary: Path, path: Path) -> None:
     except OSError as error:
         raise write_failure(path, error) from error
     try:
-        _fsync(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+        flush_folder(path.parent)
     except OSError as error:
-        if error.errno not in _NO_FOLDER_FSYNC:
-            raise write_failure(path, error) from error
+        raise write_failure(path, error) from error
 
 
 def _fsync(path: Path, flags: int) -> None:

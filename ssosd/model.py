@@ -50,6 +50,7 @@ class Exposure:
     width_deg: float  # extent of the footprint along RA, on the sky (cos Dec applied)
     height_deg: float  # extent of the footprint along Dec
     chips: tuple[Chip, ...]  # one per science HDU, in file order
+    n_hdus: int = 0  # HDUs of the file of any kind, the primary included; 0 when not known
     warnings: tuple[str, ...] = ()  # what was repaired or guessed while reading the header
 
     @property

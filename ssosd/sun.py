@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ssosd.errors import Misconfigured
-from ssosd.site import Site
+from ssosd.site import Site, night_of
 
 #: Altitudes of the Sun's centre, degrees: its upper limb on the horizon with 34' of refraction, and the ends
 #: of the twilights (definitions of the U.S. Naval Observatory).
@@ -118,3 +118,25 @@ def next_sunrise(mjd_utc: float, site: Site, *, altitude_deg: float = SUNRISE) -
         else:
             low = middle
     return high
+
+
+def is_night_over(night: str, mjd_utc: float, site: Site, *, dawn_altitude_deg: float) -> bool:
+    """Whether a night has ended: another one has begun, or after midnight the Sun is up.
+
+    Parameters
+    ----------
+    night : str
+        ISO date of the local evening, as `ssosd.site.night_of` gives it.
+    mjd_utc : float
+        Present time, UTC MJD.
+    site : Site
+        One without a horizon has nights that end at local noon.
+    dawn_altitude_deg : float
+        Altitude of the Sun above which the night is over.
+    """
+    if night != night_of(mjd_utc, site.lon_deg):
+        return True
+    if site.geocentric:
+        return False
+    after_midnight = (mjd_utc + site.lon_deg / 360.0) % 1.0 < 0.5
+    return after_midnight and float(sun_altitude_deg(mjd_utc, site)) > dawn_altitude_deg

@@ -32,12 +32,13 @@ ENTRIES: tuple[Parameter, ...] = (
         name="CALIBRATION",
         section=_SEEING,
         stage="ingest",
-        default="bias,zero,dark,flat,skyflat,domeflat,arc,lamp,focus,calibration,overscan",
+        default="bias,zero,dark,flat,skyflat,domeflat,arc,lamp,comparison,focus,calibration,overscan,mask",
         kind=Words(nothing="False"),
         help="Words that tell a calibration frame",
-        doc="A file is a calibration frame, and left out visibly, when IMAGETYP, OBSTYPE or FRAME holds one"
-        " of these words, or OBJECT or the file's name has one of them as a word of its own; `False` "
-        "for none.",
+        doc="A file is a calibration frame, and left out visibly, when IMAGETYP, OBSTYPE or a keyword like "
+        "them holds one of these words, or, where these do not say that it is a science exposure, OBJECT is "
+        "one of them or the file's name has one as a word of its own. A word with `*`, `?` or `[a-z]` is a "
+        "pattern of file names (`*_cal.fits`). `False` for none.",
     ),
     Parameter(
         name="SCAN_INTERVAL",

@@ -82,6 +82,7 @@ def read_exposure(path: Path, *, keywords: HeaderKeywords, extensions: tuple[int
         width_deg=width,
         height_deg=height,
         chips=described,
+        n_hdus=len(layout.hdus),
         warnings=tuple(dict.fromkeys(notes)),
     )
 

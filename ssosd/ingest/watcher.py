@@ -4,85 +4,200 @@ from __future__ import annotations
 
 import fnmatch
 import os
+import re
+import stat as stat_
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from watchdog.events import DirCreatedEvent, DirMovedEvent, FileSystemEvent, FileSystemEventHandler
+from watchdog.events import FileSystemEvent, FileSystemEventHandler
 from watchdog.observers import Observer
 from watchdog.observers.api import BaseObserver
 
 from ssosd.model import is_fits_name
 
+Found = tuple[str, os.stat_result]
+_OWN_FOLDER = ".ssosd"
+_NIGHT = re.compile(r"\d{4}-\d{2}-\d{2}")
+_OWN_PICTURES = frozenset({"cutouts", ".cutouts", "checkplots", "cats"})
 
-def is_wanted(path: Path, *, root: Path, include: Sequence[str], exclude: Sequence[str]) -> bool:
-    """Whether a file is to be looked at: FITS suffix, matches `include`, does not match `exclude`.
 
-    A pattern is compared with the file's name, and with each part and the whole of its path below `root`.
+class Sieve:
+    """Which files below a folder are to be looked at.
+
+    A file needs a FITS suffix, and must match `include` and not `exclude`. A pattern (``*``, ``?``,
+    ``[a-z]``) is compared with the file's name and with that of each folder above it, alone and as a path
+    below the root. Our own results below the target are never taken.
+
+    Parameters
+    ----------
+    root : Path
+        The watched folder, absolute.
+    include, exclude : sequence of str
+        Patterns.
+    target : Path, optional
+        Where our results go; it may lie inside the root, around it, or be the root.
     """
-    if not is_fits_name(path.name):
-        return False
-    relative = path.relative_to(root) if path.is_relative_to(root) else path
-    names = {*relative.parts, str(relative)}
 
-    def matches(patterns: Sequence[str]) -> bool:
-        return any(fnmatch.fnmatchcase(name, pattern) for pattern in patterns for name in names)
+    def __init__(
+        self, root: Path, *, include: Sequence[str], exclude: Sequence[str], target: Path | None = None
+    ) -> None:
+        self.root = str(root)
+        self._prefix = self.root.rstrip("/") + "/"
+        self._all = "*" in include
+        self._include = _any_of(include)
+        self._exclude = _any_of(exclude) if exclude else None
+        self._around = ""  # path of the root below the target, when it is inside or equal: "a/b/" or ""
+        self._shares_target = False
+        self.own_folder: tuple[int, int] | None = None  # device and inode of a target inside the root
+        if target is not None:
+            self._keep_out(root, target)
 
-    return matches(include) and not matches(exclude)
+    def _keep_out(self, root: Path, target: Path) -> None:
+        real_root, real_target = root.resolve(), target.resolve()
+        if real_root.is_relative_to(real_target):
+            self._shares_target = True
+            below = str(real_root.relative_to(real_target))
+            self._around = "" if below == "." else below + "/"
+        elif real_target.is_relative_to(real_root):
+            stat = _stat(str(real_target))
+            self.own_folder = None if stat is None else (stat.st_dev, stat.st_ino)
+            own = str(real_target.relative_to(real_root))
+            self._own_prefix = own + "/"
 
+    def __call__(self, path: str) -> bool:
+        """Whether a file of this absolute path is to be looked at."""
+        if not is_fits_name(path):
+            return False
+        relative = path[len(self._prefix) :] if path.startswith(self._prefix) else path
+        if self.own_folder is not None and relative.startswith(self._own_prefix):
+            return False
+        if self._shares_target and _is_result(self._around + relative):
+            return False
+        names = _names(relative)
+        if not self._all and not any(self._include(name) for name in names):
+            return False
+        return self._exclude is None or not any(self._exclude(name) for name in names)
 
-def scan(
-    root: Path, *, include: Sequence[str], exclude: Sequence[str]
-) -> Iterator[tuple[Path, os.stat_result]]:
-    """Every wanted file below a folder with its size and times, in alphabetical order.
+    def enters(self, path: str) -> bool:
+        """Whether a folder of this absolute path may hold such files."""
+        relative = path[len(self._prefix) :] if path.startswith(self._prefix) else path
+        if self.own_folder is not None and f"{relative}/".startswith(self._own_prefix):
+            return False
+        if self._shares_target and (self._around + relative).split("/", 1)[0] == _OWN_FOLDER:
+            return False
+        return self._exclude is None or not any(self._exclude(name) for name in _names(relative))
 
-    Symbolic links to files are followed, to folders not (they may lead in circles). A folder or file that
-    vanishes or cannot be read meanwhile is passed over: the next scan sees what there is then.
-    """
-    try:
-        entries = sorted(os.scandir(root), key=lambda entry: entry.name)
-    except OSError:
-        return
-    yield from _scan(root, entries, include, exclude)
+    def scan(self, folder: str | None = None) -> Iterator[Found]:
+        """Every wanted file below a folder (default: the root) with its size and times, in no special order.
 
+        Symbolic links are followed, those to folders after all others: each real folder is walked once, so
+        links cannot lead in circles. What vanishes or cannot be read meanwhile is passed over: the next scan
+        sees what there is then.
 
-def _scan(
-    root: Path, entries: list[os.DirEntry[str]], include: Sequence[str], exclude: Sequence[str]
-) -> Iterator[tuple[Path, os.stat_result]]:
-    for entry in entries:
+        Yields
+        ------
+        path : str
+        stat : os.stat_result
+            Of the file itself, not of a link to it.
+        """
+        walked = {self.own_folder} if self.own_folder is not None else set()
+        links: list[str] = []
+        yield from self._walk(folder or self.root, walked, links)
+        while links:
+            yield from self._walk(links.pop(0), walked, links)
+
+    def _walk(self, folder: str, walked: set[tuple[int, int]], links: list[str]) -> Iterator[Found]:
+        pending = [folder]
+        while pending:
+            here = pending.pop()
+            stat = _stat(here)
+            if stat is None or (stat.st_dev, stat.st_ino) in walked:
+                continue
+            walked.add((stat.st_dev, stat.st_ino))
+            try:
+                with os.scandir(here) as listing:
+                    entries = list(listing)
+            except OSError:
+                continue
+            for entry in entries:
+                found = self._sort_out(entry, pending, links)
+                if found is not None:
+                    yield entry.path, found
+
+    def _sort_out(
+        self, entry: os.DirEntry[str], pending: list[str], links: list[str]
+    ) -> os.stat_result | None:
+        """Put a folder on its list; the state of a wanted file."""
         try:
-            if entry.is_dir(follow_symlinks=False):
-                if not any(fnmatch.fnmatchcase(entry.name, pattern) for pattern in exclude):
-                    below = sorted(os.scandir(entry.path), key=lambda e: e.name)
-                    yield from _scan(root, below, include, exclude)
-            elif is_fits_name(entry.name):
-                path = Path(entry.path)
-                if is_wanted(path, root=root, include=include, exclude=exclude) and entry.is_file():
-                    yield path, entry.stat()
+            if entry.is_dir():
+                if self.enters(entry.path):
+                    (links if entry.is_symlink() else pending).append(entry.path)
+                return None
+            if self(entry.path):
+                stat = entry.stat()
+                return stat if stat_.S_ISREG(stat.st_mode) else None
         except OSError:
-            continue
+            pass
+        return None
+
+
+def _stat(path: str) -> os.stat_result | None:
+    try:
+        return os.stat(path)  # noqa: PTH116 - of thousands of files
+    except OSError:
+        return None
+
+
+def regular_stat(path: str) -> os.stat_result | None:
+    """Size and times of a file; None when it is not there or no regular file (a pipe would block us)."""
+    stat = _stat(path)
+    return stat if stat is not None and stat_.S_ISREG(stat.st_mode) else None
+
+
+def _names(relative: str) -> list[str]:
+    """All that a pattern is compared with.
+
+    >>> _names("n1/raw/a.fits")
+    ['n1', 'raw', 'a.fits', 'n1/raw', 'n1/raw/a.fits']
+    """
+    parts = relative.split("/")
+    return [*parts, *("/".join(parts[:n]) for n in range(2, len(parts) + 1))]
+
+
+def _any_of(patterns: Sequence[str]) -> Callable[[str], object]:
+    return re.compile("|".join(fnmatch.translate(pattern) for pattern in patterns)).match
+
+
+def _is_result(below_target: str) -> bool:
+    """Whether a path below the target is one that we write: <night>/<field>/cutouts/... or .ssosd."""
+    parts = below_target.split("/")
+    if parts[0] == _OWN_FOLDER:
+        return True
+    return bool(_NIGHT.fullmatch(parts[0])) and len(parts) > 3 and parts[2] in _OWN_PICTURES
 
 
 class Watcher:
-    """Hints of files that came or changed, from watchdog; may miss any of them.
+    """Hints of files and folders that came or changed, from watchdog; may miss any of them.
 
     Parameters
     ----------
     root : Path
         Folder to watch, with all its subfolders.
     hint : callable
-        Called with each path, from a thread of watchdog.
-    rescan : callable
-        Called when a whole folder came at once, whose files give no events of their own.
+        Called with the path of a FITS file, or of a folder that came with files of which there are no events
+        of their own; from a thread of watchdog.
     """
 
-    def __init__(self, root: Path, *, hint: Callable[[Path], None], rescan: Callable[[], None]) -> None:
+    def __init__(self, root: Path, *, hint: Callable[[Path], None]) -> None:
         self._root = root
-        self._handler = _Handler(hint, rescan)
+        self._handler = _Handler(hint)
         self._observer: BaseObserver | None = None
 
     def start(self) -> str:
         """Begin to watch; returns "" or why there are no events here (the scan alone serves then)."""
         observer = Observer()
+        warnings.filterwarnings("ignore", category=RuntimeWarning, module="watchdog")  # of watches renewed
         try:
             observer.schedule(self._handler, str(self._root), recursive=True)
             observer.start()
@@ -100,16 +215,14 @@ class Watcher:
 
 
 class _Handler(FileSystemEventHandler):
-    def __init__(self, hint: Callable[[Path], None], rescan: Callable[[], None]) -> None:
+    def __init__(self, hint: Callable[[Path], None]) -> None:
         self._hint = hint
-        self._rescan = rescan
 
     def on_any_event(self, event: FileSystemEvent) -> None:
-        if isinstance(event, (DirCreatedEvent, DirMovedEvent)):
-            self._rescan()
-        if event.is_directory or event.event_type in ("opened", "closed_no_write", "deleted"):
+        if event.event_type in ("opened", "closed_no_write", "deleted"):
             return
         for name in (event.src_path, event.dest_path):
             text = os.fsdecode(name)
-            if text and is_fits_name(text):
+            came = event.event_type in ("created", "moved") if event.is_directory else is_fits_name(text)
+            if text and came:
                 self._hint(Path(text))
