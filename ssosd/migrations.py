@@ -229,3 +229,64 @@ def first_schema(db: Database) -> None:
     """Tables, indexes and views of the first version."""
     for statement in _TABLES:
         db.execute(statement)
+
+
+_DAEMON = (
+    "ALTER TABLE sequences ADD COLUMN partial INTEGER",  # 1: linked with fewer than EXPOSURES_PER_FIELD
+    "ALTER TABLE exposures ADD COLUMN tried_with TEXT",  # catalogue key of the try that parked it
+    """
+    CREATE TABLE nights (              -- one row per night: whether its files follow from these tables
+      night        TEXT PRIMARY KEY,
+      written      INTEGER NOT NULL,   -- 1: candidates.csv, drafts and summary are those of these tables
+      reported     INTEGER NOT NULL DEFAULT 0 -- 1: the summary is due, now and whenever something changes
+    ) STRICT, WITHOUT ROWID
+    """,
+    "INSERT INTO nights (night, written) SELECT DISTINCT night, 0 FROM exposures",
+    "CREATE INDEX catalogues_by_exposure ON catalogues(exposure)",
+    "CREATE INDEX files_to_try ON files(next_try_s) WHERE next_try_s IS NOT NULL",
+    "CREATE INDEX exposures_to_try ON exposures(next_try_s) WHERE next_try_s IS NOT NULL",
+    "DROP VIEW tonight",
+    """
+    CREATE VIEW tonight AS             -- the latest night's sequences
+      SELECT night, field, state, n_exposures, partial, n_sources, n_candidates, checked, complete_because,
+             reason
+        FROM sequences WHERE night = (SELECT max(night) FROM exposures)
+    """,
+)
+_FILES_SPOIL = (
+    """
+    CREATE TRIGGER files_added AFTER INSERT ON files WHEN new.exposure IS NOT NULL BEGIN
+      UPDATE nights SET written = 0 WHERE night = (SELECT night FROM exposures WHERE digest = new.exposure);
+    END
+    """,
+    """
+    CREATE TRIGGER files_changed AFTER UPDATE ON files
+      WHEN new.outcome <> old.outcome OR new.exposure IS NOT old.exposure BEGIN
+      UPDATE nights SET written = 0
+        WHERE night IN (SELECT night FROM exposures WHERE digest IN (old.exposure, new.exposure));
+    END
+    """,
+)
+#: Whatever changes a night's exposures or sequences makes its files old, in the same transaction.
+_SPOILED = """
+    CREATE TRIGGER {table}_{what} AFTER {event} ON {table} BEGIN
+      INSERT INTO nights (night, written) VALUES ({row}.night, 0)
+        ON CONFLICT (night) DO UPDATE SET written = 0;
+    END
+"""
+_SPOILERS = (
+    ("added", "INSERT", "new"),
+    ("changed", "UPDATE", "new"),
+    ("moved", "UPDATE OF night", "old"),
+    ("removed", "DELETE", "old"),
+)
+
+
+@migrations()
+def for_the_daemon(db: Database) -> None:
+    """Marks of partial sequences, of failed tries, and of nights whose files are to be written again."""
+    for statement in (*_DAEMON, *_FILES_SPOIL):
+        db.execute(statement)
+    for table in ("exposures", "sequences"):
+        for what, event, row in _SPOILERS:
+            db.execute(_SPOILED.format(table=table, what=what, event=event, row=row))

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import logging
 import signal
+import sqlite3
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 
@@ -27,9 +29,12 @@ log = logging.getLogger("ssosd.daemon")
 _TIME_CHECK_S = 30  # how often the Sun and the time-outs are looked at
 _HOUSEKEEPING_S = 3600
 _BEAT_S = 10
+_MOST_WORKERS = 1024  # threads are made as they are needed: the daemon keeps to WORKERS, which may change
+_READERS = 4  # threads that read files; they mostly wait for the disk
+_GRACE_S = 3.0  # for workers whose programs have just been killed
 
 
-def watch(root: Path, *, load_station: Callable[[], Station], command: str) -> None:
+def watch(root: Path, *, load_station: Callable[[], Station], command: str) -> int:
     """Run the daemon until SIGTERM or SIGINT.
 
     Parameters
@@ -40,6 +45,12 @@ def watch(root: Path, *, load_station: Callable[[], Station], command: str) -> N
         Reads the configuration and gives the set-up; called at start and at each SIGHUP.
     command : str
         For the record of the run.
+
+    Returns
+    -------
+    int
+        Workers that did not end in time. They hold nothing that is recorded; the process should not wait for
+        them.
 
     Raises
     ------
@@ -56,25 +67,30 @@ def watch(root: Path, *, load_station: Callable[[], Station], command: str) -> N
     with (
         TargetLock(station.target, purpose="run", now=utc_now()),
         Store(station.target / STORE_NAME) as store,
-        _pools(station) as (extractors, linkers),
+        _pools(max(1, station.workers // 2)) as pools,
     ):
-        run = store.begin_run(command=command, parameters=station.config.as_text(), versions=station.versions)
         daemon = Daemon(
             root=root,
             station=station,
             store=store,
             clock=utc_now,
-            extractors=extractors,
-            linkers=linkers,
+            extractors=pools.extractors,
+            linkers=pools.linkers,
+            readers=pools.readers,
             notifier=notifier,
         )
-        watcher = Watcher(root, hint=daemon.hint, rescan=lambda: daemon.inbox.put(daemon.scan))
+        watcher = Watcher(root, hint=daemon.hint)
         blind = watcher.start()
         if blind:
             log.warning("%s", blind)
+        runs = _Runs(store, command)
+        daemon.inbox.put(lambda: runs.begin(daemon.station))
         daemon.inbox.put(daemon.begin)
-        scheduler = _clockwork(daemon)
-        with _signals(daemon, load_station):
+        scheduler = BackgroundScheduler(
+            timezone="UTC", job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": 3600}
+        )
+        wind_up(scheduler, daemon)
+        with _signals(daemon, load_station, lambda: _reloaded(daemon, scheduler, runs)):
             scheduler.start()
             notifier.ready(f"watching {root}")
             log.info("watching %s for %s", root, station.target)
@@ -83,29 +99,69 @@ def watch(root: Path, *, load_station: Callable[[], Station], command: str) -> N
             finally:
                 notifier.stopping()
                 scheduler.shutdown(wait=False)
-                watcher.stop()
                 astromatic.stop_all()
-        daemon.beat("stopped")
-        store.end_run(run)
-        log.info("stopped")
+                left = daemon.errands.wait(_GRACE_S)
+                watcher.stop()
+        daemon.farewell()
+        runs.end()
+        log.info("stopped%s", f"; {left} workers left behind" if left else "")
+        return left
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Pools:
+    extractors: ThreadPoolExecutor
+    linkers: ThreadPoolExecutor  # of their own, so that a complete sequence never waits behind exposures
+    readers: ThreadPoolExecutor
 
 
 @contextmanager
-def _pools(station: Station) -> Iterator[tuple[ThreadPoolExecutor, ThreadPoolExecutor]]:
-    """Workers for exposures, and one linker that never waits behind them."""
-    extractors = ThreadPoolExecutor(max_workers=station.workers, thread_name_prefix="extract")
-    linkers = ThreadPoolExecutor(max_workers=1, thread_name_prefix="link")
+def _pools(linkers: int) -> Iterator[_Pools]:
+    """Workers; at the end those that are still busy are left alone."""
+    pools = _Pools(
+        extractors=ThreadPoolExecutor(max_workers=_MOST_WORKERS, thread_name_prefix="extract"),
+        linkers=ThreadPoolExecutor(max_workers=linkers, thread_name_prefix="link"),
+        readers=ThreadPoolExecutor(max_workers=_READERS, thread_name_prefix="read"),
+    )
     try:
-        yield extractors, linkers
+        yield pools
     finally:
-        for pool in (extractors, linkers):
-            pool.shutdown(wait=True, cancel_futures=True)
+        for pool in (pools.extractors, pools.linkers, pools.readers):
+            pool.shutdown(wait=False, cancel_futures=True)
 
 
-def _clockwork(daemon: Daemon) -> BackgroundScheduler:
-    """Everything that happens by time alone; each job only puts a call into the inbox."""
+class _Runs:
+    """The record of this run; after a reload another one, with the new parameters."""
+
+    def __init__(self, store: Store, command: str) -> None:
+        self._store = store
+        self._command = command
+        self._number: int | None = None
+
+    def begin(self, station: Station) -> None:
+        self.end()
+        self._number = self._store.begin_run(
+            command=self._command, parameters=station.config.as_text(), versions=station.versions
+        )
+
+    def end(self) -> None:
+        if self._number is not None:
+            with suppress(sqlite3.OperationalError):  # the disk is full: the record stays without its end
+                self._store.end_run(self._number)
+            self._number = None
+
+
+def wind_up(scheduler: BackgroundScheduler, daemon: Daemon) -> None:
+    """Give the clockwork all that happens by time alone; each job only puts a call into the inbox.
+
+    Parameters
+    ----------
+    scheduler : BackgroundScheduler
+        Its jobs are replaced.
+    daemon : Daemon
+    """
     config = daemon.station.config
-    scheduler = BackgroundScheduler(timezone="UTC", job_defaults={"coalesce": True, "max_instances": 1})
+    scheduler.remove_all_jobs()
 
     def every(seconds: float, call: Callable[[], None], name: str) -> None:
         scheduler.add_job(daemon.inbox.put, "interval", seconds=seconds, args=[call], id=name)
@@ -116,36 +172,35 @@ def _clockwork(daemon: Daemon) -> BackgroundScheduler:
     every(_BEAT_S, daemon.beat, "heartbeat")
     if config["REPORT_TIME"] != "DAWN":
         hour, minute = config["REPORT_TIME"].split(":")
-        scheduler.add_job(
-            daemon.inbox.put,
-            CronTrigger(hour=hour, minute=minute, timezone="UTC"),
-            args=[daemon.report],
-            id="report",
-        )
-    return scheduler
+        at = CronTrigger(hour=hour, minute=minute, timezone="UTC")
+        scheduler.add_job(daemon.inbox.put, at, args=[daemon.report], id="report")
+
+
+def _reloaded(daemon: Daemon, scheduler: BackgroundScheduler, runs: _Runs) -> None:
+    wind_up(scheduler, daemon)
+    runs.begin(daemon.station)
 
 
 @contextmanager
-def _signals(daemon: Daemon, load_station: Callable[[], Station]) -> Iterator[None]:
+def _signals(
+    daemon: Daemon, load_station: Callable[[], Station], reloaded: Callable[[], None]
+) -> Iterator[None]:
     """SIGTERM and SIGINT end the daemon, SIGHUP reads the configuration again."""
 
     def end(number: int, _: FrameType | None) -> None:
         log.info("%s: stopping", signal.Signals(number).name)
-        daemon.inbox.put(daemon.stop)
+        daemon.stop()
 
     def reload(_number: int, _: FrameType | None) -> None:
         daemon.inbox.put(again)
 
     def again() -> None:
-        Notifier().reloading(time.monotonic_ns() // 1000)
+        notifier = Notifier()
+        notifier.reloading(time.monotonic_ns() // 1000)
         try:
-            station = load_station()
-        except Misconfigured as error:
-            log.error("SIGHUP: the new configuration is refused, the old one kept: %s", error)  # noqa: TRY400
-            daemon.say("error", "configuration", f"refused, the old one kept: {error}")
-        else:
-            daemon.use(station)
-        Notifier().ready(f"watching {daemon.root}")
+            reload_station(daemon, load_station, reloaded)
+        finally:
+            notifier.ready(f"watching {daemon.root}")
 
     former = {
         signal.SIGTERM: signal.signal(signal.SIGTERM, end),
@@ -157,3 +212,23 @@ def _signals(daemon: Daemon, load_station: Callable[[], Station]) -> Iterator[No
     finally:
         for number, handler in former.items():
             signal.signal(number, handler)
+
+
+def reload_station(daemon: Daemon, load_station: Callable[[], Station], reloaded: Callable[[], None]) -> None:
+    """Read the configuration again; one that cannot work is refused and the old one kept.
+
+    Parameters
+    ----------
+    daemon : Daemon
+    load_station : callable
+        Reads the configuration; raises `Misconfigured`.
+    reloaded : callable
+        Called when the new one is in use.
+    """
+    try:
+        station = load_station()
+    except Misconfigured as error:
+        daemon.say("error", "configuration", f"refused, the old one kept: {error}")
+    else:
+        daemon.use(station)
+        reloaded()

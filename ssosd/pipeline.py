@@ -9,9 +9,8 @@ time and names by alphabet before anything is computed.
 
 from __future__ import annotations
 
-import hashlib
 import shutil
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -20,17 +19,19 @@ import pandas as pd
 
 from ssosd import work
 from ssosd.errors import BadInput, Misconfigured, SsosdError
-from ssosd.files import atomic_write_text
+from ssosd.files import TEMPORARY_PREFIX, flush_folder
 from ssosd.ingest.sequence import FieldSequence, group_exposures
+from ssosd.intake import TakenIn
 from ssosd.model import Catalogue, Exposure
-from ssosd.reports.mpc80 import render_draft
-from ssosd.reports.tables import read_candidates_csv, write_candidates_csv
+from ssosd.nightly import candidate_rows, write_night
 from ssosd.site import night_of
-from ssosd.station import Station
-from ssosd.store import FileRow, Patience, Store
-from ssosd.work import SequenceResult, TakenIn
+from ssosd.station import STAGING_PREFIX, Station
+from ssosd.store import ExposureState, FileRow, Patience, SequenceRow, Store
+from ssosd.work import SequenceResult
 
-_SERVICE_PATIENCE = 2  # fields in a row without an answer after which a run stops asking
+_SERVICE_PATIENCE = 2  # fields in a row without an answer after which a service is left alone
+_SERVICE_REST_S = 900.0  # for so long
+_MJD_UNIX_EPOCH = 40587.0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -39,6 +40,7 @@ class LinkJob:
 
     number: int  # of its row in the store
     sequence: FieldSequence  # the exposures that have a catalogue
+    members: tuple[str, ...]  # digests of all its exposures
     catalogues: Mapping[str, Catalogue]  # by the exposure's digest
     fingerprint: str
     ask_skybot: bool
@@ -51,20 +53,37 @@ class Linked:
     sequence: FieldSequence
     result: SequenceResult | None  # None when it was parked or was done before
     error: SsosdError | None
-    skipped: bool  # done before with the same inputs
+    skipped: bool  # done before with the same inputs, or parked before and nothing has changed
+    stale: bool = False  # thrown away: the sequence is not what it was when the work began
 
 
 class Corridor:
     """From files to drafts, for one station and its store. Not thread-safe: one thread owns it.
 
     Methods that decide and record live here; the work itself is in `ssosd.work` and runs wherever the caller
-    likes. Parameters: a `Station` and its `Store`.
+    likes.
+
+    Parameters
+    ----------
+    station : Station
+    store : Store
+    folders : sequence of Path
+        Data folders whose files the summary of a night accounts for.
     """
 
-    def __init__(self, *, station: Station, store: Store) -> None:
+    def __init__(self, *, station: Station, store: Store, folders: Sequence[Path] = ()) -> None:
         self.station = station
         self.store = store
+        self._folders = tuple(folders)
         self._service_misses = 0
+        self._ask_again_s = 0.0
+
+    def clean_up(self) -> None:
+        """Remove what a process left behind that was killed; only for one that holds the target alone."""
+        catalogues = self.station.catalogue_folder("").glob(f"*/{TEMPORARY_PREFIX}*")
+        staged = self.station.target.glob(f"*/{STAGING_PREFIX}*")
+        for path in (*self.station.scratch.iterdir(), *catalogues, *staged):
+            _remove(path)
 
     # ---- files ---------------------------------------------------------------------------------------
 
@@ -88,13 +107,13 @@ class Corridor:
         """How often what may succeed later is tried again."""
         return Patience(tries=self.station.config["TRIES"], delay_s=self.station.config["RETRY_DELAY"])
 
-    def record_taken(self, taken: TakenIn) -> str | None:
+    def record_taken(self, taken: TakenIn) -> str:
         """Record a file as an exposure of its night, as ignored, or as parked with its reason.
 
         Returns
         -------
-        str or None
-            The exposure's night.
+        str
+            The night whose files are to be written again.
         """
         stamp: dict[str, Any] = {
             "size_bytes": taken.size_bytes,
@@ -105,34 +124,63 @@ class Corridor:
             night = night_of(taken.exposure.mjd_mid, self.station.site.lon_deg)
             self.store.record_exposure(taken.exposure, night=night, **stamp)
             return night
+        night = self._night_of_file(taken.mtime_ns)
+        self.store.spoil_night(night)
         if taken.ignored:
             self.store.ignore_file(taken.path, reason=taken.ignored, **stamp)
         elif taken.error is not None:
             self.store.park_file(taken.path, error=taken.error, patience=self.patience, **stamp)
             self.store.event("warning", taken.path.name, str(taken.error))
-        return None
+        return night
+
+    def _night_of_file(self, mtime_ns: int) -> str:
+        """The night whose summary accounts for a file that is no exposure."""
+        return night_of(mtime_ns / 1e9 / 86400.0 + _MJD_UNIX_EPOCH, self.station.site.lon_deg)
 
     # ---- exposures -----------------------------------------------------------------------------------
 
-    def catalogues(self, exposures: Mapping[str, Exposure]) -> tuple[dict[str, Catalogue], dict[str, str]]:
-        """Split exposures into those with a valid catalogue and those to extract, with their keys."""
+    def catalogues(
+        self, exposures: Mapping[str, Exposure], *, again: bool = True
+    ) -> tuple[dict[str, Catalogue], dict[str, str]]:
+        """Split exposures into those with a valid catalogue and those to extract, with their keys.
+
+        Parameters
+        ----------
+        exposures : mapping
+            By digest.
+        again : bool
+            Whether parked ones are tried again although nothing has changed and no try is due.
+        """
         ready: dict[str, Catalogue] = {}
         wanted: dict[str, str] = {}
+        states = self.store.states(exposures)
+        found = self.store.catalogues(exposures)
+        now_s = self.store.now_s
         for digest, exposure in exposures.items():
-            try:
-                key = work.key_of(exposure, station=self.station)
-            except BadInput as error:  # its weight map is missing
-                self.record_extracted(exposure, error)
-                continue
-            catalogue = self.store.catalogue(key)
-            if catalogue is None:
+            state = states[digest]
+            key, error = self._key_of(exposure)
+            if error is not None:
+                if again or not state.rests(None, now_s=now_s):
+                    self.record_extracted(exposure, error)
+            elif key is not None and key in found:
+                ready[digest] = found[key]
+                if (state.state, state.catalogue) != ("extracted", key):
+                    self.store.record_catalogue(digest, found[key])
+            elif key is not None and (again or not state.rests(key, now_s=now_s)):
                 wanted[digest] = key
-            else:
-                ready[digest] = catalogue
         return ready, wanted
 
-    def record_extracted(self, exposure: Exposure, outcome: Catalogue | SsosdError) -> None:
-        """Record an exposure's catalogue, or the reason there is none.
+    def _key_of(self, exposure: Exposure) -> tuple[str | None, BadInput | None]:
+        """Key of an exposure's catalogue, or why there can be none: its weight map is missing."""
+        try:
+            return work.key_of(exposure, station=self.station), None
+        except BadInput as error:
+            return None, error
+
+    def record_extracted(
+        self, exposure: Exposure, outcome: Catalogue | SsosdError, *, key: str | None = None
+    ) -> None:
+        """Record an exposure's catalogue, or the reason there is none for this key.
 
         Raises
         ------
@@ -144,7 +192,7 @@ class Corridor:
         if isinstance(outcome, Catalogue):
             self.store.record_catalogue(exposure.digest, outcome)
         else:
-            self.store.park_exposure(exposure.digest, outcome, patience=self.patience)
+            self.store.park_exposure(exposure.digest, outcome, patience=self.patience, tried_with=key)
             self.store.event("warning", exposure.name, str(outcome))
 
     # ---- sequences -----------------------------------------------------------------------------------
@@ -166,28 +214,60 @@ class Corridor:
                 shutil.rmtree(row.folder, ignore_errors=True)
         return sequences
 
-    def plan(self, sequence: FieldSequence, catalogues: Mapping[str, Catalogue]) -> LinkJob | Linked:
-        """Decide what a sequence needs: a job to run, or nothing because it is done or cannot be linked."""
+    def is_settled(
+        self, sequence: FieldSequence, row: SequenceRow, states: Mapping[str, ExposureState]
+    ) -> bool:
+        """Whether nothing is to be done for a sequence: done or parked, with what its exposures are now."""
+        now_s = self.store.now_s
+        if row.state not in ("done", "parked") or (row.next_try_s is not None and row.next_try_s <= now_s):
+            return False
+        keys: dict[str, str] = {}
+        for exposure in sequence.exposures:
+            key, _ = self._key_of(exposure)
+            state = states[exposure.digest]
+            if key is not None and (state.state, state.catalogue) == ("extracted", key):
+                keys[exposure.digest] = key
+            elif not state.rests(key, now_s=now_s):
+                return False
+        usable = replace(sequence, exposures=tuple(e for e in sequence.exposures if e.digest in keys))
+        return row.fingerprint == work.fingerprint(usable, keys, station=self.station) and _has_its_files(row)
+
+    def plan(
+        self, sequence: FieldSequence, catalogues: Mapping[str, Catalogue], *, again: bool = True
+    ) -> LinkJob | Linked:
+        """Decide what a sequence needs: a job to run, or nothing because it is done or cannot be linked.
+
+        Parameters
+        ----------
+        sequence : FieldSequence
+        catalogues : mapping
+            By the exposures' digests; exposures without one are left out.
+        again : bool
+            Whether a parked one is tried again although nothing has changed and no try is due.
+        """
         row = self.store.sequence(sequence.night, sequence.field)
         usable = replace(sequence, exposures=tuple(e for e in sequence.exposures if e.digest in catalogues))
+        keys = {e.digest: catalogues[e.digest].key for e in usable.exposures}
         job = LinkJob(
             number=row.id,
             sequence=usable,
+            members=tuple(e.digest for e in sequence.exposures),
             catalogues={e.digest: catalogues[e.digest] for e in usable.exposures},
-            fingerprint=work.fingerprint(usable, catalogues, station=self.station),
-            ask_skybot=self._service_misses < _SERVICE_PATIENCE,
+            fingerprint=work.fingerprint(usable, keys, station=self.station),
+            ask_skybot=self._service_misses < _SERVICE_PATIENCE or self.store.now_s >= self._ask_again_s,
         )
+        if row.fingerprint == job.fingerprint:
+            due = row.next_try_s is not None and row.next_try_s <= self.store.now_s
+            if row.state == "parked" and not again and not due:
+                return Linked(sequence=usable, result=None, error=None, skipped=True)
+            if row.state in ("done", "open") and row.folder is not None and _has_its_files(row):
+                if row.state == "open":
+                    self.store.confirm_sequence(row.id)
+                return Linked(sequence=usable, result=None, error=None, skipped=True)
         try:
             work.require_exposures(usable, minimum=self.station.config["MIN_EXPOSURES"])
         except BadInput as error:
             return self.record_linked(job, error)
-        if (
-            row.state == "done"
-            and row.fingerprint == job.fingerprint
-            and row.folder
-            and Path(row.folder).is_dir()
-        ):
-            return Linked(sequence=usable, result=None, error=None, skipped=True)
         return job
 
     def run(self, job: LinkJob) -> SequenceResult | SsosdError:
@@ -198,9 +278,14 @@ class Corridor:
             )
         except SsosdError as error:
             return error
+        except OSError as error:
+            return work.failure(error, station=self.station)
 
     def record_linked(self, job: LinkJob, outcome: SequenceResult | SsosdError) -> Linked:
         """Put a sequence's results in the place of its former ones, or park it with the reason.
+
+        When the sequence has ended or has other exposures than those it was linked with, the results are
+        thrown away.
 
         Raises
         ------
@@ -210,48 +295,50 @@ class Corridor:
         sequence = job.sequence
         if isinstance(outcome, Misconfigured):
             raise outcome
+        if not self.store.holds(job.number, job.members):
+            if isinstance(outcome, SequenceResult):
+                shutil.rmtree(outcome.staged)
+            return Linked(sequence=sequence, result=None, error=None, skipped=True, stale=True)
         final = self.station.field_folder(sequence.night, sequence.field)
         if isinstance(outcome, SsosdError):
-            self.store.park_sequence(job.number, outcome, patience=self.patience)
+            self.store.park_sequence(job.number, outcome, patience=self.patience, fingerprint=job.fingerprint)
             self.store.event("error", f"{sequence.night}/{sequence.field}", str(outcome))
-            self._remove_folder(final)
+            if final.exists():
+                shutil.rmtree(final)
             return Linked(sequence=sequence, result=None, error=outcome, skipped=False)
-        self._count_service(outcome)
+        self._count_service(job, outcome)
         folder = self._install(outcome.staged, final)
+        n_linked, expected = len(outcome.catalog_numbers), self.station.config["EXPOSURES_PER_FIELD"]
         self.store.record_sequence(
             job.number,
             fingerprint=job.fingerprint,
-            columns=work.summary_columns(outcome, folder),
+            columns={**work.summary_columns(outcome, folder), "partial": int(n_linked < expected)},
             catalog_numbers=outcome.catalog_numbers,
             dropped={d.digest: d.reason for d in outcome.dropped},
             ledger=outcome.ledger,
-            candidates=_candidate_rows(sequence.night, outcome.candidates),
+            candidates=candidate_rows(sequence.night, outcome.candidates),
             known=outcome.known,
         )
         return Linked(sequence=sequence, result=outcome, error=None, skipped=False)
 
-    def _count_service(self, result: SequenceResult) -> None:
-        if self.station.config["CROSSMATCH_SKYBOT"]:
-            self._service_misses = self._service_misses + 1 if result.unchecked_because else 0
+    def _count_service(self, job: LinkJob, result: SequenceResult) -> None:
+        if not (self.station.config["CROSSMATCH_SKYBOT"] and job.ask_skybot):
+            return
+        self._service_misses = self._service_misses + 1 if result.unchecked_because else 0
+        if self._service_misses >= _SERVICE_PATIENCE:
+            self._ask_again_s = self.store.now_s + _SERVICE_REST_S
 
     @staticmethod
     def _install(staged: Path, final: Path) -> Path:
         """Put a finished staging folder in the place of the former results."""
-        former = final.with_name(f".{final.name}.old")
-        if former.exists():
-            shutil.rmtree(former)
+        former = staged.with_name(f"{staged.name}.former")
         if final.exists():
             final.rename(former)
         staged.rename(final)
+        flush_folder(final.parent)
         if former.exists():
             shutil.rmtree(former)
         return final
-
-    @staticmethod
-    def _remove_folder(folder: Path) -> None:
-        for path in (folder, folder.with_name(f".{folder.name}.new")):
-            if path.exists():
-                shutil.rmtree(path)
 
     def keep_house(self, *, now_mjd: float, days: float) -> int:
         """Remove cached catalogues of nights older than `days` whose work is done; returns how many.
@@ -270,58 +357,21 @@ class Corridor:
 
     # ---- the night -----------------------------------------------------------------------------------
 
-    def finish(self, night: str) -> pd.DataFrame:
-        """Write the night's candidates.csv and its draft from the results of all its sequences."""
-        tables = [
-            read_candidates_csv(Path(row.folder) / "cats" / "candidates.csv")
-            for row in self.store.sequences(night=night)
-            if row.state == "done" and row.folder is not None
-        ]
-        filled = [table for table in tables if len(table)] or tables[:1]
-        candidates = pd.concat(filled, ignore_index=True) if filled else pd.DataFrame()
-        folder = self.station.target / night
-        (folder / "drafts").mkdir(parents=True, exist_ok=True)
-        write_candidates_csv(folder / "candidates.csv", candidates)
-        draft = render_draft(candidates=candidates, code=self.station.config["OBSERVATORY_CODE"], night=night)
-        path = folder / "drafts" / "mpc80.txt"
-        atomic_write_text(path, draft.text)
-        self.store.record_draft(
-            night=night,
-            kind="mpc80",
-            path=path,
-            n_observations=draft.n_observations,
-            digest=hashlib.blake2b(draft.text.encode(), digest_size=16).hexdigest(),
+    def finish(self, night: str, *, summary: bool = True) -> pd.DataFrame:
+        """Write the night's candidates.csv, its draft and, when due, its summary; returns the candidates."""
+        return write_night(
+            night, station=self.station, store=self.store, folders=self._folders, summary=summary
         )
-        for problem in draft.problems:
-            self.store.event("warning", night, problem)
-        return candidates
 
 
-def _candidate_rows(night: str, candidates: pd.DataFrame) -> list[dict[str, Any]]:
-    """One row per candidate for the store, from the table of detections."""
-    if candidates.empty:
-        return []
-    ordered = candidates.sort_values(["CANDIDATE", "MID_EXPOSURE_MJD"], kind="stable")
-    grouped = ordered.groupby("CANDIDATE", sort=True)
-    first = grouped.first()
-    table = pd.DataFrame(
-        {
-            "source_number": first["SOURCE_NUMBER"],
-            "n_detections": grouped.size(),
-            "mjd_first": first["MID_EXPOSURE_MJD"],
-            "ra_deg": first["RA"],
-            "dec_deg": first["DEC"],
-            "pm": first["PM"],
-            "pm_ra": first["PMRA"],
-            "pm_dec": first["PMDEC"],
-            "mag": grouped["MAG"].median(),
-            "match_state": first["MATCH_STATE"],
-            "known_number": first["SKYBOT_NUMBER"],
-            "known_name": first["SKYBOT_NAME"],
-        }
-    )
-    table = table.astype(object).where(table.notna(), None)
-    return [
-        {"night": night, "candidate": candidate, **{str(name): value for name, value in row.items()}}
-        for candidate, row in zip(table.index, table.to_dict("records"), strict=True)
-    ]
+def _has_its_files(row: SequenceRow) -> bool:
+    """Whether a sequence's folder is there, if it is to have one."""
+    return row.state == "parked" or (row.folder is not None and Path(row.folder).is_dir())
+
+
+def _remove(path: Path) -> None:
+    """Remove what nobody needs; a process that lives on without its parent may still write into a folder."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)

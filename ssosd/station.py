@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -18,11 +19,13 @@ from ssosd.model import HeaderKeywords
 from ssosd.site import Site, site_from
 
 #: Parameters that decide what an exposure's header means.
-HEADER_PARAMETERS = ("SCI_EXTENSION", "DATE-OBS", "FILTER", "EXPTIME", "OBJECT")
+HEADER_PARAMETERS = ("SCI_EXTENSION", "DATE-OBS", "FILTER", "EXPTIME", "OBJECT", "CALIBRATION")
 #: Parameters that do not change any result of a sequence.
 _WITHOUT_EFFECT_ON_RESULTS = frozenset(
     {"WORKERS", "SEX_TIME_LIMIT", "SCAMP_TIME_LIMIT", "SWARP_TIME_LIMIT", "SKYBOT_TIME_LIMIT", "SKYBOT_URL"}
 ) | {entry.name for entry in table_daemon.ENTRIES}
+#: Folders of a night that are not yet, or no longer, a field's results.
+STAGING_PREFIX = ".staging-"
 #: Bumped when the same input gives other results than before, so that replays link again.
 RESULT_VERSION = 1
 
@@ -87,8 +90,10 @@ class Station:
 
     @cached_property
     def read_with(self) -> str:
-        """Digest of what decides how a header is read."""
-        return self.config.digest(HEADER_PARAMETERS)
+        """Digest of what decides how a header is read, and what night an exposure belongs to."""
+        h = hashlib.blake2b(self.config.digest(HEADER_PARAMETERS).encode(), digest_size=16)
+        h.update(f"\n{self.site.lon_deg!r}".encode())
+        return h.hexdigest()
 
     @cached_property
     def link_settings(self) -> str:
@@ -116,6 +121,10 @@ class Station:
     def catalogue_folder(self, night: str) -> Path:
         """Where the catalogues of a night's exposures are kept."""
         return self.target / ".ssosd" / "catalogues" / night
+
+    def staging_folder(self, night: str, field_name: str) -> Path:
+        """Where a sequence's files wait, until they are whole, to take the place of its former ones."""
+        return self.target / night / f"{STAGING_PREFIX}{field_name}-{secrets.token_hex(4)}"
 
     @property
     def scratch(self) -> Path:

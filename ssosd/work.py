@@ -1,10 +1,11 @@
-"""The work on one file, one exposure, one sequence: stages in order, results returned, nothing recorded.
+"""The work on one exposure, one sequence: stages in order, results returned, nothing recorded.
 
 These functions run in any thread or process; `ssosd.pipeline` decides what follows what and owns the store.
 """
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
@@ -12,53 +13,37 @@ import shutil
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
 
 from ssosd.analysis.apertures import fixed_apertures
-from ssosd.analysis.checkplots import make_checkplots
 from ssosd.analysis.cutouts import SolvedImage, extract_cutouts
 from ssosd.errors import BadInput, Retriable, ServiceUnavailable, SsosdError
-from ssosd.files import atomic_write_text
+from ssosd.files import atomic_write_text, flush_tree, write_failure
 from ssosd.filters.chain import ChainResult, ChainSettings, run_chain
 from ssosd.identify.known import KnownObjects, unchecked
 from ssosd.identify.match import match_candidates
 from ssosd.identify.skybot import known_objects_for_exposures
-from ssosd.ingest.calibration import calibration_reason
-from ssosd.ingest.exposure import read_exposure
-from ssosd.ingest.fitsblocks import read_layout
 from ssosd.ingest.prepare import prepare_image
 from ssosd.ingest.sequence import FieldSequence
-from ssosd.ingest.settle import what_is_missing
 from ssosd.ingest.sextractor import catalogue_key, extract
 from ssosd.ingest.weights import weight_files
 from ssosd.linker.refcat import read_bright_sources
 from ssosd.linker.scamp import Linked, link
 from ssosd.model import Catalogue, Drop, Exposure
-from ssosd.reports.tables import candidate_ids, write_candidates_csv
+from ssosd.reports.tables import candidate_ids, funnel_text, write_candidates_csv
 from ssosd.station import Station
 
 Progress = Callable[[str], None]
+_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
+_NOT_TO_BE_WRITTEN = frozenset({errno.EROFS, errno.EACCES, errno.EPERM})
 
 
 def _silent(_: str) -> None:
     return
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class TakenIn:
-    """What became of one file."""
-
-    path: Path
-    size_bytes: int
-    mtime_ns: int
-    exposure: Exposure | None = None  # None when it cannot be used or is none
-    error: SsosdError | None = None  # why it cannot be used
-    ignored: str = ""  # why it is none of ours: a calibration frame
-    missing: str = ""  # what it still lacks, as it seems to be growing
-    n_hdus: int = 0  # HDUs up to the last science image
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -77,60 +62,6 @@ class SequenceResult:
     notes: tuple[str, ...]  # for a person: what was repaired, blank or left out
 
 
-def take_in(path: Path, *, station: Station) -> TakenIn:
-    """Read a file's headers; never raises for a bad file."""
-    size, mtime = 0, 0
-    try:
-        before = path.stat()
-        size, mtime = before.st_size, before.st_mtime_ns
-        ignored = calibration_reason(read_layout(path), name=path.name, words=station.config["CALIBRATION"])
-        if ignored:
-            return TakenIn(path=path, size_bytes=size, mtime_ns=mtime, ignored=ignored)
-        exposure = read_exposure(path, keywords=station.keywords, extensions=station.config["SCI_EXTENSION"])
-        after = path.stat()
-        if (after.st_size, after.st_mtime_ns) != (size, mtime):
-            raise Retriable(
-                f"{path}: changed while it was read", next_step="it is read again once it is whole"
-            )
-    except SsosdError as error:
-        return TakenIn(path=path, size_bytes=size, mtime_ns=mtime, error=error)
-    except OSError as error:
-        problem = Retriable(f"{path}: {error.strerror or error}", next_step="check that it can be read")
-        return TakenIn(path=path, size_bytes=size, mtime_ns=mtime, error=problem)
-    n_hdus = max(chip.hdu for chip in exposure.chips) + 1
-    return TakenIn(path=path, size_bytes=size, mtime_ns=mtime, exposure=exposure, n_hdus=n_hdus)
-
-
-def admit(path: Path, *, station: Station, n_hdus: Mapping[tuple[str, str], int]) -> TakenIn:
-    """Take in a file that may still be growing: `missing` says what it lacks.
-
-    Parameters
-    ----------
-    path : Path
-    station : Station
-    n_hdus : mapping
-        Number of HDUs that other files had, by (telescope, instrument).
-    """
-    try:
-        stat = path.stat()
-        missing = what_is_missing(path)
-    except SsosdError as error:
-        return TakenIn(path=path, size_bytes=stat.st_size, mtime_ns=stat.st_mtime_ns, error=error)
-    except OSError as error:
-        return TakenIn(path=path, size_bytes=0, mtime_ns=0, missing=f"it cannot be read: {error.strerror}")
-    if missing:
-        return TakenIn(path=path, size_bytes=stat.st_size, mtime_ns=stat.st_mtime_ns, missing=missing)
-    taken = take_in(path, station=station)
-    if (taken.size_bytes, taken.mtime_ns) != (stat.st_size, stat.st_mtime_ns):
-        return replace(taken, exposure=None, error=None, missing="it changed while it was read")
-    if taken.exposure is not None:
-        usual = n_hdus.get((taken.exposure.telescope, taken.exposure.instrument), 0)
-        if taken.n_hdus < usual:
-            lacks = f"{taken.n_hdus} HDUs, the instrument's other files have {usual}"
-            return replace(taken, exposure=None, missing=lacks)
-    return taken
-
-
 def key_of(exposure: Exposure, *, station: Station) -> str:
     """Digest of all that an exposure's catalogue depends on."""
     config = station.config
@@ -145,12 +76,22 @@ def key_of(exposure: Exposure, *, station: Station) -> str:
     )
 
 
+def failure(error: OSError, *, station: Station) -> SsosdError:
+    """Name what the operating system refused by what the caller may do."""
+    place = Path(os.fsdecode(error.filename)) if error.filename else station.target
+    if error.errno in _NOT_TO_BE_WRITTEN or error.errno in _FULL:
+        return write_failure(place, error)
+    return Retriable(f"{place}: {error.strerror or error}", next_step="check this file and its disk")
+
+
 def extract_exposure(exposure: Exposure, *, night: str, key: str, station: Station) -> Catalogue | SsosdError:
     """Run SExtractor on one exposure; the catalogue and its .ahead appear whole or not at all."""
     try:
         return _extract(exposure, night=night, key=key, station=station)
     except SsosdError as error:
         return error
+    except OSError as error:
+        return failure(error, station=station)
 
 
 def _extract(exposure: Exposure, *, night: str, key: str, station: Station) -> Catalogue:
@@ -175,12 +116,20 @@ def _extract(exposure: Exposure, *, night: str, key: str, station: Station) -> C
         )
 
 
-def fingerprint(sequence: FieldSequence, catalogues: Mapping[str, Catalogue], *, station: Station) -> str:
-    """Digest of all that a sequence's result depends on."""
+def fingerprint(sequence: FieldSequence, keys: Mapping[str, str], *, station: Station) -> str:
+    """Digest of all that a sequence's result depends on.
+
+    Parameters
+    ----------
+    sequence : FieldSequence
+    keys : mapping
+        Of the exposures' catalogues, by the exposures' digests.
+    station : Station
+    """
     h = hashlib.blake2b(station.link_settings.encode(), digest_size=16)
     h.update(f"\n{sequence.night}\n{sequence.field}\n".encode())
     for exposure in sequence.exposures:
-        h.update(f"{exposure.digest} {exposure.name} {catalogues[exposure.digest].key}\n".encode())
+        h.update(f"{exposure.digest} {exposure.name} {keys[exposure.digest]}\n".encode())
     return h.hexdigest()
 
 
@@ -199,11 +148,26 @@ def link_sequence(
     BadInput, Retriable, Misconfigured
         As the stages do: the sequence cannot be linked, or not now.
     """
+    staged = station.staging_folder(sequence.night, sequence.field)
+    with ExitStack() as on_failure:
+        on_failure.callback(shutil.rmtree, staged, ignore_errors=True)
+        result = _link_into(
+            staged, sequence, catalogues, station=station, ask_skybot=ask_skybot, progress=progress
+        )
+        on_failure.pop_all()
+    return result
+
+
+def _link_into(
+    staged: Path,
+    sequence: FieldSequence,
+    catalogues: Mapping[str, Catalogue],
+    *,
+    station: Station,
+    ask_skybot: bool,
+    progress: Progress,
+) -> SequenceResult:
     config = station.config
-    final = station.field_folder(sequence.night, sequence.field)
-    staged = final.with_name(f".{sequence.field}.new")
-    if staged.exists():
-        shutil.rmtree(staged)
     cats = staged / "cats"
     for folder in (cats, staged / "cutouts", staged / "checkplots", staged / "logs"):
         folder.mkdir(parents=True)
@@ -253,6 +217,7 @@ def link_sequence(
         notes=(*notes, *cut_notes),
     )
     atomic_write_text(staged / "logs" / "sequence.log", _log_text(sequence, linked, chain, result))
+    flush_tree(staged)
     return result
 
 
@@ -327,7 +292,7 @@ def _pictures(
         if config["FIXED_APER_MAGS"]:
             found = fixed_apertures(
                 detections=found,
-                cutouts={key: Path(path) for key, path in cut["PATH"].items() if path},
+                cutouts={key: Path(p) for key, p in zip(cut.index.tolist(), cut["PATH"], strict=True) if p},
                 reference_filters=config["REFERENCE_FILTER"],
                 binary=station.binaries["sextractor"],
                 config=config["SEX_CONFIG"],
@@ -338,12 +303,15 @@ def _pictures(
             )
         if not config["EXTRACT_CUTOUTS"]:
             shutil.rmtree(kept)
-    make_checkplots(
-        detections=found,
-        kinds=config["CHECKPLOTS"],
-        directory=staged / "checkplots",
-        title=f"{sequence.night} {sequence.field}",
-    )
+    if config["CHECKPLOTS"]:
+        from ssosd.analysis.checkplots import make_checkplots  # matplotlib takes 30 MB
+
+        make_checkplots(
+            detections=found,
+            kinds=config["CHECKPLOTS"],
+            directory=staged / "checkplots",
+            title=f"{sequence.night} {sequence.field}",
+        )
     return found, notes
 
 
@@ -369,10 +337,11 @@ def _log_text(sequence: FieldSequence, linked: Linked, chain: ChainResult, resul
     """Everything a person wants to know of how this sequence went; no times of writing."""
     lines = [f"{sequence.night} {sequence.field}: {len(sequence.exposures)} exposures", ""]
     lines += [linked.quality.to_string(index=False), ""]
-    lines += [f"{name:<24}{count:>8}" for name, count in chain.funnel]
+    lines += [funnel_text({"sources left": chain.funnel})]
     lines += ["", f"unchecked: {result.unchecked_because}"] if result.unchecked_because else []
     lines += ["", *result.notes] if result.notes else []
-    lines += ["", "SCAMP:", linked.log_tail, ""]
+    tail = [line for line in linked.log_tail.splitlines() if "All done (in" not in line]  # how long it took
+    lines += ["", "SCAMP:", *tail, ""]
     return "\n".join(lines)
 
 

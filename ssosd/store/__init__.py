@@ -1,11 +1,23 @@
 """SQLite through sqlite-utils: the only memory of ssosd. Every state change is one short transaction."""
 
 from ssosd.store.base import STORE_NAME, Patience, read_only, utc_now
-from ssosd.store.exposures import Exposures, FileRow
+from ssosd.store.exposures import Exposures, ExposureState, FileRow
+from ssosd.store.nights import Nights
+from ssosd.store.retry import ParkedRow, Retry
 from ssosd.store.sequences import SequenceRow, Sequences
 
-__all__ = ["STORE_NAME", "FileRow", "Patience", "SequenceRow", "Store", "read_only", "utc_now"]
+__all__ = [
+    "STORE_NAME",
+    "ExposureState",
+    "FileRow",
+    "ParkedRow",
+    "Patience",
+    "SequenceRow",
+    "Store",
+    "read_only",
+    "utc_now",
+]
 
 
-class Store(Sequences, Exposures):
+class Store(Sequences, Exposures, Nights, Retry):
     """The store of one target folder: see `ssosd.store.base.Base` for how it is opened."""

@@ -100,6 +100,11 @@ class Base:
                 [self.now_s, patience.delay_s, *key, patience.tries],
             )
 
+    @property
+    def data_version(self) -> int:
+        """A number that is another one after any other process has written to the store."""
+        return int(self.db.conn.execute("PRAGMA data_version").fetchone()[0])
+
     def begin_run(self, *, command: str, parameters: str, versions: Mapping[str, str]) -> int:
         """Record the start of a run; returns its number."""
         with self.db.atomic():

@@ -7,15 +7,16 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from ssosd.errors import SsosdError
 from ssosd.model import Catalogue, Exposure
 from ssosd.store.base import Base, Patience, error_columns, finite
 
+_CATALOGUE = "key, path, n_detections, fwhm_px, background, log_tail"
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class FileRow:
+
+class FileRow(NamedTuple):
     """What the store knows of one file."""
 
     path: str
@@ -27,14 +28,43 @@ class FileRow:
     next_try_s: float | None  # when a parked file is tried again by itself, Unix time
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ExposureState:
+    """How far an exposure has come."""
+
+    state: str  # read, extracting, extracted or parked
+    catalogue: str | None  # key of its catalogue
+    tried_with: str | None  # key of the catalogue that could not be made, when it is parked
+    next_try_s: float | None  # when it is tried again by itself, Unix time
+
+    def rests(self, key: str | None, *, now_s: float) -> bool:
+        """Whether it is parked, nothing has changed since, and it is not yet due for another try."""
+        due = self.next_try_s is not None and self.next_try_s <= now_s
+        return self.state == "parked" and not due and self.tried_with == key
+
+
+_FILE_COLUMNS = ", ".join(FileRow._fields)
+
+
 class Exposures(Base):
     """What came in and what SExtractor made of it."""
 
     def files(self) -> dict[str, FileRow]:
         """Every file ever seen, by path."""
-        columns = "path, size_bytes, mtime_ns, outcome, exposure, read_with, next_try_s"
-        found = self.rows(f"SELECT {columns} FROM files")  # noqa: S608
-        return {row["path"]: FileRow(**row) for row in found}
+        return {row[0]: FileRow(*row) for row in self.db.execute(f"SELECT {_FILE_COLUMNS} FROM files")}  # noqa: S608
+
+    def file(self, path: str) -> FileRow | None:
+        """What is known of one file."""
+        found = self.db.execute(f"SELECT {_FILE_COLUMNS} FROM files WHERE path = ?", [path]).fetchone()  # noqa: S608
+        return FileRow(*found) if found else None
+
+    def outcomes(self, paths: Iterable[str]) -> dict[str, str]:
+        """What became of some files, by path."""
+        found = self.rows(
+            "SELECT path, outcome FROM files WHERE path IN (SELECT value FROM json_each(?))",
+            [json.dumps(list(paths))],
+        )
+        return {row["path"]: row["outcome"] for row in found}
 
     def record_exposure(
         self, exposure: Exposure, *, size_bytes: int, mtime_ns: int, read_with: str, night: str
@@ -92,6 +122,9 @@ class Exposures(Base):
                 self.db.execute("UPDATE files SET outcome = 'gone', exposure = NULL WHERE path = ?", [path])
                 if former is not None:
                     self._settle_names(former)
+                    self.db.execute(
+                        "UPDATE exposures SET state = 'read' WHERE digest = ? AND state = 'parked'", [former]
+                    )
 
     def _exposure_of(self, path: str) -> str | None:
         found = self.rows("SELECT exposure FROM files WHERE path = ?", [path])
@@ -129,7 +162,9 @@ class Exposures(Base):
             for row in self.rows("SELECT path FROM files WHERE exposure = ? ORDER BY path", [digest])
         ]
         if not paths:
+            self._reopen(digest)
             self.db.execute("DELETE FROM sequence_exposures WHERE exposure = ?", [digest])
+            self.db.execute("UPDATE exposures SET catalogue = NULL WHERE digest = ?", [digest])
             self.db.execute("DELETE FROM catalogues WHERE exposure = ?", [digest])
             self.db.execute("DELETE FROM exposures WHERE digest = ?", [digest])
             return
@@ -138,14 +173,23 @@ class Exposures(Base):
             " WHERE exposure = ?",
             [paths[0], digest],
         )
-        stored = self.rows("SELECT header FROM exposures WHERE digest = ?", [digest])[0]["header"]
-        known = fresh if fresh is not None else Exposure.from_json(stored)
+        stored = self.rows("SELECT header, night FROM exposures WHERE digest = ?", [digest])[0]
+        known = fresh if fresh is not None else Exposure.from_json(stored["header"])
         named = known.at(paths[0])
-        if named.to_json() != stored:
+        if named.to_json() != stored["header"] or night not in ("", stored["night"]):
             row = _exposure_row(named, night) if night else {"path": named.path, "header": named.to_json()}
             for column in ("state", "digest"):
                 row.pop(column, None)
             self.db.table("exposures").update(digest, row)
+            self._reopen(digest)
+
+    def _reopen(self, digest: str) -> None:
+        """An exposure is not what it was: its sequences are to be linked again."""
+        self.db.execute(
+            "UPDATE sequences SET state = 'open', fingerprint = NULL"
+            " WHERE id IN (SELECT sequence FROM sequence_exposures WHERE exposure = ?)",
+            [digest],
+        )
 
     def exposures(self, *, night: str | None = None) -> dict[str, Exposure]:
         """All exposures (of a night) by digest, in time order."""
@@ -153,26 +197,72 @@ class Exposures(Base):
         found = self.rows(f"SELECT digest, header FROM exposures {where} ORDER BY mjd_mid, digest", arguments)  # noqa: S608
         return {row["digest"]: Exposure.from_json(row["header"]) for row in found}
 
+    def telling_exposures(self) -> list[Exposure]:
+        """Those that tell what is usual for an instrument, oldest first.
+
+        The last two of each window of each instrument, and one of each set of warnings with a habit.
+        """
+        found = self.rows(
+            "SELECT header, mjd_mid FROM (SELECT header, mjd_mid, row_number() OVER (PARTITION BY telescope,"
+            " instrument, json_extract(header, '$.chips[0].width_px', '$.chips[0].height_px')"
+            " ORDER BY mjd_mid DESC, digest) AS newest FROM exposures) WHERE newest <= 2"
+            " UNION SELECT header, min(mjd_mid) FROM exposures WHERE warnings LIKE '%taken although%'"
+            " GROUP BY telescope, instrument, warnings ORDER BY mjd_mid"
+        )
+        return [Exposure.from_json(row["header"]) for row in found]
+
     def nights(self) -> list[str]:
         """All nights that have exposures, earliest first."""
         return [row["night"] for row in self.rows("SELECT DISTINCT night FROM exposures ORDER BY night")]
 
+    def why_parked(self, digests: Iterable[str]) -> dict[str, str]:
+        """Why those of some exposures that are parked are parked."""
+        found = self.rows(
+            "SELECT digest, reason FROM exposures"
+            " WHERE state = 'parked' AND digest IN (SELECT value FROM json_each(?))",
+            [json.dumps(list(digests))],
+        )
+        return {row["digest"]: row["reason"] for row in found}
+
+    def file_nights(self) -> dict[str, str]:
+        """The night of each file that holds an exposure, by path."""
+        found = self.rows("SELECT f.path, e.night FROM files f JOIN exposures e ON e.digest = f.exposure")
+        return {row["path"]: row["night"] for row in found}
+
     def catalogue(self, key: str) -> Catalogue | None:
         """The catalogue of this key whose file still exists, or None."""
-        found = self.rows(
-            "SELECT path, key, n_detections, fwhm_px, background, log_tail FROM catalogues WHERE key = ?",
-            [key],
-        )
-        if not found or not Path(found[0]["path"]).is_file():
-            return None
-        row = found[0]
-        for name in ("fwhm_px", "background"):
-            row[name] = math.nan if row[name] is None else row[name]
-        return Catalogue(**row)
+        return self._existing(self.rows(f"SELECT {_CATALOGUE} FROM catalogues WHERE key = ?", [key])).get(key)  # noqa: S608
 
-    def record_catalogue(self, digest: str, catalogue: Catalogue) -> None:
-        """Record that an exposure has been extracted into this catalogue."""
+    def catalogues(self, digests: Iterable[str]) -> dict[str, Catalogue]:
+        """All catalogues of some exposures whose files still exist, by key."""
+        return self._existing(
+            self.rows(
+                f"SELECT {_CATALOGUE} FROM catalogues"  # noqa: S608
+                " WHERE exposure IN (SELECT value FROM json_each(?))",
+                [json.dumps(list(digests))],
+            )
+        )
+
+    @staticmethod
+    def _existing(rows: Iterable[dict[str, Any]]) -> dict[str, Catalogue]:
+        found = {}
+        for row in rows:
+            if Path(row["path"]).is_file():
+                for name in ("fwhm_px", "background"):
+                    row[name] = math.nan if row[name] is None else row[name]
+                found[row["key"]] = Catalogue(**row)
+        return found
+
+    def record_catalogue(self, digest: str, catalogue: Catalogue) -> bool:
+        """Record that an exposure has been extracted into this catalogue.
+
+        Its sequence is open again unless it was linked with this very catalogue; False when the exposure is
+        no more.
+        """
         with self.db.atomic():
+            found = self.rows("SELECT catalogue FROM exposures WHERE digest = ?", [digest])
+            if not found:
+                return False
             self.db.table("catalogues").upsert(
                 {
                     "key": catalogue.key,
@@ -186,14 +276,37 @@ class Exposures(Base):
                 pk="key",
             )
             self.db.table("exposures").update(
-                digest, {"state": "extracted", "catalogue": catalogue.key, **error_columns(None)}
+                digest,
+                {"state": "extracted", "catalogue": catalogue.key, "tried_with": None, **error_columns(None)},
             )
+            if found[0]["catalogue"] != catalogue.key:
+                self._reopen(digest)
+            return True
 
-    def park_exposure(self, digest: str, error: SsosdError, *, patience: Patience | None = None) -> None:
-        """Record that no catalogue can be made of an exposure, and why."""
+    def park_exposure(
+        self,
+        digest: str,
+        error: SsosdError,
+        *,
+        patience: Patience | None = None,
+        tried_with: str | None = None,
+    ) -> None:
+        """Record that no catalogue can be made of an exposure, and why.
+
+        Parameters
+        ----------
+        digest : str
+        error : SsosdError
+        patience : Patience, optional
+            How often it is tried again by itself, for what may succeed later.
+        tried_with : str, optional
+            Key of the catalogue that was wanted: with another one it is tried again.
+        """
         with self.db.atomic():
-            self.db.table("exposures").update(
-                digest, {"state": "parked", "catalogue": None, **error_columns(error)}
+            self.db.execute(
+                "UPDATE exposures SET state = 'parked', catalogue = NULL, tried_with = ?, error_class = ?,"
+                " reason = ?, next_step = ? WHERE digest = ?",
+                [tried_with, *error_columns(error).values(), digest],
             )
             self._count_try("exposures", "digest = ?", [digest], error=error, patience=patience)
 
@@ -202,16 +315,14 @@ class Exposures(Base):
         with self.db.atomic():
             self.db.execute("UPDATE exposures SET state = 'extracting' WHERE digest = ?", [digest])
 
-    def states(self, night: str, *, now_s: float) -> dict[str, str]:
-        """State of each of a night's exposures; `waiting` for one that is parked and not yet to be tried."""
-        return {
-            row["digest"]: row["state"]
-            for row in self.rows(
-                "SELECT digest, CASE WHEN state = 'parked' AND (next_try_s IS NULL OR next_try_s > ?)"
-                " THEN 'waiting' ELSE state END AS state FROM exposures WHERE night = ?",
-                [now_s, night],
-            )
-        }
+    def states(self, digests: Iterable[str]) -> dict[str, ExposureState]:
+        """How far each of some exposures has come."""
+        found = self.rows(
+            "SELECT digest, state, catalogue, tried_with, next_try_s FROM json_each(?) AS wanted"
+            " JOIN exposures ON exposures.digest = wanted.value",
+            [json.dumps(list(digests))],
+        )
+        return {row.pop("digest"): ExposureState(**row) for row in found}
 
     def last_arrivals(self, night: str) -> dict[str, float]:
         """When each of a night's exposures was last recorded, Unix time, by digest."""

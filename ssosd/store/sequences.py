@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +26,7 @@ class SequenceRow:
     fingerprint: str | None
     folder: str | None
     n_candidates: int | None
+    next_try_s: float | None  # when a parked one is tried again by itself, Unix time
     exposures: tuple[str, ...]  # digests, sorted
 
 
@@ -35,12 +37,16 @@ class Sequences(Base):
         """All sequences (of a night), by night and field."""
         where, arguments = ("WHERE night = ?", [night]) if night is not None else ("", [])
         found = self.rows(
-            "SELECT id, night, field, state, fingerprint, folder, n_candidates"  # noqa: S608
+            "SELECT id, night, field, state, fingerprint, folder, n_candidates, next_try_s"  # noqa: S608
             f" FROM sequences {where} ORDER BY night, field",
             arguments,
         )
         members: dict[int, list[str]] = {}
-        for row in self.rows("SELECT sequence, exposure FROM sequence_exposures ORDER BY exposure"):
+        for row in self.rows(
+            "SELECT m.sequence AS sequence, m.exposure AS exposure FROM sequences"  # noqa: S608
+            f" JOIN sequence_exposures m ON m.sequence = sequences.id {where} ORDER BY m.exposure",
+            arguments,
+        ):
             members.setdefault(row["sequence"], []).append(row["exposure"])
         return [SequenceRow(**row, exposures=tuple(members.get(row["id"], ()))) for row in found]
 
@@ -51,13 +57,19 @@ class Sequences(Base):
                 return row
         raise KeyError((night, field))
 
+    def holds(self, number: int, digests: Iterable[str]) -> bool:
+        """Whether a sequence is still there and has these exposures and no others."""
+        found = self.rows("SELECT exposure FROM sequence_exposures WHERE sequence = ?", [number])
+        return {row["exposure"] for row in found} == set(digests)
+
     def regroup(
         self, night: str, groups: Mapping[str, tuple[float, float, Sequence[str]]]
     ) -> list[SequenceRow]:
         """Make the night's sequences those of `groups`; return the rows of sequences that are no more.
 
         Idempotent. A sequence whose exposures are the same keeps its row and results; one that gained or
-        lost exposures is `open` again; its results stay until the new ones replace them.
+        lost exposures is `open` again and its tries start anew; its results stay until the new ones replace
+        them.
 
         Parameters
         ----------
@@ -74,7 +86,14 @@ class Sequences(Base):
                 row_ = present.get(field)
                 if row_ is not None and row_.exposures == tuple(sorted(digests)):
                     continue
-                place = {"ra_deg": ra, "dec_deg": dec, "state": "open", "n_exposures": len(digests)}
+                place = {
+                    "ra_deg": ra,
+                    "dec_deg": dec,
+                    "n_exposures": len(digests),
+                    "state": "open",
+                    "fingerprint": None,
+                    **error_columns(None),
+                }
                 if row_ is None:
                     inserted = self.db.table("sequences").insert(
                         {"night": night, "field": field, **place}, pk="id"
@@ -106,7 +125,7 @@ class Sequences(Base):
             self._clear_results(number)
             self.db.table("sequences").update(
                 number,
-                {**columns, "state": "done", "fingerprint": fingerprint, **error_columns(None), "tries": 0},
+                {**columns, "state": "done", "fingerprint": fingerprint, **error_columns(None)},
             )
             self.db.conn.executemany(
                 "UPDATE sequence_exposures SET catalog_number = ?, dropped_because = ?"
@@ -126,52 +145,81 @@ class Sequences(Base):
                 _known_rows(number, known),
             )
 
-    def park_sequence(self, number: int, error: SsosdError, *, patience: Patience | None = None) -> None:
-        """Record that a sequence cannot be linked, and why; results it had are withdrawn."""
+    def park_sequence(
+        self,
+        number: int,
+        error: SsosdError,
+        *,
+        patience: Patience | None = None,
+        fingerprint: str | None = None,
+    ) -> None:
+        """Record that a sequence cannot be linked, and why; results it had are withdrawn.
+
+        Parameters
+        ----------
+        number : int
+        error : SsosdError
+        patience : Patience, optional
+            How often it is tried again by itself, for what may succeed later.
+        fingerprint : str, optional
+            Of what was tried: with another one it is tried again.
+        """
+        withdrawn = ("n_sources", "n_candidates", "funnel", "folder", "partial", "checked")
         with self.db.atomic():
             self._clear_results(number)
             self.db.table("sequences").update(
                 number,
                 {
                     "state": "parked",
-                    "fingerprint": None,
-                    "n_sources": None,
-                    "n_candidates": None,
-                    "funnel": None,
-                    "folder": None,
+                    "fingerprint": fingerprint,
+                    **dict.fromkeys((*withdrawn, "unchecked_because")),
                     **error_columns(error),
                 },
             )
             self._count_try("sequences", "id = ?", [number], error=error, patience=patience)
 
     def claim_sequence(self, number: int, *, because: str) -> None:
-        """Record that a sequence is complete, why, and about to be linked."""
+        """Record that a sequence is complete, why, and about to be linked: what it had is no longer valid."""
         with self.db.atomic():
             self.db.execute(
-                "UPDATE sequences SET state = 'linking', complete_because = ? WHERE id = ?",
+                "UPDATE sequences SET state = 'linking', fingerprint = NULL, complete_because = ?"
+                " WHERE id = ?",
                 [because, number],
             )
 
-    def release_claims(self) -> None:
-        """Give back what a process that is no more had begun: it is taken up again."""
+    def confirm_sequence(self, number: int) -> None:
+        """Record that the results which a sequence has are those of its exposures after all."""
         with self.db.atomic():
-            self.db.execute("UPDATE exposures SET state = 'read' WHERE state = 'extracting'")
-            self.db.execute("UPDATE sequences SET state = 'open' WHERE state = 'linking'")
+            self.db.execute("UPDATE sequences SET state = 'done' WHERE id = ?", [number])
 
-    def unfinished_nights(self) -> list[str]:
-        """Nights with an exposure that has no catalogue yet, or a sequence that is not done or parked."""
-        found = self.rows(
-            "SELECT night FROM exposures WHERE state IN ('read', 'extracting') OR next_try_s IS NOT NULL"
-            " UNION SELECT night FROM sequences WHERE state IN ('open', 'linking') OR next_try_s IS NOT NULL"
-        )
-        return sorted(row["night"] for row in found)
+    def reopen_sequence(self, number: int) -> None:
+        """Record that a sequence is to be linked (again)."""
+        with self.db.atomic():
+            self.db.execute("UPDATE sequences SET state = 'open', fingerprint = NULL WHERE id = ?", [number])
 
-    def may_try(self, number: int, *, now_s: float) -> bool:
-        """Whether a sequence may be worked on: not parked, or parked and due for another try."""
-        found = self.rows(
-            "SELECT 1 FROM sequences WHERE id = ? AND (state <> 'parked' OR next_try_s <= ?)", [number, now_s]
-        )
-        return bool(found)
+    def release_claims(
+        self, *, extracting: Iterable[str] = (), linking: Iterable[tuple[str, str]] = ()
+    ) -> None:
+        """Give back what a process that is no more had begun: it is taken up again.
+
+        Parameters
+        ----------
+        extracting : iterable of str
+            Exposures that are being worked on at this moment.
+        linking : iterable of (str, str)
+            Night and field of the sequences that are.
+        """
+        with self.db.atomic():
+            self.db.execute(
+                "UPDATE exposures SET state = 'read' WHERE state = 'extracting'"
+                " AND digest NOT IN (SELECT value FROM json_each(?))",
+                [json.dumps(list(extracting))],
+            )
+            self.db.execute(
+                "UPDATE sequences SET state = 'open' WHERE state = 'linking'"
+                " AND night || '/' || field NOT IN (SELECT value FROM json_each(?))",
+                [json.dumps(["/".join(name) for name in linking])],
+            )
 
     def _clear_results(self, number: int) -> None:
         for table in ("rejections", "candidates", "known_objects"):
@@ -181,9 +229,10 @@ class Sequences(Base):
             [number],
         )
 
-    def record_draft(self, *, night: str, kind: str, path: Path, n_observations: int, digest: str) -> None:
-        """Record a draft that has been written."""
+    def record_draft(self, *, night: str, kind: str, path: Path, n_observations: int, digest: str) -> bool:
+        """Record a draft that has been written; returns whether it is another one than before."""
         with self.db.atomic():
+            former = self.rows("SELECT digest FROM drafts WHERE night = ? AND kind = ?", [night, kind])
             self.db.table("drafts").upsert(
                 {
                     "night": night,
@@ -194,6 +243,7 @@ class Sequences(Base):
                 },
                 pk=("night", "kind"),
             )
+            return not former or former[0]["digest"] != digest
 
 
 def _ledger_rows(number: int, ledger: pd.DataFrame) -> Iterable[tuple[Any, ...]]:

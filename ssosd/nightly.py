@@ -1,0 +1,177 @@
+"""A night's files: candidates.csv, drafts and summary, written from the store and the fields' tables."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from ssosd.errors import BadInput
+from ssosd.files import TEMPORARY_PREFIX, atomic_write_text
+from ssosd.ingest.watcher import Sieve
+from ssosd.reports.mpc80 import render_draft
+from ssosd.reports.summary import audit, night_files, night_summary, summary_json
+from ssosd.reports.summary_text import summary_text
+from ssosd.reports.tables import read_candidates_csv, write_candidates_csv
+from ssosd.site import night_bounds
+from ssosd.station import Station
+from ssosd.store import SequenceRow, Store
+
+_MJD_UNIX_EPOCH = 40587.0
+_DAY_S = 86400.0
+
+
+def write_night(
+    night: str, *, station: Station, store: Store, folders: Sequence[Path], summary: bool
+) -> pd.DataFrame:
+    """Write a night's candidates.csv, its draft and its summary; idempotent.
+
+    The night counts as written when every file of it is accounted for; until then it stays to be written.
+
+    Parameters
+    ----------
+    night : str
+    station : Station
+    store : Store
+    folders : sequence of Path
+        Data folders whose files are to be accounted for; names are given relative to the only one.
+    summary : bool
+        Whether the summary is due; one that is there already is written again in any case.
+
+    Returns
+    -------
+    DataFrame
+        The night's candidates, one row per detection.
+
+    Raises
+    ------
+    Retriable, Misconfigured
+        A file cannot be written.
+    """
+    folder = station.target / night
+    sequences = store.sequences(night=night)
+    remove_strangers(folder, sequences)
+    tables = [table for row in sequences if (table := _table(row, store)) is not None]
+    filled = [table for table in tables if len(table)] or tables[:1]
+    candidates = pd.concat(filled, ignore_index=True) if filled else pd.DataFrame()
+    if sequences:
+        write_candidates_csv(folder / "candidates.csv", candidates)
+        _write_draft(folder / "drafts" / "mpc80.txt", night, candidates, station=station, store=store)
+    else:
+        _remove(folder / "candidates.csv", folder / "drafts" / "mpc80.txt")
+        store.forget_drafts(night)
+    lost: list[str] = []
+    if summary or (folder / "summary.json").exists():
+        lost = _write_summary(folder, night, station=station, store=store, folders=folders)
+    if not lost:
+        store.record_written(night, summary=summary)
+    return candidates
+
+
+def candidate_rows(night: str, candidates: pd.DataFrame) -> list[dict[str, Any]]:
+    """One row per candidate for the store, from the table of detections."""
+    if candidates.empty:
+        return []
+    ordered = candidates.sort_values(["CANDIDATE", "MID_EXPOSURE_MJD"], kind="stable")
+    grouped = ordered.groupby("CANDIDATE", sort=True)
+    first = grouped.first()
+    table = pd.DataFrame(
+        {
+            "source_number": first["SOURCE_NUMBER"],
+            "n_detections": grouped.size(),
+            "mjd_first": first["MID_EXPOSURE_MJD"],
+            "ra_deg": first["RA"],
+            "dec_deg": first["DEC"],
+            "pm": first["PM"],
+            "pm_ra": first["PMRA"],
+            "pm_dec": first["PMDEC"],
+            "mag": grouped["MAG"].median(),
+            "match_state": first["MATCH_STATE"],
+            "known_number": first["SKYBOT_NUMBER"],
+            "known_name": first["SKYBOT_NAME"],
+        }
+    )
+    table = table.astype(object).where(table.notna(), None)
+    return [
+        {"night": night, "candidate": candidate, **{str(name): value for name, value in row.items()}}
+        for candidate, row in zip(table.index, table.to_dict("records"), strict=True)
+    ]
+
+
+def remove_strangers(folder: Path, sequences: Iterable[SequenceRow]) -> None:
+    """Remove what a killed process leaves: folders of fields that are no more, half-written files."""
+    kept = {row.field for row in sequences if row.state != "parked"}
+    if not folder.is_dir():
+        return
+    _remove(*folder.glob(f"{TEMPORARY_PREFIX}*"), *folder.glob(f"drafts/{TEMPORARY_PREFIX}*"))
+    for path in folder.iterdir():
+        if path.name not in kept and (path / "logs" / "sequence.log").is_file():
+            shutil.rmtree(path)
+
+
+def _table(row: SequenceRow, store: Store) -> pd.DataFrame | None:
+    """A linked field's candidates; a field whose table has been lost is linked again."""
+    if row.folder is None or row.n_candidates is None:
+        return None
+    try:
+        return read_candidates_csv(Path(row.folder) / "cats" / "candidates.csv")
+    except BadInput as error:
+        store.event("warning", f"{row.night}/{row.field}", f"linked again: {error}")
+        store.reopen_sequence(row.id)
+        return None
+
+
+def _write_draft(path: Path, night: str, candidates: pd.DataFrame, *, station: Station, store: Store) -> None:
+    draft = render_draft(candidates=candidates, code=station.config["OBSERVATORY_CODE"], night=night)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    atomic_write_text(path, draft.text)
+    is_new = store.record_draft(
+        night=night,
+        kind="mpc80",
+        path=path,
+        n_observations=draft.n_observations,
+        digest=hashlib.blake2b(draft.text.encode(), digest_size=16).hexdigest(),
+    )
+    for problem in draft.problems if is_new else ():
+        store.event("warning", night, problem)
+
+
+def _write_summary(
+    folder: Path, night: str, *, station: Station, store: Store, folders: Sequence[Path]
+) -> list[str]:
+    """Write summary.txt and summary.json; returns files of the night that nothing is known of."""
+    bounds = night_bounds(night, station.site.lon_deg)
+    first_s, end_s = ((mjd - _MJD_UNIX_EPOCH) * _DAY_S for mjd in bounds)
+    rows = store.night_rows(night)
+    files = store.file_rows(night, first_s=first_s, end_s=end_s)
+    digests = {row["digest"] for row in rows["exposures"]}
+    there = [
+        path
+        for data in folders
+        for path, stat in Sieve(
+            data, include=station.config["INCLUDE"], exclude=station.config["EXCLUDE"], target=station.target
+        ).scan()
+        if first_s <= stat.st_mtime < end_s
+    ]
+    lost = audit(there, store.outcomes(there))
+    summary = night_summary(
+        night=night,
+        files=night_files(files, digests=digests, first_s=first_s, end_s=end_s),
+        **rows,
+        unaccounted=lost,
+        exposures_per_field=station.config["EXPOSURES_PER_FIELD"],
+        data=folders[0] if len(folders) == 1 else None,
+        target=station.target,
+    )
+    atomic_write_text(folder / "summary.json", summary_json(summary))
+    atomic_write_text(folder / "summary.txt", summary_text(summary))
+    return lost
+
+
+def _remove(*paths: Path) -> None:
+    for path in paths:
+        path.unlink(missing_ok=True)

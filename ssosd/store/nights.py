@@ -1,0 +1,117 @@
+"""Nights in the store: which have work to do, whose files are to be written, all that a summary needs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ssosd.store.base import Base
+
+_UNFINISHED = """
+    SELECT night FROM exposures WHERE state IN ('read', 'extracting')
+    UNION SELECT night FROM exposures WHERE next_try_s IS NOT NULL
+    UNION SELECT night FROM sequences WHERE state IN ('open', 'linking') OR next_try_s IS NOT NULL
+    UNION SELECT night FROM nights WHERE written = 0
+"""
+_STRAYS = """
+    UNION SELECT night FROM exposures WHERE NOT EXISTS (SELECT 1 FROM sequence_exposures m
+                                                        WHERE m.exposure = exposures.digest)
+"""
+_NEXT_TRY = """
+    SELECT min(next_try_s) AS at FROM (
+      SELECT next_try_s FROM exposures WHERE night = :night AND state = 'parked'
+      UNION ALL SELECT next_try_s FROM sequences WHERE night = :night AND state = 'parked')
+"""
+_SUMMARY = {
+    "exposures": """
+        SELECT e.*, c.n_detections, c.fwhm_px FROM exposures e LEFT JOIN catalogues c ON c.key = e.catalogue
+        WHERE e.night = ?""",
+    "sequences": "SELECT * FROM sequences WHERE night = ?",
+    "members": """
+        SELECT m.* FROM sequences s JOIN sequence_exposures m ON m.sequence = s.id WHERE s.night = ?""",
+    "candidates": "SELECT * FROM candidates WHERE night = ?",
+    "rejections": """
+        SELECT r.sequence, r.reason, count(*) AS n FROM sequences s JOIN rejections r ON r.sequence = s.id
+        WHERE s.night = ? GROUP BY r.sequence, r.reason""",
+    "drafts": "SELECT * FROM drafts WHERE night = ?",
+}
+
+
+class Nights(Base):
+    """What is to be done for which night, and what became of it."""
+
+    def unfinished_nights(self, *, strays: bool = False) -> list[str]:
+        """Nights with something to extract, link, try again or write.
+
+        Parameters
+        ----------
+        strays : bool
+            Also nights with exposures that are in no sequence, as a process leaves them that was killed
+            before it grouped them; walks through all exposures.
+        """
+        sql = _UNFINISHED + (_STRAYS if strays else "")
+        return sorted(row["night"] for row in self.rows(sql))
+
+    def next_try_s(self, night: str) -> float | None:
+        """When something of a night is tried again by itself, Unix time."""
+        at: float | None = next(iter(self.db.query(_NEXT_TRY, {"night": night})))["at"]
+        return at
+
+    def unwritten_nights(self) -> list[str]:
+        """Nights whose files do not follow from the store as it is now."""
+        return [
+            row["night"] for row in self.rows("SELECT night FROM nights WHERE written = 0 ORDER BY night")
+        ]
+
+    def is_written(self, night: str) -> bool:
+        """Whether a night's files follow from the store as it is now; True for a night without any rows."""
+        return not self.rows("SELECT 1 FROM nights WHERE night = ? AND written = 0", [night])
+
+    def is_reported(self, night: str) -> bool:
+        """Whether a night's summary is due."""
+        return bool(self.rows("SELECT 1 FROM nights WHERE night = ? AND reported = 1", [night]))
+
+    def spoil_night(self, night: str) -> None:
+        """Record that a night's files are to be written again, because of something that has no row in it."""
+        self._set_night(night, written=0)
+
+    def nights_without_summary(self) -> list[str]:
+        """Nights whose summary has not become due yet."""
+        return [
+            row["night"] for row in self.rows("SELECT night FROM nights WHERE reported = 0 ORDER BY night")
+        ]
+
+    def report_night(self, night: str) -> None:
+        """Record that a night's summary is due, from now on."""
+        self._set_night(night, written=0, reported=1)
+
+    def record_written(self, night: str, *, summary: bool) -> None:
+        """Record that a night's files follow from the store as it is now, its summary too."""
+        self._set_night(night, written=1, **({"reported": 1} if summary else {}))
+
+    def _set_night(self, night: str, **columns: int) -> None:
+        with self.db.atomic():
+            self.db.table("nights").upsert({"night": night, "written": 0, **columns}, pk="night")
+
+    def night_rows(self, night: str) -> dict[str, list[dict[str, Any]]]:
+        """All rows of a night that its summary is made of, by table."""
+        return {name: self.rows(sql, [night]) for name, sql in _SUMMARY.items()}
+
+    def file_rows(self, night: str, *, first_s: float, end_s: float) -> list[dict[str, Any]]:
+        """Files of a night's exposures, and those without an exposure that were written between two times.
+
+        Parameters
+        ----------
+        night : str
+        first_s, end_s : float
+            Unix seconds.
+        """
+        return self.rows(
+            "SELECT f.* FROM exposures e JOIN files f ON f.exposure = e.digest WHERE e.night = ?"
+            " UNION ALL SELECT * FROM files WHERE exposure IS NULL AND mtime_ns >= ? AND mtime_ns < ?",
+            [night, int(first_s * 1e9), int(end_s * 1e9)],
+        )
+
+    def forget_drafts(self, night: str) -> None:
+        """Record that a night has no drafts any more."""
+        with self.db.atomic():
+            self.db.execute("DELETE FROM drafts WHERE night = ?", [night])

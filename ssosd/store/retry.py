@@ -1,0 +1,84 @@
+"""Taking parked things up again, as a person asks for it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ssosd.store.base import Base
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ParkedRow:
+    """Something that is parked."""
+
+    kind: str  # file, exposure or sequence
+    key: str  # path of a file, digest of an exposure, number of a sequence
+    subject: str  # path, or night/field
+    reason: str
+
+    def is_called(self, subject: str) -> bool:
+        """Whether a person may call it this: by its path, a file's name, night/field or the field alone."""
+        return subject == self.subject or self.subject.endswith(f"/{subject.rstrip('/')}")
+
+
+_PARKED = """
+    SELECT 'file' AS kind, path AS key, path AS subject, reason FROM files WHERE outcome = 'parked'
+    UNION ALL SELECT 'exposure', digest, path, reason FROM exposures WHERE state = 'parked'
+    UNION ALL SELECT 'sequence', CAST(id AS TEXT), night || '/' || field, reason
+      FROM sequences WHERE state = 'parked'
+    ORDER BY 1, 3
+"""
+_TAKE_UP = {
+    "file": "UPDATE files SET tries = 0, next_try_s = 0 WHERE path = ? AND outcome = 'parked'",
+    "exposure": "UPDATE exposures SET state = 'read', tries = 0, next_try_s = NULL, error_class = NULL,"
+    " reason = NULL, next_step = NULL WHERE digest = ? AND state = 'parked'",
+    "sequence": "UPDATE sequences SET state = 'open', fingerprint = NULL, tries = 0, next_try_s = NULL,"
+    " error_class = NULL, reason = NULL, next_step = NULL WHERE id = ? AND state = 'parked'",
+}
+
+
+class Retry(Base):
+    """Parked rows and their way back; safe to use while the daemon runs on the same store."""
+
+    def parked(self) -> list[ParkedRow]:
+        """Everything that is parked, those that are tried again by themselves too."""
+        found: list[dict[str, Any]] = self.rows(_PARKED)
+        return [ParkedRow(**{**row, "reason": row["reason"] or ""}) for row in found]
+
+    def choose_parked(
+        self, subjects: Sequence[str], *, reason: str | None = None, everything: bool = False
+    ) -> tuple[list[ParkedRow], list[str]]:
+        """Find parked rows, and those of the subjects that none is called.
+
+        Parameters
+        ----------
+        subjects : sequence of str
+            As `ParkedRow.is_called`.
+        reason : str, optional
+            All whose reason contains this text, whatever the case of its letters.
+        everything : bool
+            All that is parked.
+        """
+        parked = self.parked()
+        chosen = [
+            row
+            for row in parked
+            if everything
+            or (reason and reason.casefold() in row.reason.casefold())
+            or any(row.is_called(subject) for subject in subjects)
+        ]
+        return chosen, [s for s in subjects if not any(row.is_called(s) for row in parked)]
+
+    def take_up_again(self, chosen: list[ParkedRow]) -> int:
+        """Take parked rows up again, with all their tries, in one transaction; returns how many were parked.
+
+        A file is read again, an exposure is extracted again, a sequence is linked again, by the daemon or by
+        the next replay, whoever looks first.
+        """
+        count = 0
+        with self.db.atomic():
+            for row in chosen:
+                count += self.db.execute(_TAKE_UP[row.kind], [row.key]).rowcount
+        return count

@@ -1,0 +1,218 @@
+"""Disks that are full, or read-only, or lose files: the daemon stays up, says so, and goes on by itself."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sqlite3
+import subprocess
+from datetime import UTC, datetime
+
+import pytest
+
+from ssosd import work
+from tests.replaying import ONE_FIELD
+from tests.sky import shared_sky
+from tests.stepping import Rig, results
+
+pytestmark = pytest.mark.binaries
+
+
+@pytest.fixture(scope="module")
+def one(tmp_path_factory):
+    return shared_sky(tmp_path_factory, **{**ONE_FIELD, "exposures": 5})
+
+
+@pytest.fixture
+def rig(tmp_path, one):
+    made = []
+
+    def make(folder=tmp_path, **options):
+        made.append(Rig(folder, reference=one.refcat, **options))
+        return made[-1]
+
+    yield make
+    for each in made:
+        each.die()
+
+
+@pytest.fixture(scope="module")
+def undisturbed(one, tmp_path_factory):
+    """Results of a night on which nothing went wrong."""
+    live = Rig(tmp_path_factory.mktemp("quiet"), reference=one.refcat, EXPOSURES_PER_FIELD=5)
+    live.come(*one.paths)
+    live.go(30)
+    live.until("2026-11-15T07:00:00")
+    found = live.results()
+    live.die()
+    return found
+
+
+def finished(live):
+    live.until("2026-11-15T07:00:00")
+    return live.results()
+
+
+@pytest.mark.parametrize(
+    "method",
+    [
+        *("record_exposure", "claim_exposure", "record_catalogue", "regroup", "claim_sequence"),
+        *("record_sequence", "record_draft", "record_written", "beat", "release_claims"),
+    ],
+)
+def test_a_full_disk_under_the_store(rig, one, undisturbed, method, monkeypatch):
+    """At any step: the daemon stays up, says so, and goes on by itself."""
+    live = rig(EXPOSURES_PER_FIELD=5)
+    monkeypatch.setattr(
+        type(live.store), method, lambda *_, **__: fail(sqlite3.OperationalError("database or disk is full"))
+    )
+    live.come(*one.paths)
+    live.go(60)
+    assert not (live.night / "summary.txt").exists()
+    monkeypatch.undo()
+    live.go(150)
+    assert live.states == {"F01": "done"}
+    assert any("disk is full" in message for message in live.events("daemon"))
+    assert finished(live) == undisturbed
+    assert live.beat["state"] == "watching"
+
+
+def fail(error):
+    raise error
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A file system of 48 MB."""
+    place = tmp_path / "small"
+    place.mkdir()
+    if os.geteuid() != 0:
+        pytest.skip("only root can mount a small file system")
+    done = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=48m", "tmpfs", place], capture_output=True, check=False
+    )
+    if done.returncode:
+        pytest.skip(f"mount: {done.stderr.decode().strip()}")
+    yield place
+    subprocess.run(["umount", "-l", place], check=True)
+
+
+def fill(place, *, leave_mb=0.0):
+    """Write a file that leaves this much room."""
+    ballast = place / "ballast"
+    with ballast.open("wb") as file:
+        try:
+            free = shutil.disk_usage(place).free - int(leave_mb * 1e6)
+            while free > 0:
+                file.write(bytes(min(free, 4096)))
+                file.flush()
+                free = shutil.disk_usage(place).free - int(leave_mb * 1e6)
+        except OSError:
+            pass
+    return ballast
+
+
+def test_a_disk_that_is_full(rig, one, undisturbed, small_disk):
+    live = rig(target=small_disk / "out", EXPOSURES_PER_FIELD=5)
+    live.come(*one.paths[:2])
+    live.go(20)
+    ballast = fill(small_disk)
+    live.come(*one.paths[2:])
+    live.go(60)
+    assert not live.daemon.stopping
+    ballast.unlink()
+    live.go(150)
+    assert {row["state"] for row in live.exposures.values()} == {"extracted"}
+    assert (live.states, live.store.parked()) == ({"F01": "done"}, [])
+    assert finished(live) == undisturbed
+
+
+def test_too_little_room_is_said_and_waited_for(rig, one, undisturbed, small_disk):
+    live = rig(target=small_disk / "out", EXPOSURES_PER_FIELD=5, MIN_FREE_DISK=0.03)
+    ballast = fill(small_disk, leave_mb=20)
+    live.come(*one.paths)
+    live.go(60)
+    assert {row["state"] for row in live.exposures.values()} == {"read"}
+    assert (live.beat["state"], "less than 0.03 GB free" in live.beat["detail"]) == ("waiting", True)
+    assert len([m for m in live.events("disk") if "work waits" in m]) == 1
+    ballast.unlink()
+    live.go(60)
+    assert (live.states, live.beat["state"]) == ({"F01": "done"}, "watching")
+    assert finished(live) == undisturbed
+
+
+@pytest.mark.parametrize("part", [".ssosd", "2026-11-14"])
+def test_a_target_that_becomes_read_only(rig, one, undisturbed, small_disk, part):
+    live = rig(target=small_disk / "out", EXPOSURES_PER_FIELD=5)
+    live.come(*one.paths[:2])
+    live.go(20)
+    place = live.target / part
+    place.mkdir(exist_ok=True)
+    for options in (["--bind", place, place], ["-o", "remount,bind,ro", place]):
+        done = subprocess.run(["mount", *options], capture_output=True, check=False)
+        if done.returncode:
+            pytest.skip(f"mount {options[0]}: {done.stderr.decode().strip()}")
+    live.come(*one.paths[2:])
+    live.go(60)
+    assert (live.beat["state"], "Read-only" in live.beat["detail"]) == ("waiting", True)
+    subprocess.run(["umount", place], check=True)
+    live.go(150)
+    assert (live.states, live.store.parked()) == ({"F01": "done"}, [])
+    assert finished(live) == undisturbed
+
+
+def test_room_runs_out_while_programs_work(rig, one, undisturbed, small_disk, monkeypatch):
+    """The failure is the disk's: nobody is parked for it."""
+    live = rig(target=small_disk / "out", EXPOSURES_PER_FIELD=5)
+    live.come(*one.paths)
+    real = work.extract_exposure
+    ballast = []
+
+    def into_a_full_disk(exposure, **options):
+        if not ballast:
+            ballast.append(fill(small_disk))
+        return real(exposure, **options)
+
+    monkeypatch.setattr(work, "extract_exposure", into_a_full_disk)
+    live.go(40)
+    assert live.store.parked() == []
+    ballast[0].unlink()
+    live.go(150)
+    assert (live.states, live.store.parked()) == ({"F01": "done"}, [])
+    assert finished(live) == undisturbed
+
+
+def test_results_that_vanish_are_made_again(rig, one, undisturbed):
+    live = rig(EXPOSURES_PER_FIELD=5)
+    live.come(*one.paths)
+    live.go(20)
+    (live.night / "F01" / "cats" / "candidates.csv").unlink()
+    live.store.spoil_night("2026-11-14")
+    live.daemon.look_at_the_time()
+    live.go(90)
+    assert any("linked again" in message for message in live.events("2026-11-14/F01"))
+    assert finished(live) == undisturbed
+
+
+def test_a_catalogue_that_vanishes_is_made_again_only_when_it_is_needed(rig, one, undisturbed):
+    live = rig(EXPOSURES_PER_FIELD=4)
+    live.come(*one.paths[:4])
+    live.go(20)
+    shutil.rmtree(live.target / ".ssosd" / "catalogues")
+    live.daemon.look_at_the_time()
+    live.go(20)
+    assert not (live.target / ".ssosd" / "catalogues").exists()
+    live.come(one.paths[4])
+    live.go(20)
+    assert live.states == {"F01": "done"}
+    assert finished(live) == undisturbed
+
+
+def test_times_of_trial_do_not_get_into_the_results(undisturbed, one, tmp_path):
+    """Another day's clock, the same night: the same bytes."""
+    live = Rig(tmp_path, reference=one.refcat, EXPOSURES_PER_FIELD=5)
+    live.clock.now = datetime(2027, 3, 1, 12, 30, tzinfo=UTC)
+    live.come(*reversed(one.paths))
+    live.go(60)
+    live.die()
+    assert results(live.target) == undisturbed

@@ -1,0 +1,347 @@
+"""What goes wrong at night: each fault costs what it concerns and no more, and passes when its cause does."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import sqlite3
+import threading
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+
+from ssosd import work
+from ssosd.notify import Notifier
+from tests.replaying import ONE_FIELD
+from tests.sky import shared_sky
+from tests.stepping import Rig
+from tests.test_notify import manager  # noqa: F401
+
+pytestmark = pytest.mark.binaries
+#: A program that is the real one but for one image or field; the case is in a file beside it.
+STAND_IN = """#!/bin/sh
+case "$1" in --version) exec {real} --version;; esac
+if [ -e {here}/fault ] && {{ [ ! -s {here}/only ] || readlink image.fits | grep -q -f {here}/only; }}; then
+    . {here}/fault
+fi
+exec {real} "$@"
+"""
+
+
+@pytest.fixture(scope="module")
+def one(tmp_path_factory):
+    return shared_sky(tmp_path_factory, **{**ONE_FIELD, "exposures": 5})
+
+
+class Faulty:
+    """A folder for PATH in which one program is a stand-in."""
+
+    def __init__(self, folder: Path, program: str, name: str) -> None:
+        self.folder = folder / "bin"
+        self.folder.mkdir()
+        real = shutil.which(name)
+        assert real
+        script = self.folder / name
+        script.write_text(STAND_IN.format(real=real, here=self.folder))
+        script.chmod(0o755)
+        self.path = f"{self.folder}:{os.environ['PATH']}"
+
+    def breaks(self, what: str, *, only: str = "") -> None:
+        (self.folder / "only").write_text(only)
+        (self.folder / "fault").write_text(what + "\n")
+
+    def works(self) -> None:
+        (self.folder / "fault").unlink()
+
+
+@pytest.fixture
+def sextractor(tmp_path):
+    return Faulty(tmp_path, "sextractor", "source-extractor")
+
+
+@pytest.fixture
+def scamp(tmp_path):
+    return Faulty(tmp_path, "scamp", "scamp")
+
+
+@pytest.fixture
+def rig(tmp_path, one):
+    made = []
+
+    def make(folder=tmp_path, **options):
+        made.append(Rig(folder, reference=one.refcat, **options))
+        return made[-1]
+
+    yield make
+    for each in made:
+        each.die()
+
+
+@pytest.fixture(scope="module")
+def undisturbed(one, tmp_path_factory):
+    """Results of a night on which nothing went wrong."""
+    live = Rig(tmp_path_factory.mktemp("quiet"), reference=one.refcat, EXPOSURES_PER_FIELD=5)
+    live.come(*one.paths)
+    live.go(30)
+    live.until("2026-11-15T07:00:00")
+    found = live.results()
+    live.die()
+    return found
+
+
+def finished(live):
+    live.until("2026-11-15T07:00:00")
+    return live.results()
+
+
+# ---- programs -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("fault", "says"),
+    [
+        ("exec sleep 100", "ran over its time limit of 0.5 s"),
+        ("sleep 100 & wait", "ran over its time limit of 0.5 s"),
+        ("kill -KILL $$", "was killed by SIGKILL"),
+        ("kill -SEGV $$", "was killed by SIGSEGV"),
+        ("echo '> *Error*: Not enough memory' >&2; exit 1", "Not enough memory"),
+    ],
+    ids=["hangs", "child hangs", "killed", "crashes", "no memory"],
+)
+def test_sextractor_fails_for_a_while(rig, one, sextractor, undisturbed, fault, says):
+    live = rig(EXPOSURES_PER_FIELD=5, SEX_TIME_LIMIT=0.5, search_path=sextractor.path)
+    sextractor.breaks(fault, only="_003.fits")
+    live.come(*one.paths)
+    live.go(20)
+    row = live.exposures[one.paths[2].name]
+    assert (row["state"], row["error_class"], row["tries"]) == ("parked", "Retriable", 1)
+    assert says in row["reason"]
+    assert row["next_try_s"] is not None
+    assert live.states == {"F01": "done"}  # the rest of the night went on
+    assert live.sequences["F01"]["partial"] == 1
+    sextractor.works()
+    live.parameters["SEX_TIME_LIMIT"] = "60"
+    live.daemon.use(live.station())
+    live.go(90)
+    assert live.exposures[one.paths[2].name]["state"] == "extracted"
+    assert (live.states, live.sequences["F01"]["partial"]) == ({"F01": "done"}, 0)
+    assert finished(live) == undisturbed
+
+
+def test_tries_are_counted_with_growing_pauses_then_it_is_parked_for_good(rig, one, sextractor):
+    live = rig(search_path=sextractor.path, TRIES=3, RETRY_DELAY=60)
+    sextractor.breaks("kill -KILL $$")
+    live.come(one.paths[0])
+    at = []
+    for _ in range(80):
+        live.go(5)
+        tries = live.exposures[one.paths[0].name]["tries"] if live.exposures else 0
+        if tries > len(at):
+            at.append(live.clock.now)
+    pauses = [(b - a).total_seconds() for a, b in pairwise(at)]
+    assert len(at) == 3
+    assert 60 <= pauses[0] <= 95
+    assert 120 <= pauses[1] <= 155
+    row = live.exposures[one.paths[0].name]
+    assert (row["state"], row["next_try_s"]) == ("parked", None)
+    sextractor.works()
+    live.store.take_up_again(live.store.parked())
+    live.daemon.look_at_the_time()
+    live.go(15)
+    row = live.exposures[one.paths[0].name]
+    assert (row["state"], row["tries"], row["reason"]) == ("extracted", 0, None)
+
+
+def test_what_sextractor_refuses_is_parked_at_once_and_tried_when_something_changed(rig, one, sextractor):
+    live = rig(EXPOSURES_PER_FIELD=5, search_path=sextractor.path)
+    sextractor.breaks("echo '> *Error*: not a good image' >&2; exit 1", only="_003.fits")
+    live.come(*one.paths)
+    live.go(5 * 60)
+    row = live.exposures[one.paths[2].name]
+    assert (row["state"], row["error_class"], row["tries"]) == ("parked", "BadInput", 1)
+    assert live.states == {"F01": "done"}
+    live.restart()
+    live.go(60)
+    assert live.exposures[one.paths[2].name]["tries"] == 1
+    other = live.root.parent / "other.param"
+    other.write_text((Path(live.station().config["SEX_PARAMS"])).read_text() + "\nKRON_RADIUS\n")
+    sextractor.works()
+    live.daemon.use(live.station(SEX_PARAMS=other))
+    live.go(60)
+    assert live.exposures[one.paths[2].name]["state"] == "extracted"
+    assert live.sequences["F01"]["partial"] == 0
+
+
+@pytest.mark.parametrize("fault", ["exec sleep 100", "kill -KILL $$"], ids=["hangs", "killed"])
+def test_scamp_fails_for_a_while(rig, one, scamp, undisturbed, fault):
+    live = rig(EXPOSURES_PER_FIELD=5, SCAMP_TIME_LIMIT=1, search_path=scamp.path)
+    scamp.breaks(fault)
+    live.come(*one.paths)
+    live.go(15)
+    row = live.sequences["F01"]
+    assert (row["state"], row["error_class"], row["tries"]) == ("parked", "Retriable", 1)
+    assert not any(live.target.glob("*/.staging-*"))
+    scamp.works()
+    live.go(90)
+    assert live.states == {"F01": "done"}
+    assert finished(live) == undisturbed
+
+
+def test_scamp_that_crashes_parks_the_field_with_its_last_words(rig, one, scamp):
+    live = rig(EXPOSURES_PER_FIELD=5, search_path=scamp.path)
+    scamp.breaks("echo '> *Error*: bad luck' >&2; exit 1")
+    live.come(*one.paths)
+    live.go(60)
+    row = live.sequences["F01"]
+    assert (row["state"], row["error_class"], row["next_try_s"]) == ("parked", "BadInput", None)
+    assert row["reason"]
+    live.go(10 * 60)
+    assert live.sequences["F01"]["tries"] == 1
+    scamp.works()
+    live.store.take_up_again(live.store.parked())
+    live.daemon.look_at_the_time()
+    live.go(15)
+    assert live.states == {"F01": "done"}
+
+
+def test_a_program_that_is_replaced_halts_the_work_and_blames_no_exposure(rig, one, sextractor, undisturbed):
+    live = rig(EXPOSURES_PER_FIELD=5, search_path=sextractor.path)
+    away = sextractor.folder / "source-extractor.away"
+    (sextractor.folder / "source-extractor").rename(away)
+    live.come(*one.paths)
+    live.go(20)
+    assert not live.store.parked()
+    live.daemon.beat()
+    assert live.beat["state"] == "waiting"
+    assert "source-extractor" in live.beat["detail"]
+    away.rename(sextractor.folder / "source-extractor")
+    live.go(120)
+    assert live.states == {"F01": "done"}
+    assert any("work goes on" in message for message in live.events("daemon"))
+    assert finished(live) == undisturbed
+
+
+def test_the_memory_limit_ends_the_child_not_the_night(rig, one):
+    live = rig(EXPOSURES_PER_FIELD=5, MEMORY_LIMIT=0.02)
+    live.come(*one.paths)
+    live.go(20)
+    assert {row["state"] for row in live.exposures.values()} == {"parked"}
+    assert all(row["reason"] for row in live.exposures.values())
+
+
+def test_an_error_that_nobody_has_foreseen_costs_one_exposure(rig, one, monkeypatch, caplog):
+    real = work.extract_exposure
+
+    def fragile(exposure, **options):
+        if exposure.name == one.paths[1].name:
+            raise ZeroDivisionError("a fault of ours")
+        return real(exposure, **options)
+
+    monkeypatch.setattr(work, "extract_exposure", fragile)
+    live = rig(EXPOSURES_PER_FIELD=5)
+    live.come(*one.paths)
+    live.go(20)
+    row = live.exposures[one.paths[1].name]
+    assert (row["state"], row["error_class"]) == ("parked", "BadInput")
+    assert "ZeroDivisionError: a fault of ours" in row["reason"]
+    assert "report it" in row["next_step"]
+    assert "Traceback" in caplog.text
+    assert live.states == {"F01": "done"}
+
+
+@pytest.mark.parametrize("name", ["take_in", "admit"])
+def test_a_file_that_breaks_the_reader_is_parked(rig, one, monkeypatch, name):
+    from ssosd import intake
+
+    real = getattr(intake, name)
+
+    def fragile(path, **options):
+        if path.name == one.paths[1].name:
+            raise RecursionError("deep header")
+        return real(path, **options)
+
+    monkeypatch.setattr(intake, name, fragile)
+    live = rig(SEQUENCE_TIMEOUT=5)
+    live.come(*one.paths)
+    live.go(6 * 60)
+    assert [(row.kind, Path(row.subject).name) for row in live.store.parked()] == [
+        ("file", one.paths[1].name)
+    ]
+    assert live.states == {"F01": "done"}
+
+
+def test_skybot_that_does_not_answer_is_asked_again_later(rig, one):
+    """Two misses in a row and it is left alone, for a quarter of an hour."""
+    live = rig(
+        EXPOSURES_PER_FIELD=3, CROSSMATCH_SKYBOT=True, SKYBOT_URL="http://127.0.0.1:9/", SKYBOT_TIME_LIMIT=1
+    )
+    asked = []
+    run = live.daemon.corridor.run
+    live.daemon.corridor.run = lambda job: (asked.append(job.ask_skybot), run(job))[1]
+    for path in one.paths:
+        live.come(path)
+        live.go(10)
+    assert asked == [True, True, False]
+    row = live.sequences["F01"]
+    assert (row["state"], row["checked"]) == ("done", 0)
+    assert row["unchecked_because"]
+    live.go(16 * 60)
+    live.daemon.use(live.station(PM_UP=200))
+    live.go(10)
+    assert asked[-1] is True
+
+
+# ---- the watchdog -------------------------------------------------------------------------------------
+
+
+def test_a_stalled_loop_stops_the_pings(rig, manager):  # noqa: F811
+    bound, environment = manager
+    live = rig(notifier=Notifier({**environment, "WATCHDOG_USEC": "3000000"}))
+    stalled, go_on = threading.Event(), threading.Event()
+
+    def blocks():
+        stalled.set()
+        go_on.wait(60.0)
+
+    loop = threading.Thread(target=live.daemon.run)
+    loop.start()
+    try:
+        assert pinged(bound, within_s=10.0)
+        live.daemon.inbox.put(blocks)
+        assert stalled.wait(10.0)
+        while pinged(bound, within_s=0.01):
+            pass  # those that were sent before
+        assert not pinged(bound, within_s=1.5)  # three rounds of the loop
+        go_on.set()
+        assert pinged(bound, within_s=10.0)
+    finally:
+        go_on.set()
+        live.daemon.inbox.put(live.daemon.stop)
+        loop.join(10.0)
+    assert not loop.is_alive()
+
+
+def pinged(bound: socket.socket, *, within_s: float) -> bool:
+    bound.settimeout(within_s)
+    try:
+        while b"WATCHDOG=1" not in bound.recv(65536):
+            pass
+    except TimeoutError:
+        return False
+    return True
+
+
+def test_the_status_line_says_what_is_waited_for(rig, one, manager, monkeypatch):  # noqa: F811
+    bound, environment = manager
+    live = rig(notifier=Notifier(environment))
+    monkeypatch.setattr(
+        type(live.store), "files", lambda _: fail(sqlite3.OperationalError("database or disk is full"))
+    )
+    live.daemon.turn()
+    assert b"STATUS=work waits: the store cannot be used: database or disk is full" in bound.recv(65536)
+
+
+def fail(error):
+    raise error

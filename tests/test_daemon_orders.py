@@ -1,0 +1,160 @@
+"""Orders from outside: another configuration, `ssosd retry`, and targets that are in use."""
+
+from __future__ import annotations
+
+import shutil
+
+import pytest
+from click.testing import CliRunner
+
+from ssosd.cli import main
+from ssosd.errors import Misconfigured
+from ssosd.lock import TargetLock
+from ssosd.nightwatch import reload_station
+from ssosd.store import utc_now
+from tests.replaying import ONE_FIELD, run
+from tests.sky import shared_sky
+from tests.stepping import Rig, results
+
+pytestmark = pytest.mark.binaries
+
+
+@pytest.fixture(scope="module")
+def one(tmp_path_factory):
+    """One field, five exposures."""
+    return shared_sky(tmp_path_factory, **{**ONE_FIELD, "exposures": 5})
+
+
+@pytest.fixture
+def rig(tmp_path, request):
+    made = []
+
+    def make(sky, **options):
+        made.append(Rig(tmp_path, reference=sky.refcat, **options))
+        return made[-1]
+
+    yield make
+    for one_rig in made:
+        one_rig.die()
+
+
+def replayed(rig, sky):
+    """Results of a replay of the same folder into another target."""
+    other = rig.target.parent / "replayed"
+    shutil.rmtree(other, ignore_errors=True)
+    given = {name.replace("-", "__"): value for name, value in rig.parameters.items()}
+    run(other, rig.root, reference=sky.refcat, **given)
+    return results(other)
+
+
+# ---- the set-up is read again -------------------------------------------------------------------------
+
+
+def test_a_bad_configuration_is_refused_and_the_old_one_kept(rig, one):
+    live = rig(one, EXPOSURES_PER_FIELD=5)
+    live.come(*one.paths)
+    live.go(20)
+    before = live.daemon.station
+    told = []
+    reload_station(live.daemon, lambda: live.station(PM_UP="fast"), lambda: told.append(True))
+    assert live.daemon.station is before
+    assert not told
+    assert any("refused, the old one kept" in m and "PM_UP" in m for m in live.events("configuration"))
+    live.go(60)
+    assert live.states == {"F01": "done"}
+
+
+def test_a_new_configuration_changes_tonights_results(rig, one):
+    live = rig(one, EXPOSURES_PER_FIELD=5)
+    live.come(*one.paths)
+    live.go(20)
+    assert live.sequences["F01"]["n_candidates"] == 2
+    reload_station(live.daemon, lambda: live.station(PM_UP=40), lambda: None)
+    live.go(60)
+    assert live.sequences["F01"]["n_candidates"] == 1  # the one of 45 "/h is too fast now
+    live.parameters["PM_UP"] = "40"
+    live.until("2026-11-15T07:00:00")
+    assert live.results() == replayed(live, one)
+
+
+# ---- orders from the command line ---------------------------------------------------------------------
+
+
+def cli(*arguments):
+    return CliRunner().invoke(main, [str(a) for a in arguments], catch_exceptions=False)
+
+
+def test_retry_takes_up_again_while_the_daemon_runs(rig, one, tmp_path):
+    live = rig(one, EXPOSURES_PER_FIELD=5, SEQUENCE_TIMEOUT=5, SETTLE_LIMIT=60)
+    bad = tmp_path / "bad.fits"
+    bad.write_bytes(b"SIMPLE  =                    T" + b" " * 50 + b"garbage")
+    live.come(bad, *one.paths[:2])
+    live.go(6 * 60)
+    assert live.states == {"F01": "parked"}
+    assert [row.kind for row in live.store.parked()] == ["file", "sequence"]
+
+    assert cli("retry", "-t", live.target).exit_code == 2  # what?
+    nothing = cli("retry", "-t", live.target, "--reason", "no such reason")
+    assert (nothing.exit_code, nothing.output) == (0, "nothing is parked for such a reason\n")
+    unknown = cli("retry", "-t", live.target, "nothing.fits")
+    assert unknown.exit_code == 1
+    assert "nothing.fits: not parked" in unknown.output
+
+    done = cli("retry", "-t", live.target, "--reason", "USABLE exposures")
+    assert (done.exit_code, done.output.split()) == (0, ["sequence", "2026-11-14/F01"])
+    live.daemon.turn()  # at its next look, whatever the clockwork does
+    assert len(live.events("2026-11-14/F01")) == 2  # it was tried again
+    assert live.states == {"F01": "parked"}
+
+    shutil.copy2(one.paths[2], live.root / "bad.fits")
+    cli("retry", "-t", live.target, "bad.fits", "F01")
+    live.clock.advance(1)
+    live.daemon.turn()
+    live.go(30)
+    assert "bad.fits" in live.exposures
+    live.go(6 * 60)
+    assert live.states == {"F01": "done"}
+    assert live.results()["states"] == replayed(live, one)["states"]
+
+
+def test_retry_all_without_a_daemon(rig, one):
+    live = rig(one, SEQUENCE_TIMEOUT=5)
+    live.come(*one.paths[:2])
+    live.go(6 * 60)
+    live.die()
+    done = cli("retry", "--all", "-t", live.target)
+    assert done.output.split() == ["sequence", "2026-11-14/F01"]
+    again = cli("retry", "--all", "-t", live.target)
+    assert again.output == "nothing is parked\n"
+    live.start()
+    live.go(30)
+    assert len(live.events("2026-11-14/F01")) == 2
+
+
+def test_retry_where_there_is_no_store(tmp_path):
+    refused = cli("retry", "--all", "-t", tmp_path)
+    assert refused.exit_code == 2
+    assert "no store here" in refused.output
+    assert not any(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("verb", ["run", "replay"])
+def test_a_target_in_use_is_refused_saying_by_whom(verb, one, tmp_path):
+    target = tmp_path / "out"
+    with TargetLock(target, purpose="run", now=utc_now()):
+        refused = cli(verb, one.directory, "-t", target, "--ASTREF_CATALOG", one.refcat)
+    assert refused.exit_code == 2
+    assert "in use by ssosd run, process" in refused.output
+
+
+def test_run_wants_a_folder(one, tmp_path):
+    refused = cli("run", tmp_path / "none", "-t", tmp_path / "out", "--ASTREF_CATALOG", one.refcat)
+    assert refused.exit_code == 1
+    assert "no such folder" in refused.output
+
+
+def test_run_refuses_a_set_up_that_cannot_work(one, tmp_path):
+    refused = cli("run", one.directory, "-t", tmp_path / "out", "--OBSERVATORY_CODE", "ZZZ")
+    assert refused.exit_code == 2
+    with pytest.raises(Misconfigured):
+        Rig(tmp_path, reference=one.refcat, OBSERVATORY_CODE="ZZZ")
