@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import logging
+import os
 import sys
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import click
 
@@ -115,6 +117,7 @@ def replay(
     from rich.console import Console
 
     from ssosd.console import show_replay, show_sequence, start_log
+    from ssosd.lock import TargetLock
     from ssosd.replay import replay as run_replay
     from ssosd.station import Station
     from ssosd.store import STORE_NAME, Store, utc_now
@@ -124,8 +127,11 @@ def replay(
     console = Console(quiet=quiet)
     for note in config.notes:
         console.print(f"[yellow]note[/yellow] {note}", highlight=False)
-    start_log(station.target, level=log.upper(), started=utc_now())
-    with Store(station.target / STORE_NAME) as store:
+    with (
+        TargetLock(station.target, purpose="replay", now=utc_now()),
+        Store(station.target / STORE_NAME) as store,
+    ):
+        start_log(station.target, level=log.upper(), started=utc_now())
         run = store.begin_run(
             command=" ".join(sys.argv[1:]), parameters=config.as_text(), versions=station.versions
         )
@@ -145,6 +151,89 @@ def replay(
         reasons = "; ".join(dict.fromkeys(str(s.error) for s in done.sequences if s.error))
         click.echo(f"ssosd: no sequence could be linked: {reasons}", err=True)
         sys.exit(1)
+
+
+@main.command(cls=ParameterCommand)
+@click.argument("folder", type=click.Path(path_type=Path))
+@_common
+@click.option(
+    "--log-format",
+    type=click.Choice(["text", "json"]),
+    default="text",
+    show_default=True,
+    help="How the log on stderr is written.",
+)
+@add_parameter_flags
+def run(
+    folder: Path,
+    *,
+    config_path: Path | None,
+    target: Path,
+    log: str,
+    quiet: bool,
+    log_format: Literal["text", "json"],
+    overrides: Mapping[str, str],
+) -> None:
+    """Watch FOLDER and work on what arrives, night after night, until stopped.
+
+    SIGTERM and SIGINT stop it, SIGHUP reads the configuration again. However it ends, the next start goes on
+    where it stopped.
+    """
+    from ssosd.logs import start_logging
+
+    start_logging(level="ERROR" if quiet else log.upper(), format=log_format)
+    from ssosd.nightwatch import watch
+    from ssosd.station import Station
+
+    folder, target = Path.cwd() / folder, Path.cwd() / target
+    cwd = Path.cwd()
+
+    def load_station() -> Station:
+        config = load_config(config_path, overrides=overrides, cwd=cwd)
+        for note in config.notes:
+            logging.getLogger("ssosd").warning("%s", note)
+        return Station.open(config, target)
+
+    left = watch(folder, load_station=load_station, command=" ".join(sys.argv[1:]))
+    if left:  # workers that are still busy would keep the process
+        logging.shutdown()
+        os._exit(0)
+
+
+@main.command()
+@click.argument("subjects", nargs=-1, metavar="[SUBJECT]...")
+@click.option("--all", "everything", is_flag=True, help="Everything that is parked.")
+@click.option("--reason", metavar="TEXT", help="Everything whose reason contains this text.")
+@click.option(
+    "-t",
+    "--target",
+    type=click.Path(path_type=Path),
+    default=Path(),
+    help="Folder of the results.  [default: the working directory]",
+)
+def retry(subjects: tuple[str, ...], *, everything: bool, reason: str | None, target: Path) -> None:
+    """Take parked files, exposures and sequences up again, with all their tries.
+
+    SUBJECT is a file's path or name, a sequence as NIGHT/FIELD, or a field. The daemon sees it at once when
+    it runs, else at its next start; a replay tries everything again anyway.
+    """
+    from ssosd.errors import BadInput
+    from ssosd.store import STORE_NAME, Store
+
+    if not (subjects or everything or reason):
+        raise click.UsageError("name what is to be tried again, or give --all or --reason TEXT")
+    path = target / STORE_NAME
+    if not path.is_file():
+        raise Misconfigured(f"{path}: no store here", next_step="give the target folder with -t")
+    with Store(path) as store:
+        chosen, unknown = store.choose_parked(subjects, reason=reason, everything=everything)
+        store.take_up_again(chosen)
+    for row in chosen:
+        click.echo(f"{row.kind:<10}{row.subject}")
+    if unknown:
+        raise BadInput(f"{', '.join(unknown)}: not parked", next_step="`ssosd status` lists what is")
+    if not chosen:
+        click.echo("nothing is parked" if everything else "nothing is parked for such a reason")
 
 
 @main.command(cls=ParameterCommand)
@@ -173,9 +262,18 @@ def demo(folder: Path, *, seed: int, quiet: bool) -> None:
     """Paint a small night with asteroids of known truth into FOLDER, replay it, compare."""
     from rich.console import Console
 
+    from ssosd.console import show_replay, show_sequence
     from ssosd.demo import run_demo
 
-    sys.exit(run_demo(folder, seed=seed, console=Console(quiet=quiet)))
+    console = Console(quiet=quiet)
+    code = run_demo(
+        folder,
+        seed=seed,
+        console=console,
+        on_sequence=lambda linked: show_sequence(linked, console),
+        on_end=lambda done, target: show_replay(done, target=target, console=console),
+    )
+    sys.exit(code)
 
 
 @main.command()

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-import json
 import logging
-from collections.abc import Mapping
+import math
 from datetime import datetime
 from pathlib import Path
 
 import pandas as pd
+from rich import box
 from rich.console import Console
+from rich.markup import escape
+from rich.padding import Padding
 from rich.table import Table
 
 from ssosd.pipeline import Linked
 from ssosd.replay import Replayed
+from ssosd.reports.tables import render_funnel
 
 _LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 
@@ -54,13 +57,19 @@ def show_sequence(linked: Linked, console: Console) -> None:
         f"{result.n_sources} sources, [bold]{result.candidates['CANDIDATE'].nunique()} candidates[/bold]",
         highlight=False,
     )
+    funnel = render_funnel({"sources left": result.funnel})
+    funnel.title, funnel.box = None, None
+    console.print(Padding(funnel, (0, 0, 0, 4), expand=False))
     for name, count in result.funnel:
-        console.print(f"    {name:<24}{count:>8}", highlight=False)
         log.info("%s %s %d", subject, name, count)
     for note in result.notes:
         log.warning("%s %s", subject, note)
+    names = {e.digest: e.name for e in linked.sequence.exposures}
     for drop in result.dropped:
-        console.print(f"    [yellow]left out[/yellow] {drop.reason}", highlight=False)
+        console.print(
+            f"    [yellow]left out[/yellow] {names.get(drop.digest, drop.digest)}: {drop.reason}",
+            highlight=False,
+        )
     if result.unchecked_because:
         console.print(f"    [yellow]unchecked:[/yellow] {result.unchecked_because}", highlight=False)
 
@@ -76,10 +85,12 @@ def show_replay(done: Replayed, *, target: Path, console: Console) -> None:
             console.print(candidate_table(night, candidates))
         else:
             console.print(f"{night}: no candidates", highlight=False)
+    ignored = f" ({done.n_ignored} of them calibration frames, ignored)" if done.n_ignored else ""
     console.print(
-        f"{done.n_files} files, {done.n_extracted} extracted, {done.n_reused} catalogues reused, "
+        f"{done.n_files} files{ignored}, {done.n_extracted} extracted, {done.n_reused} catalogues reused, "
         f"{done.n_done} of {len(done.sequences)} sequences done, {done.n_candidates} candidates",
         highlight=False,
+        soft_wrap=True,
     )
     for night in done.candidates:
         console.print(f"candidates  {target / night / 'candidates.csv'}", highlight=False, soft_wrap=True)
@@ -91,23 +102,31 @@ def show_replay(done: Replayed, *, target: Path, console: Console) -> None:
 
 def candidate_table(night: str, candidates: pd.DataFrame) -> Table:
     """The night's candidates, one line each."""
-    table = Table(title=f"candidates of the night {night}", title_justify="left")
-    for name in ("candidate", "n", "RA", "Dec", '"/h', "PA", "mag", "known as"):
-        table.add_column(name, justify="left" if name in ("candidate", "known as") else "right")
+    table = Table(
+        title=f"candidates of the night {night}",
+        title_justify="left",
+        box=box.SIMPLE_HEAD,
+        pad_edge=False,
+    )
+    table.add_column("candidate", no_wrap=True, overflow="fold")
+    for name in ("n", "RA", "Dec", '"/h', "PA", "mag"):
+        table.add_column(name, justify="right", no_wrap=True, overflow="fold")
+    table.add_column("known as", overflow="fold", min_width=8)
     grouped = candidates.sort_values(["CANDIDATE", "MID_EXPOSURE_MJD"]).groupby("CANDIDATE", sort=True)
-    first, sizes, mags = grouped.first(), grouped.size(), grouped["MAG"].median()
-    for name, row in first.iterrows():
+    first = grouped.first().assign(N=grouped.size(), MAG=grouped["MAG"].median())
+    for candidate, row in first.iterrows():
         known = " ".join(str(x) for x in (row["SKYBOT_NUMBER"], row["SKYBOT_NAME"]) if pd.notna(x) and str(x))
+        known += "?" if known and row["MATCH_STATE"] == "possible" else ""
         angle = position_angle(float(row["PMRA"]), float(row["PMDEC"]))
         table.add_row(
-            str(name),
-            str(sizes[name]),
+            escape(str(candidate)),
+            str(row["N"]),
             f"{row['RA']:.5f}",
             f"{row['DEC']:+.5f}",
             f"{row['PM']:.2f}",
             f"{angle:.0f}",
-            f"{mags[name]:.2f}",
-            known or str(row["MATCH_STATE"]),
+            f"{row['MAG']:.2f}",
+            escape(known) or str(row["MATCH_STATE"]),
         )
     return table
 
@@ -118,30 +137,4 @@ def position_angle(pm_ra: float, pm_dec: float) -> float:
     >>> position_angle(1.0, 0.0), position_angle(0.0, -1.0)
     (90.0, 180.0)
     """
-    import math
-
     return math.degrees(math.atan2(pm_ra, pm_dec)) % 360.0
-
-
-def as_json(done: Replayed) -> Mapping[str, object]:
-    """A replay's outcome for scripts."""
-    return json.loads(
-        json.dumps(
-            {
-                "files": done.n_files,
-                "extracted": done.n_extracted,
-                "reused": done.n_reused,
-                "parked": [str(t.error) for t in done.parked_files] + [r for _, r in done.parked_exposures],
-                "sequences": [
-                    {
-                        "night": s.sequence.night,
-                        "field": s.sequence.field,
-                        "state": "parked" if s.error else "done",
-                        "reason": str(s.error) if s.error else None,
-                    }
-                    for s in done.sequences
-                ],
-                "candidates": done.n_candidates,
-            }
-        )
-    )

@@ -20,10 +20,11 @@ from ssosd.analysis.truth import Comparison, compare_with_truth
 from ssosd.config import load_config
 from ssosd.errors import SsosdError
 from ssosd.files import atomic_write_text
+from ssosd.lock import TargetLock
 from ssosd.pipeline import Linked
 from ssosd.replay import Replayed, replay
 from ssosd.station import Station
-from ssosd.store import STORE_NAME, Store
+from ssosd.store import STORE_NAME, Store, utc_now
 
 __all__ = [
     "Comparison",
@@ -43,7 +44,6 @@ ASTREF_CATALOG         "{refcat}"   # reference stars, FITS-LDAC
 CROSSID_RADIUS         {radius:g}            # arcsec: what a mover of 160 "/h does between two exposures
 OBSERVATORY_CODE       {code}           # Calar Alto
 CROSSMATCH_SKYBOT      False         # the painted asteroids are in no list, and there may be no network
-EXTRACT_CUTOUTS        False
 CHECKPLOTS             False
 """
 
@@ -156,7 +156,10 @@ def run_demo(
     )
     config = load_config(night.config, overrides={}, cwd=night.directory)
     station = Station.open(config, night.directory)
-    with Store(station.target / STORE_NAME) as store:
+    with (
+        TargetLock(station.target, purpose="demo", now=utc_now()),
+        Store(station.target / STORE_NAME) as store,
+    ):
         run = store.begin_run(command="demo", parameters=config.as_text(), versions=station.versions)
         done = replay([night.raw], station=station, store=store, console=console, on_sequence=on_sequence)
         store.end_run(run)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field
@@ -20,14 +19,14 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from ssosd import work
+from ssosd import intake, work
 from ssosd.errors import BadInput, SsosdError
 from ssosd.ingest.sequence import FieldSequence
+from ssosd.ingest.watcher import Sieve
 from ssosd.model import Catalogue, Exposure, is_fits_name
 from ssosd.pipeline import Corridor, Linked
 from ssosd.station import Station
 from ssosd.store import FileRow, Store
-from ssosd.work import TakenIn
 
 _I = TypeVar("_I")
 _O = TypeVar("_O")
@@ -38,10 +37,11 @@ class Replayed:
     """What a replay did."""
 
     n_files: int = 0
-    parked_files: list[TakenIn] = field(default_factory=list)
+    parked_files: list[intake.TakenIn] = field(default_factory=list)
     parked_exposures: list[tuple[str, str]] = field(default_factory=list)  # (file name, reason)
     n_extracted: int = 0  # SExtractor runs
     n_reused: int = 0  # catalogues taken from an earlier run
+    n_ignored: int = 0  # calibration frames
     sequences: list[Linked] = field(default_factory=list)
     candidates: dict[str, pd.DataFrame] = field(default_factory=dict)  # by night
 
@@ -56,8 +56,23 @@ class Replayed:
         return sum(int(t["CANDIDATE"].nunique()) for t in self.candidates.values() if len(t))
 
 
-def find_files(paths: Sequence[Path]) -> list[Path]:
+def find_files(
+    paths: Sequence[Path],
+    *,
+    include: Sequence[str] = ("*",),
+    exclude: Sequence[str] = (".*",),
+    target: Path | None = None,
+) -> list[Path]:
     """All FITS files under the given files and folders, absolute, sorted, each once.
+
+    Parameters
+    ----------
+    paths : sequence of Path
+        Files are taken whatever their name's pattern; folders are searched in depth, links followed.
+    include, exclude : sequence of str
+        Patterns of names that are taken from folders, and left, as INCLUDE and EXCLUDE.
+    target : Path, optional
+        Where our own pictures are, which are none of the exposures.
 
     Raises
     ------
@@ -68,7 +83,8 @@ def find_files(paths: Sequence[Path]) -> list[Path]:
     for given in paths:
         path = given.expanduser().absolute()
         if path.is_dir():
-            found.update(_walk(path))
+            sieve = Sieve(path, include=include, exclude=exclude, target=target)
+            found.update(Path(name) for name, _ in sieve.scan())
         elif not path.exists():
             raise BadInput(f"{given}: no such file or folder")
         elif is_fits_name(path.name):
@@ -85,14 +101,6 @@ def find_files(paths: Sequence[Path]) -> list[Path]:
             next_step="looked for .fits, .fit, .fts and these with .gz or .fz, in all subfolders",
         )
     return sorted(found)
-
-
-def _walk(folder: Path) -> Iterator[Path]:
-    for root, folders, names in os.walk(folder):
-        folders[:] = sorted(f for f in folders if not f.startswith("."))
-        for name in sorted(names):
-            if is_fits_name(name) and not name.startswith("."):
-                yield Path(root) / name
 
 
 def replay(
@@ -126,27 +134,37 @@ def replay(
     Misconfigured
         The set-up cannot work for any exposure.
     """
-    files = [p for p in find_files(paths) if not _is_output(p, station.target)]
+    config = station.config
+    files = find_files(paths, include=config["INCLUDE"], exclude=config["EXCLUDE"], target=station.target)
     done = Replayed(n_files=len(files))
-    known = store.files()
-    store.forget_files(sorted(_vanished(known, paths)))
+    names = {str(path) for path in files}
+    gone = sorted(_vanished(store.files(), paths))
+    before = store.file_nights()
+    store.forget_files(gone)
     with ThreadPoolExecutor(max_workers=jobs or station.workers) as executor, _progress(console) as bars:
-        corridor = Corridor(station=station, store=store)
+        corridor = Corridor(station=station, store=store, folders=_folders(paths))
+        corridor.clean_up()
         fresh = corridor.unread(files)
         task = bars.add_task("headers", total=len(fresh))
-        for taken in _spread(executor, lambda path: work.take_in(path, station=station), fresh):
+        for taken in _spread(executor, lambda path: intake.take_in(path, station=station), fresh):
             corridor.record_taken(taken)
             if taken.error is not None:
                 done.parked_files.append(taken)
             bars.advance(task)
-        nights = [n for n in store.nights() if night in (None, n)]
+        done.n_ignored = sum(1 for f, row in store.files().items() if row.outcome == "ignored" and f in names)
+        after = store.file_nights()
+        touched = {before[f] for f in (*names, *gone) if f in before} | {after[f] for f in names & set(after)}
+        nights = sorted(n for n in touched if night in (None, n))
         if not nights:
-            raise BadInput(_nothing(done, night, store))
+            raise BadInput(_nothing(done, night, touched))
         chosen = {n: [s for s in corridor.group(n) if field_name in (None, s.field)] for n in nights}
         if field_name is not None and not any(chosen.values()):
             fields = sorted({s.field for s in store.sequences() if s.night in nights})
             raise BadInput(f"no field {field_name!r}", next_step=f"the fields are {', '.join(fields)}")
         _work_nights(corridor, executor, chosen, done, bars, on_sequence)
+        if night is None and field_name is None:
+            for other in set(store.unwritten_nights()) - chosen.keys():  # of files that are no exposures
+                corridor.finish(other)
     return done
 
 
@@ -166,11 +184,13 @@ def _work_nights(
         exposures = {e.digest: e for s in sequences for e in s.exposures}
         catalogues, wanted = corridor.catalogues(exposures)
         done.n_reused += len(catalogues)
+        refused = corridor.store.why_parked(exposures.keys() - catalogues.keys() - wanted.keys())
+        done.parked_exposures += sorted((exposures[d].name, reason) for d, reason in refused.items())
         bars.advance(extracting, len(exposures) - len(wanted))
         for exposure, outcome in _spread(
             executor, _extraction(corridor.station, exposures, wanted, night), wanted
         ):
-            corridor.record_extracted(exposure, outcome)
+            corridor.record_extracted(exposure, outcome, key=wanted[exposure.digest])
             if isinstance(outcome, Catalogue):
                 catalogues[exposure.digest] = outcome
                 done.n_extracted += 1
@@ -207,9 +227,9 @@ def _spread(executor: Executor, function: Callable[[_I], _O], items: Iterable[_I
             future.cancel()
 
 
-def _is_output(path: Path, target: Path) -> bool:
-    """Whether a FITS file is one of our own: cutouts lie in <target>/<night>/<field>/cutouts."""
-    return path.is_relative_to(target) and path.parent.name == "cutouts"
+def _folders(paths: Sequence[Path]) -> list[Path]:
+    """The folders among the paths given, whose files are all to be accounted for."""
+    return [path for path in (p.expanduser().absolute() for p in paths) if path.is_dir()]
 
 
 def _vanished(known: Mapping[str, FileRow], paths: Sequence[Path]) -> set[str]:
@@ -223,11 +243,16 @@ def _vanished(known: Mapping[str, FileRow], paths: Sequence[Path]) -> set[str]:
     }
 
 
-def _nothing(done: Replayed, night: str | None, store: Store) -> str:
-    if night is not None and store.nights():
-        return f"no exposures of the night {night}; there are {', '.join(store.nights())}"
-    reasons = "; ".join(str(t.error) for t in done.parked_files[:3])
-    return f"none of {done.n_files} files is a usable exposure: {reasons}"
+def _nothing(done: Replayed, night: str | None, nights: Iterable[str]) -> str:
+    """Why there is nothing to work on."""
+    if night is not None and nights:
+        return f"no exposures of the night {night}; there are {', '.join(sorted(nights))}"
+    reasons = [str(t.error) for t in done.parked_files[:3]]
+    if len(done.parked_files) > len(reasons):
+        reasons.append(f"and {len(done.parked_files) - len(reasons)} more")
+    if done.n_ignored:
+        reasons.append(f"{done.n_ignored} calibration frames")
+    return f"none of {done.n_files} files is a usable exposure: {'; '.join(reasons)}"
 
 
 def _progress(console: Console) -> Progress:

@@ -1,0 +1,82 @@
+"""A simulated night of known truth: as many movers as the seed finds there, and why the others were rejected."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from click.testing import CliRunner
+
+from ssosd.analysis.truth import Comparison, compare_with_truth
+from ssosd.cli import main
+from ssosd.reports.tables import read_candidates_csv
+
+pytestmark = [pytest.mark.binaries, pytest.mark.shared]
+
+ROOT = Path(__file__).resolve().parents[1]
+NIGHT = "2026-11-14"
+#: Movers that the seed finds with the same set-up, by CROSSID_RADIUS.
+SEED_FINDS = {10: 29, 25: 37, 40: 37}
+RULES = {
+    "number of detections is one of DETECTIONS",
+    "PM below PM_LOW",
+    "PM above PM_UP",
+    "PM/PMERR below PM_SNR",
+    "SCAMP flag 64 on too many detections",
+    "SCAMP flag 64 on too large a fraction of the detections",
+    "R^2 of RA against epoch below R_SQU_M",
+    "R^2 of Dec against epoch below R_SQU_M",
+    "R^2 of ecliptic latitude against epoch below R_SQU_M, Dec not linear",
+}
+
+
+@pytest.fixture(scope="module")
+def truth(shared_data: Path) -> pd.DataFrame:
+    return pd.read_csv(shared_data / "sim2" / "truth.csv")
+
+
+@pytest.fixture(scope="module")
+def target(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("sim2") / "out"
+
+
+def replayed(shared_data: Path, target: Path, truth: pd.DataFrame, radius: int) -> Comparison:
+    raw = shared_data / "sim2"
+    arguments = ["replay", raw, "-c", ROOT / "docs" / "examples" / "sim2.ssos", "-t", target]
+    arguments += ["--ASTREF_CATALOG", raw / "refcat.cat", "--CROSSID_RADIUS", radius]
+    result = CliRunner().invoke(main, [str(a) for a in arguments])
+    assert result.exit_code == 0, result.output
+    return compare_with_truth(read_candidates_csv(target / NIGHT / "candidates.csv"), truth)
+
+
+@pytest.mark.parametrize("radius", sorted(SEED_FINDS))
+def test_finds_what_the_seed_finds(shared_data: Path, target: Path, truth: pd.DataFrame, radius: int) -> None:
+    """One target: SExtractor runs the first time only."""
+    comparison = replayed(shared_data, target, truth, radius)
+    assert comparison.n_eligible == 113
+    assert comparison.n_found >= SEED_FINDS[radius]
+    assert comparison.n_false <= 2
+
+
+def test_each_rejection_names_its_rule(shared_data: Path, target: Path, truth: pd.DataFrame) -> None:
+    spec = importlib.util.spec_from_file_location("why", ROOT / "benchmarks" / "why_rejected.py")
+    why = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(why)
+    comparison = replayed(shared_data, target, truth, 25)
+    table = why.fates(target, truth)
+    assert table["mover"].is_unique
+    kept = set(table.loc[table["fate"] == "candidate", "mover"])
+    found = comparison.movers.query("found and n_linked >= 4")
+    assert kept == set(found["id"])
+    rejected = table[table["fate"] != "candidate"]
+    assert len(rejected) >= 1
+    assert set(rejected["reason"]) <= RULES
+    assert rejected[["measured", "limit"]].notna().all(axis=None)
+    of_rule = rejected.set_index("reason")
+    for rule, rows in of_rule.groupby(level=0):
+        if "R^2" in rule:
+            assert (rows["measured"] < rows["limit"]).all()
+        if "flag 64" in rule:
+            assert (rows["measured"] >= rows["limit"]).all()
