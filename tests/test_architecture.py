@@ -20,14 +20,15 @@ FLOORS = (
     ("config", "astromatic", "astromatic_setup", "ldac", "migrations"),
     ("station", "store", "setup_files", "service", "status"),
     STAGES,
-    ("work", "arrivals", "pipeline"),
+    ("work", "intake", "arrivals", "backlog", "nightly", "pipeline", "errands", "nightwork"),
     ("replay", "daemon", "nightwatch", "demo"),
     ("console", "cli"),
 )
 LEVEL = {room: level for level, rooms in enumerate(FLOORS) for room in rooms}
 #: Within a floor, who may import whom (everything else on one floor keeps apart, the ground excepted).
 NEIGHBOURS = {
-    *{("pipeline", "work"), ("arrivals", "work")},
+    *{("pipeline", "work"), ("pipeline", "intake"), ("pipeline", "nightly"), ("arrivals", "intake")},
+    *{("errands", "work"), *(("nightwork", room) for room in ("work", "backlog", "errands", "pipeline"))},
     *{("demo", "replay"), ("nightwatch", "daemon"), ("cli", "console")},
 }
 
