@@ -316,6 +316,28 @@ def status(*, target: Path, night: datetime | None, watch: bool, as_json: bool) 
     sys.exit(found["exit_code"])
 
 
+@main.command()
+@click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="FILE...")
+@click.option("-q", "--quiet", is_flag=True, help="Print errors only.")
+def lint(files: tuple[Path, ...], *, quiet: bool) -> None:
+    """Check drafts (80-column, ADES PSV or XML, ours or anybody's) by the MPC's rules; exit code 1 on errors.
+
+    Each problem names its row, its column and the rule.
+    """
+    from rich.console import Console
+
+    from ssosd.reports.lint import has_errors, lint_file
+    from ssosd.reports.lint_render import render_problems
+
+    console = Console(quiet=quiet)
+    failed = False
+    for path in files:
+        problems = lint_file(path)
+        console.print(render_problems(problems, name=path.name))
+        failed = failed or has_errors(problems)
+    sys.exit(1 if failed else 0)
+
+
 @main.command("install-service")
 @click.argument("data", type=click.Path(path_type=Path, exists=True, file_okay=False))
 @click.option(
