@@ -320,7 +320,7 @@ def status(*, target: Path, night: datetime | None, watch: bool, as_json: bool) 
 @click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="FILE...")
 @click.option("-q", "--quiet", is_flag=True, help="Print errors only.")
 def lint(files: tuple[Path, ...], *, quiet: bool) -> None:
-    """Check drafts (80-column, ADES PSV or XML, ours or anybody's) by the MPC's rules; exit code 1 on errors.
+    """Check the draft in each FILE (80-column, ADES PSV or XML) by the MPC's rules; exit code 1 on errors.
 
     Each problem names its row, its column and the rule.
     """
