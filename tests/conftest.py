@@ -5,6 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from astropy.utils import iers
+
+iers.conf.auto_download = False  # no network, and the table that comes with astropy is good enough
+iers.conf.auto_max_age = None
 
 SHARED = Path(__file__).resolve().parents[1].parent / "shared" / "data"
 
