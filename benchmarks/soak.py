@@ -116,7 +116,11 @@ class Keeper:
                 stderr=log,
             )
         self.starts += 1
-        until = time.monotonic() + wait_s
+        self.wait_until_it_watches(wait_s)
+
+    def wait_until_it_watches(self, limit_s: float) -> None:
+        """Return when its run is in the store, or when time is up."""
+        until = time.monotonic() + limit_s
         while time.monotonic() < until and len(_rows(self.target, "SELECT id FROM runs")) < self.starts:
             time.sleep(0.05)
 
@@ -131,6 +135,8 @@ class Keeper:
     def freeze(self, frozen: bool) -> None:
         """Stop it from running, so that the kernel's queue of events overflows; or let it go on."""
         if self.process is not None:
+            if frozen:
+                self.wait_until_it_watches(60.0)
             self.process.send_signal(signal.SIGSTOP if frozen else signal.SIGCONT)
 
     def check(self) -> None:

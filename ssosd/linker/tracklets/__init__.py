@@ -1,0 +1,1 @@
+"""The tracklet linker: sources that move, from all detections of a sequence at their solved positions."""

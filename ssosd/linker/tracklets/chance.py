@@ -1,0 +1,105 @@
+"""How many tracks as good as a given one chance alone would make of the field's detections.
+
+The number of false alarms of the a-contrario method (Desolneux, Moisan & Morel, From Gestalt Theory to Image
+Analysis, 2008, ch. 3): the number of ways to choose the detections, times the probability that detections
+thrown at random fit as well. Tracks with an expectation below a limit are, in a field of chance alone, fewer
+than that limit.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy.special import gammaln
+
+from ssosd.grouping import BoolArray, FloatArray, IntArray
+from ssosd.linker.tracklets.fit import Motion, arc_hours, spread
+from ssosd.linker.tracklets.pairs import TRAILED_FWHM
+from ssosd.linker.tracklets.pool import Pool
+
+# Detections are not thrown at random but come in clumps, and centroids have long tails: how many times more
+# false tracks painted nights show than the theory says.
+CLUMPED, WANDERING = 30.0, 200.0
+WANDER_SHARE = 0.7  # of the distance moved: places whose centroid wanders so far are counted
+MAG_FLOOR = 0.15  # magnitudes are not more alike than this
+
+
+def log_expected(pool: Pool, track: IntArray, motion: Motion, clean: BoolArray) -> FloatArray:
+    """Natural logarithm of the expected number of chance tracks as good as each, shape (m,).
+
+    Parameters
+    ----------
+    pool : Pool
+    track : ndarray of int, shape (m, n_epochs)
+    motion : Motion
+        Of the tracks.
+    clean : ndarray of bool, shape (m, n_epochs)
+        Detections that count as evidence.
+
+    Notes
+    -----
+    For k detections in n epochs: C(n, k) choices of epochs, the first detection one of N, the last within
+    the distance moved, each of the m = k - 2 between at random near its predicted place. The probability that
+    their residuals have a chi-square of at most c is the volume of the ellipsoid, ``(pi c)^m / m!`` times the
+    products of the errors and densities. Shapes and magnitudes enter by Fisher's product of probabilities.
+    The other hypothesis is an object at rest whose centroid wanders as far (a blend, a galaxy): then each of
+    the m is anywhere within the distance moved, and there are as many such objects as the field shows. The
+    larger of the two numbers counts.
+    """
+    n_epochs = pool.times.size
+    k = clean.sum(axis=1)
+    between = np.maximum(k - 2, 0)
+    counts = np.bincount(pool.epoch, minlength=n_epochs)
+    density = spread(track, pool.density) * (counts / max(counts.mean(), 1e-9))
+    log_density = np.where(clean, np.log(np.maximum(density, 1e-12)), 0.0)
+    arc = arc_hours(clean, pool.times)
+    volume = motion.log_volume * between / np.maximum((track >= 0).sum(axis=1) - 2, 1)
+    chi2 = np.maximum(np.where(clean, motion.point_chi2, 0.0).sum(axis=1), between)
+    value = gammaln(n_epochs + 1) - gammaln(k + 1) - gammaln(n_epochs - k + 1)
+    value += np.log(max(counts.mean(), 1.0))
+    reach = np.pi * (motion.rate * arc + 2.0 * pool.fwhm) ** 2
+    mean_log = log_density.sum(axis=1) / np.maximum(k, 1)
+    value += np.minimum(np.log(reach), np.log(pool.plane.area)) + mean_log
+    value += between * (np.log(np.pi * np.maximum(chi2, 1e-3)) + mean_log) - gammaln(between + 1)
+    value += volume
+    moved = np.maximum(motion.rate * arc, 1e-3)
+    unsteady = 1.0 + pool.wander.size - np.searchsorted(pool.wander, WANDER_SHARE * moved)
+    wander = np.log(unsteady) + volume - gammaln(between + 1)
+    wander += between * np.log(np.maximum(chi2, 1e-3) / (0.5 * moved) ** 2)
+    likeness = _log_fisher(pool, track, motion, clean)
+    return np.asarray(
+        np.maximum(value + np.log(CLUMPED), wander + np.log(WANDERING)) + likeness, dtype=np.float64
+    )
+
+
+def _log_fisher(pool: Pool, track: IntArray, motion: Motion, clean: BoolArray) -> FloatArray:
+    """Log of the chance that shapes and magnitudes agree as well."""
+    safe = np.maximum(track, 0)
+    trail = motion.rate[:, None] * pool.plane.exptimes
+    trailed = clean & (trail > TRAILED_FWHM * pool.fwhm)
+    angle = np.broadcast_to(motion.angle[:, None], track.shape)
+    shape = np.ones(track.shape)
+    shape[trailed] = pool.stretch_chance(safe[trailed], angle[trailed])
+    mags = np.sort(pool.brightness[np.isfinite(pool.brightness)])
+    alike = np.ones(track.shape)
+    measured = clean & np.isfinite(pool.brightness[safe])
+    if mags.size and measured.any():
+        mag = np.where(measured, pool.brightness[safe], 0.0)
+        count = np.maximum(measured.sum(axis=1), 1)
+        mean = mag.sum(axis=1) / count
+        away = np.maximum(np.abs(mag - mean[:, None]), MAG_FLOOR)
+        high = np.searchsorted(mags, mean[:, None] + away, side="right")
+        low = np.searchsorted(mags, mean[:, None] - away)
+        alike = np.where(measured, np.clip((high - low) / mags.size, 1.0 / mags.size, 1.0), 1.0)
+    log_p = np.log(shape).sum(axis=1) + np.log(alike).sum(axis=1)
+    terms = trailed.sum(axis=1) + np.maximum(measured.sum(axis=1) - 1, 0)
+    return _fisher(log_p, terms)
+
+
+def _fisher(log_p: FloatArray, terms: IntArray) -> FloatArray:
+    """Log of the probability that a product of `terms` uniform numbers is at most exp(log_p)."""
+    log_x = np.log(np.maximum(-log_p, 1e-300))
+    total = np.full(log_p.size, -np.inf)
+    for order in range(int(terms.max()) if terms.size else 0):
+        term = order * log_x - gammaln(order + 1)
+        total = np.where(order < terms, np.logaddexp(total, term), total)
+    return np.where(terms > 0, log_p + total, 0.0)

@@ -1,0 +1,207 @@
+"""The tracklet linker: from all detections of a sequence to the sources that move."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pandas as pd
+
+from ssosd.errors import Misconfigured
+from ssosd.grouping import BoolArray, FloatArray, IntArray
+from ssosd.linker.tracklets import pixels, stationary, streaks
+from ssosd.linker.tracklets.collect import first_tracks, fit_tracks, grow
+from ssosd.linker.tracklets.pairs import make_pairs
+from ssosd.linker.tracklets.plane import Plane, project
+from ssosd.linker.tracklets.pool import Pool, make_pool
+from ssosd.linker.tracklets.select import Judged, judge, without_overlap
+from ssosd.linker.tracklets.table import SOURCE_COLUMNS, add_motion, local_motion, source_rows
+from ssosd.linker.tracklets.trails import pieces_of
+
+#: Chance tracks per sequence that are accepted at most.
+MAX_CHANCE = 0.1
+LINKED_BY = "TRACKLET"
+MANY_EPOCHS, FIRST_OF_MANY = 12, 5
+_ROUNDS = 4
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Tracklets:
+    """Sources that move."""
+
+    detections: pd.DataFrame  # detections table of the linked rows, by SOURCE_NUMBER and time
+    sources: pd.DataFrame  # one row per source: `table.SOURCE_COLUMNS`, best first
+    n_false_expected: float  # chance tracks expected among the sources
+    notes: tuple[str, ...]  # for a person: what was left out, and what could not be searched
+
+
+def link_tracklets(
+    *,
+    detections: pd.DataFrame,
+    pm_low: float,
+    pm_up: float,
+    min_detections: int,
+    max_chance: float = MAX_CHANCE,
+) -> Tracklets:
+    """Link the detections of a sequence that move on great circles at uniform or slightly changing rates.
+
+    The result does not depend on the order of the rows, nor on SOURCE_NUMBER, PM... of the table.
+
+    Parameters
+    ----------
+    detections : DataFrame, shape (n, ...)
+        All detections at their solved positions: `plane.NEEDED`; FLUX, FLUXERR, FLAGS_SCAMP and FLAGS_SSOS
+        are used where present, all other columns are carried along. Never modified.
+    pm_low, pm_up : float
+        Rates sought, arcsec/h.
+    min_detections : int
+        Detections, at different instants, that a source needs; 3 or more.
+    max_chance : float
+        Sources that chance would make more often than this per sequence are left out.
+
+    Returns
+    -------
+    Tracklets
+        Without sources for a field without movers, of one or two instants, or without detections.
+
+    Raises
+    ------
+    Misconfigured
+        A column is missing, `min_detections` is below 3, or the rates are not in order.
+    """
+    if min_detections < 3 or not 0.0 <= pm_low < pm_up or max_chance <= 0.0:
+        raise Misconfigured(
+            f"the tracklet linker cannot seek {min_detections} detections at {pm_low:g}-{pm_up:g} arcsec/h",
+            next_step="3 detections or more are needed, and PM_LOW must be below PM_UP",
+        )
+    plane = project(detections)
+    pool, notes = _what_may_move(plane, pm_up)
+    if pool.n < min_detections or plane.n_epochs < min_detections:
+        return _result(
+            detections, pool, _nothing(pool), np.empty(0), np.empty((2, 0), dtype=np.intp), notes, 0.0
+        )
+    pairs, fastest = make_pairs(pool, pm_low=pm_low, pm_up=pm_up)
+    if fastest < pm_up:
+        notes.append(f"too many detections to pair: rates above {fastest:.0f} arcsec/h were not sought")
+    # of the pair and the epochs looked at first; among very many epochs four in a row are no evidence
+    first = min(min_detections, 4) if plane.n_epochs <= MANY_EPOCHS else FIRST_OF_MANY
+    track = grow(pool, first_tracks(pool, pairs, needed=first), needed=min_detections)
+    chosen: list[IntArray] = []
+    expected: list[FloatArray] = []
+    pieces: list[IntArray] = []
+    count = 0
+    for _ in range(_ROUNDS):
+        judged = judge(pool, track, pm_low=pm_low, pm_up=pm_up, needed=min_detections, max_chance=max_chance)
+        claims = _claims(pool, judged)
+        taken, track = without_overlap(pool, judged, claims)
+        chosen.append(judged.track[taken])
+        expected.append(judged.log_expected[taken])
+        place = np.full(len(judged.track), -1, dtype=np.intp)
+        place[taken] = count + np.arange(taken.size)
+        ours = place[claims[0]] >= 0
+        pieces.append(np.stack([place[claims[0][ours]], claims[1][ours]]))
+        count += taken.size
+        track = _unclaimed(pool, track, chosen, pieces, min_detections)
+        if not len(track):
+            break
+    numbers = np.concatenate(expected)
+    false = float(np.exp(np.clip(numbers, -700.0, 0.0)).sum())
+    return _result(
+        detections, pool, np.concatenate(chosen), numbers, np.concatenate(pieces, axis=1), notes, false
+    )
+
+
+def _what_may_move(plane: Plane, pm_up: float) -> tuple[Pool, list[str]]:
+    """Take away what is at rest, fixed in pixels or on a satellite's trail; note how much."""
+    plane = stationary.calibrated(plane)
+    found = stationary.places_on_sky(plane)
+    solid = stationary.solid_places(plane, found)
+    keep = ~solid
+    notes = [f"{int(solid.sum())} of {solid.size} detections are at rest"]
+    hot: BoolArray = pixels.fixed_in_pixels(plane, keep)
+    keep &= ~hot
+    bad = pixels.bad_lines(plane, keep)
+    keep &= ~bad
+    trails = streaks.satellite_trails(plane, keep, longest=pm_up * plane.exptimes)
+    keep &= ~trails
+    for what, mask in (("fixed in pixels", hot), ("on bad lines", bad), ("on satellite trails", trails)):
+        if mask.any():
+            notes.append(f"{int(mask.sum())} detections are {what}")
+    pool = make_pool(plane, keep, place=found.label, shared=found.shared, solid=solid)
+    return pool, notes
+
+
+def _claims(pool: Pool, judged: Judged) -> tuple[IntArray, IntArray]:
+    """Pieces on the trails of the accepted tracks, as (row of judged, detection)."""
+    rows = np.flatnonzero(judged.accepted)
+    if not rows.size:
+        return np.empty(0, dtype=np.intp), np.empty(0, dtype=np.intp)
+    motion = replace(
+        judged.motion,
+        **{
+            name: getattr(judged.motion, name)[rows]
+            for name in (
+                "angle",
+                "x0",
+                "y0",
+                "t0",
+                "u",
+                "w",
+                "cov_u",
+                "cov_w",
+                "rate",
+                "chi2",
+                "point_chi2",
+                "square",
+                "log_volume",
+            )
+        },
+    )
+    track, extra = pieces_of(pool, judged.track[rows], motion)
+    return rows[track], extra
+
+
+def _unclaimed(
+    pool: Pool, track: IntArray, chosen: list[IntArray], pieces: list[IntArray], needed: int
+) -> IntArray:
+    """Take what chosen tracks have from the others; what is left of these if enough."""
+    taken = np.zeros(pool.n + 1, dtype=bool)
+    for group in chosen:
+        taken[group[group >= 0]] = True
+    for part in pieces:
+        taken[part[1]] = True
+    track = np.where(taken[track] & (track >= 0), -1, track)
+    return track[(track >= 0).sum(axis=1) >= needed]
+
+
+def _nothing(pool: Pool) -> IntArray:
+    return np.empty((0, pool.times.size), dtype=np.intp)
+
+
+def _result(
+    detections: pd.DataFrame,
+    pool: Pool,
+    track: IntArray,
+    log_expected: FloatArray,
+    pieces: IntArray,
+    notes: list[str],
+    n_false: float,
+) -> Tracklets:
+    """Make the tables, the best source first."""
+    if not len(track):
+        empty = detections.iloc[:0].reset_index(drop=True).copy()
+        empty["LINKED_BY"] = pd.Series([], dtype=object)
+        sources = pd.DataFrame({name: np.empty(0) for name in SOURCE_COLUMNS})
+        counts = ["SOURCE_NUMBER", "N_DETECTIONS", "N_PIECES", "DOF"]
+        sources[counts] = sources[counts].astype(np.int64)
+        return Tracklets(detections=empty, sources=sources, n_false_expected=0.0, notes=tuple(notes))
+    order = np.lexsort((pool.x[track.max(axis=1)], log_expected))
+    rank = np.empty(order.size, dtype=np.intp)
+    rank[order] = np.arange(order.size)
+    track, log_expected = track[order], log_expected[order]
+    table, n_pieces = source_rows(
+        detections, pool, track, fit_tracks(pool, track), (rank[pieces[0]], pieces[1])
+    )
+    sources = add_motion(table, local_motion(table, pool, track), n_pieces, log_expected)
+    table["LINKED_BY"] = LINKED_BY
+    return Tracklets(detections=table, sources=sources, n_false_expected=n_false, notes=tuple(notes))

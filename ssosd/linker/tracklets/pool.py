@@ -1,0 +1,213 @@
+"""The detections that may be movers, and how to find them near a predicted place."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.spatial import cKDTree
+
+from ssosd.grouping import BoolArray, FloatArray, IntArray
+from ssosd.linker.tracklets.plane import Plane
+from ssosd.linker.tracklets.streaks import epoch_key
+
+GATE_CHI2 = 12.0  # of two degrees of freedom: passes 0.9975 of the true ones
+TRAIL_ERROR = 0.2  # 1-sigma error along a trail, of its length: detections may be pieces of it
+TRAIL_WIDTH = 0.03  # the same across it
+UNSTEADY = 3  # epochs that see a place which is not solid
+DENSITY_NEIGHBOURS = 32
+_GRID = 512
+_NEIGHBOURS = ((3.0, 2), (12.0, 4), (np.inf, 8))  # radius, arcsec, and how many are looked at
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Pool:
+    """Detections left for linking, shape (n,) each."""
+
+    plane: Plane
+    members: IntArray  # index in the plane
+    epoch: IntArray
+    x: FloatArray
+    y: FloatArray
+    sigma: FloatArray
+    brightness: FloatArray  # -2.5 log10 of the SNR, epochs on one scale: steadier than MAG of faint sources
+    mag: FloatArray  # epochs on one scale
+    place: IntArray  # label of the place on the sky
+    shared: IntArray  # epochs in which that place is seen
+    stretch: NDArray[np.complex128]
+    density: FloatArray  # of the pool around each detection, per arcsec^2 and epoch
+    fwhm: float  # of a star, arcsec
+    wander: FloatArray  # extents of the places with an unsteady centroid, arcsec, ascending
+
+    @property
+    def n(self) -> int:
+        """Number of detections."""
+        return int(self.x.size)
+
+    @cached_property
+    def times(self) -> FloatArray:
+        """Hours of the epochs."""
+        return self.plane.times
+
+    @cached_property
+    def _key(self) -> FloatArray:
+        return epoch_key(self.plane, self.members)
+
+    @cached_property
+    def tree(self) -> cKDTree:
+        """Of all detections, epochs far apart."""
+        return cKDTree(self._key)
+
+    @cached_property
+    def _far(self) -> float:
+        later = np.flatnonzero(self.epoch)
+        return float(self._key[later[0], 2] / self.epoch[later[0]]) if later.size else 1.0
+
+    @cached_property
+    def _stretch_table(self) -> tuple[FloatArray, FloatArray]:
+        size = np.abs(self.stretch)
+        size = size[np.isfinite(size)]
+        if size.size > 4000:
+            size = np.sort(size)[:: size.size // 4000 + 1]
+        top = float(size.max()) if size.size else 1.0
+        half = np.concatenate([[0.0], np.geomspace(max(top * 1e-4, 1e-6), max(top, 1e-3), _GRID)])
+        grid = np.concatenate([-half[:0:-1], half])
+        floor = np.maximum(size, 1e-9)
+        chance = np.array([np.arccos(np.clip(s / floor, -1.0, 1.0)).mean() / np.pi for s in grid])
+        return grid, chance
+
+    def stretch_chance(self, index: IntArray, angle: FloatArray) -> FloatArray:
+        """Chance that a detection of the pool, pointing anywhere, is stretched as much along an angle.
+
+        0.5 for a round one; small for one stretched along the angle, near 1 for one stretched across it.
+        """
+        grid, chance = self._stretch_table
+        along = np.real(self.stretch[index] * np.exp(-2j * angle))
+        return np.clip(np.interp(along, grid, chance), 0.5 / max(self.n, 1), 1.0)
+
+    def nearest(
+        self, epoch: IntArray, x: FloatArray, y: FloatArray, *, angle: FloatArray, along: FloatArray,
+        across: FloatArray, trail: FloatArray,
+    ) -> tuple[IntArray, FloatArray]:  # fmt: skip
+        """Best detection near each predicted place.
+
+        Parameters
+        ----------
+        epoch, x, y : ndarray, shape (m,)
+            Where to look, arcsec.
+        angle : ndarray, shape (m,)
+            Direction of motion, radians from x to y.
+        along, across : ndarray, shape (m,)
+            1-sigma errors of the prediction, arcsec.
+        trail : ndarray, shape (m,)
+            Length of the trail, arcsec.
+
+        Returns
+        -------
+        index : ndarray of int, shape (m,)
+            -1 where nothing is within `GATE_CHI2`.
+        chi2 : ndarray, shape (m,)
+            Of the detection found, inf where none.
+        """
+        index = np.full(x.size, -1, dtype=np.intp)
+        best = np.full(x.size, np.inf)
+        if not (self.n and x.size):
+            return index, best
+        vu, vw = along**2 + (TRAIL_ERROR * trail) ** 2, across**2 + (TRAIL_WIDTH * trail) ** 2
+        widest = float(np.quantile(self.sigma, 0.98))
+        radius = np.sqrt(GATE_CHI2 * (np.maximum(vu, vw) + widest**2))
+        level = np.ceil(np.log2(np.maximum(radius, 0.25))).astype(np.intp)
+        for step in np.unique(level):
+            asked = np.flatnonzero(level == step)
+            bound = float(2.0**step)
+            k = min(next(count for limit, count in _NEIGHBOURS if bound <= limit), self.n)
+            where = np.stack([x[asked], y[asked], self._far * epoch[asked]], axis=-1)
+            found = self.tree.query(where, k=[*range(1, k + 1)], distance_upper_bound=bound)[1]
+            safe = np.minimum(found, self.n - 1)
+            dx, dy = self.x[safe] - x[asked][:, None], self.y[safe] - y[asked][:, None]
+            cos, sin = np.cos(angle[asked])[:, None], np.sin(angle[asked])[:, None]
+            s2 = self.sigma[safe] ** 2
+            chi2 = (dx * cos + dy * sin) ** 2 / (vu[asked][:, None] + s2)
+            chi2 += (dy * cos - dx * sin) ** 2 / (vw[asked][:, None] + s2)
+            chi2[found >= self.n] = np.inf
+            column = np.argmin(chi2, axis=1)
+            value = chi2[np.arange(asked.size), column]
+            good = value <= GATE_CHI2
+            index[asked[good]] = safe[np.arange(asked.size), column][good]
+            best[asked[good]] = value[good]
+        return index, best
+
+
+def make_pool(plane: Plane, keep: BoolArray, *, place: IntArray, shared: IntArray, solid: BoolArray) -> Pool:
+    """Take the detections that are left, with magnitudes brought to one scale by what is at rest."""
+    members = np.flatnonzero(keep)
+    bright = -2.5 * np.log10(plane.snr)
+    mag, bright = (v - _zero_points(plane, v, place, solid)[plane.epoch] for v in (plane.mag, bright))
+    stars = solid & ~plane.saturated & (plane.elongation < 1.3)
+    reference = stars if stars.sum() >= 10 else keep
+    minor = np.abs(plane.stretch[reference]) / np.maximum(plane.elongation[reference] ** 2 - 1.0, 0.05)
+    fwhm = 2.355 * float(np.sqrt(np.median(minor))) if reference.any() else 2.0 * plane.scale
+    return Pool(
+        plane=plane,
+        members=members,
+        epoch=plane.epoch[members],
+        x=plane.x[members],
+        y=plane.y[members],
+        sigma=plane.sigma[members],
+        brightness=bright[members],
+        mag=mag[members],
+        place=place[members],
+        shared=shared[members],
+        stretch=plane.stretch[members],
+        density=_density(plane, members),
+        fwhm=float(np.clip(fwhm, 1.5 * plane.scale, 10.0 * plane.scale)),
+        wander=_extents(plane, members, place, shared),
+    )
+
+
+def _extents(plane: Plane, members: IntArray, place: IntArray, shared: IntArray) -> FloatArray:
+    """Extents of the places in the pool that several epochs see: their centroids are not steady."""
+    unsteady = members[shared[members] >= UNSTEADY]
+    _, label = np.unique(place[unsteady], return_inverse=True)
+    total = np.zeros(int(label.max()) + 1 if label.size else 0)
+    for values in (plane.x[unsteady], plane.y[unsteady]):
+        high, low = np.full(total.size, -np.inf), np.full(total.size, np.inf)
+        np.maximum.at(high, label, values)
+        np.minimum.at(low, label, values)
+        total = np.hypot(total, high - low)
+    return np.sort(total)
+
+
+def _zero_points(plane: Plane, values: FloatArray, place: IntArray, solid: BoolArray) -> FloatArray:
+    """Median difference of each epoch's magnitudes to the mean of their places; 0 where unknown."""
+    zero = np.zeros(plane.n_epochs)
+    good = np.flatnonzero(solid & np.isfinite(values) & (np.abs(values) < 90.0))
+    if not good.size:
+        return zero
+    total = np.bincount(place[good], values[good])
+    count = np.bincount(place[good])
+    difference = values[good] - total[place[good]] / count[place[good]]
+    order = np.lexsort((difference, plane.epoch[good]))
+    edges = np.searchsorted(plane.epoch[good][order], np.arange(plane.n_epochs + 1))
+    for number, (low, high) in enumerate(pairwise(edges)):
+        if high - low >= 10:
+            zero[number] = difference[order[(low + high) // 2]]
+    return zero
+
+
+def _density(plane: Plane, members: IntArray) -> FloatArray:
+    """Density of the pool in an epoch at each member: that of the field, or of its surroundings if more."""
+    n, epochs = members.size, max(plane.n_epochs, 1)
+    if n == 0:
+        return np.empty(0)
+    field = n / epochs / plane.area
+    points = np.stack([plane.x[members], plane.y[members]], axis=-1)
+    stride = max(1, 2 * epochs // DENSITY_NEIGHBOURS)  # of many epochs a sample will do
+    sample = points[::stride]
+    k = min(max(8, 2 * epochs // stride), len(sample))
+    far = np.asarray(cKDTree(sample).query(points, k=[k])[0])[:, 0]
+    local = k * stride / epochs / (np.pi * np.maximum(far, 1.0) ** 2)
+    return np.maximum(local, field)

@@ -1,0 +1,176 @@
+"""Which tracks are sources: good fits, significant motion, no rest, and no detection in two of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.special import chdtrc
+
+from ssosd.grouping import BoolArray, FloatArray, IntArray
+from ssosd.linker.tracklets.chance import log_expected
+from ssosd.linker.tracklets.collect import fit_tracks, unique_tracks
+from ssosd.linker.tracklets.fit import Motion, arc_hours
+from ssosd.linker.tracklets.pool import GATE_CHI2, Pool
+
+MOTION_SIGMA = 5.0  # of the rate
+FIT_CHANCE = 1e-4  # a fit is bad when so few true ones have as large a chi-square
+MIN_MOVED = 0.4  # arcsec: less is a centroid that wanders
+HARDLY_FWHM = 2.5  # what moves less than this, in FWHM, must be of steady magnitude
+MAG_SCATTER, MAG_NOISE = 0.15, 1.5  # mag allowed: the first plus the second over the SNR
+SATURATED_FWHM = 5.0  # what is saturated must move by more than this, in FWHM
+LARGEST = 4.0  # size of a detection, in that of a star
+MISSED = 0.25  # of the epochs of a place, relative to those that are of the track
+CLEAN_FRACTION = 0.6  # of the detections that must not be of a place seen at rest
+SHARED_LIMIT = 2  # detections of a better track that end a track
+MAX_ROUNDS = 50
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Judged:
+    """Tracks with all that decides about them; shape (m,) unless said otherwise."""
+
+    track: IntArray  # (m, n_epochs)
+    motion: Motion
+    log_expected: FloatArray  # natural log of the chance tracks expected
+    n: IntArray  # epochs with a detection
+    dof: IntArray
+    accepted: BoolArray
+
+
+def judge(
+    pool: Pool, track: IntArray, *, pm_low: float, pm_up: float, needed: int, max_chance: float
+) -> Judged:
+    """Fit and judge tracks, after taking out detections that do not fit."""
+    for _ in range(2):
+        if not len(track):
+            break
+        worst = fit_tracks(pool, track).point_chi2
+        out = (worst > GATE_CHI2) & (worst >= worst.max(axis=1, keepdims=True))
+        track = unique_tracks(pool, np.where(out, -1, track))
+        track = track[(track >= 0).sum(axis=1) >= max(needed, 2)]
+    motion = fit_tracks(pool, track)
+    seen = track >= 0
+    n = seen.sum(axis=1)
+    dof = 2 * n - 4
+    clean = seen & ~_at_rest(pool, track)
+    expected = log_expected(pool, track, motion, clean)
+    arc = arc_hours(seen, pool.times)
+    error = np.sqrt(motion.cov_u[:, 1, 1])
+    n_clean = clean.sum(axis=1)
+    accepted = (n >= needed) & (n_clean >= np.maximum(min(needed, 3), CLEAN_FRACTION * n))
+    accepted &= (motion.rate >= pm_low) & (motion.rate <= pm_up)
+    accepted &= (motion.rate > MOTION_SIGMA * error) & (motion.rate * arc > MIN_MOVED)
+    accepted &= chdtrc(np.maximum(dof, 1), motion.chi2) > FIT_CHANCE
+    accepted &= ~_too_large(pool, track, motion.rate)
+    accepted &= ~_saturated(pool, track, motion.rate * arc)
+    accepted &= _steady(pool, track, motion.rate * arc)
+    accepted &= expected <= np.log(max_chance)
+    return Judged(track=track, motion=motion, log_expected=expected, n=n, dof=dof, accepted=accepted)
+
+
+def _steady(pool: Pool, track: IntArray, moved: FloatArray) -> BoolArray:
+    """Whether the brightness is that of one object; asked of what hardly moves, where blends are many."""
+    seen = (track >= 0) & np.isfinite(pool.brightness[track])
+    n = np.maximum(seen.sum(axis=1), 2)
+    value = np.where(seen, pool.brightness[track], 0.0)
+    mean = value.sum(axis=1) / n
+    scatter = np.sqrt((np.where(seen, value - mean[:, None], 0.0) ** 2).sum(axis=1) / (n - 1.0))
+    steady = scatter <= MAG_SCATTER + MAG_NOISE * 10.0 ** (0.4 * mean)
+    return np.asarray(steady | (moved > HARDLY_FWHM * pool.fwhm), dtype=bool)
+
+
+def _too_large(pool: Pool, track: IntArray, rate: FloatArray) -> BoolArray:
+    """Whether half of the detections are far larger than a star and its trail: galaxies, ghosts, bleeds."""
+    seen = track >= 0
+    index = pool.members[np.maximum(track, 0)]
+    size, shape = (
+        pool.plane.size[index] * pool.plane.scale,
+        np.sqrt(np.maximum(pool.plane.elongation[index], 1.0)),
+    )
+    star = LARGEST * pool.fwhm / 2.355
+    trail = rate[:, None] * pool.plane.exptimes
+    large = seen & ((size * shape > star + 0.6 * trail) | (size / shape > star))
+    return np.asarray(2 * large.sum(axis=1) >= seen.sum(axis=1), dtype=bool)
+
+
+def _saturated(pool: Pool, track: IntArray, moved: FloatArray) -> BoolArray:
+    """Whether a track is made of pieces of a saturated star: half of it saturated, and moving little."""
+    seen = track >= 0
+    flagged = seen & pool.plane.saturated[pool.members[np.maximum(track, 0)]]
+    little = moved < SATURATED_FWHM * pool.fwhm
+    return np.asarray(little & (2 * flagged.sum(axis=1) >= seen.sum(axis=1)), dtype=bool)
+
+
+def _at_rest(pool: Pool, track: IntArray) -> BoolArray:
+    """Which detections are of a place on the sky that other epochs see, too, outside the track."""
+    m, n_epochs = track.shape
+    seen = track >= 0
+    place = np.where(seen, pool.place[track], -1)
+    rows, columns = np.nonzero(seen)
+    key = rows.astype(np.int64) * (int(pool.place.max()) + 1 if pool.n else 1) + place[rows, columns]
+    _, inverse, count = np.unique(key, return_inverse=True, return_counts=True)
+    result = np.zeros((m, n_epochs), dtype=bool)
+    result[rows, columns] = pool.shared[track[rows, columns]] > (1.0 + MISSED) * count[inverse]
+    return result
+
+
+def without_overlap(
+    pool: Pool, judged: Judged, claims: tuple[IntArray, IntArray]
+) -> tuple[IntArray, IntArray]:
+    """Choose tracks so that no detection is in two.
+
+    The better track (more epochs, then less expected by chance) has its detections and what else is on its
+    trails; others lose what they share, and end with `SHARED_LIMIT` shared ones or more.
+
+    Parameters
+    ----------
+    pool : Pool
+    judged : Judged
+        Only the accepted ones are looked at.
+    claims : tuple of two ndarray of int
+        Track (row of `judged`) and detection of further pieces of trails.
+
+    Returns
+    -------
+    chosen : ndarray of int
+        Rows of `judged`, best first.
+    again : ndarray of int, shape (m_again, n_epochs)
+        Tracks that lost one detection, to be judged again.
+    """
+    rank_order = np.lexsort((judged.log_expected, -judged.n))
+    order = rank_order[judged.accepted[rank_order]]
+    m = order.size
+    rank = np.full(len(judged.track), -1, dtype=np.intp)
+    rank[order] = np.arange(m)
+    track = judged.track[order]
+    rows, columns = np.nonzero(track >= 0)
+    own = track[rows, columns]
+    ours = rank[claims[0]] >= 0
+    claim_row = np.concatenate([rows, rank[claims[0][ours]]])
+    claim_det = np.concatenate([own, claims[1][ours]])
+    state = np.zeros(m, dtype=np.int8)  # 0 waiting, 1 chosen, 2 ended
+    lost = np.zeros(m, dtype=np.intp)
+    for _ in range(MAX_ROUNDS):
+        waiting = state == 0
+        if not waiting.any():
+            break
+        # a waiting track is chosen when no better waiting one claims any of its detections
+        best = np.full(pool.n, m, dtype=np.intp)
+        active = waiting[claim_row]
+        np.minimum.at(best, claim_det[active], claim_row[active])
+        beaten = np.zeros(m, dtype=bool)
+        beaten[rows[best[own] < rows]] = True
+        now = waiting & ~beaten
+        state[now] = 1
+        taken = np.zeros(pool.n, dtype=bool)
+        taken[claim_det[now[claim_row]]] = True
+        hit = taken[own] & (state[rows] == 0)
+        lost = np.bincount(rows[hit], minlength=m)
+        state[(state == 0) & (lost >= SHARED_LIMIT)] = 2
+        single = (state == 0) & (lost == 1)
+        state[single] = 3
+        if single.any():
+            drop = hit & single[rows]
+            track[rows[drop], columns[drop]] = -1
+    return order[state == 1], track[state == 3]

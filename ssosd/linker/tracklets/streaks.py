@@ -1,0 +1,94 @@
+"""Trails longer than any object sought can leave: satellites, broken into detections on one line."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy.spatial import cKDTree
+from scipy.special import pdtrik
+
+from ssosd.grouping import BoolArray, FloatArray, IntArray
+from ssosd.linker.tracklets.plane import Plane
+
+ELONGATED = 1.5  # A / B of a piece of a trail
+ALONG_DEG = 12.0  # pieces point along their line to this
+REACH, APART = 200.0, 10.0  # arcsec: largest and smallest distance of two pieces that define a line
+MIN_PIECES = 4
+HALF_WIDTH = 4.0  # arcsec: what is so close to the line belongs to it
+SPARE = 20.0  # arcsec beyond the longest trail of an object
+LINE_CHANCE = 1e-7  # lines with so improbably many pieces are trails
+MAX_LINES, MAX_PAIRS = 100, 4000  # per epoch
+
+Line = tuple[FloatArray, FloatArray, FloatArray]  # x, y (arcsec) of a point, angle (rad)
+
+
+def epoch_key(plane: Plane, members: IntArray) -> FloatArray:
+    """Points (x, y, z) with epochs so far apart in z that no search within one reaches the next."""
+    far = 10.0 * (np.ptp(plane.x) + np.ptp(plane.y) + 1e4) if plane.x.size else 1e4
+    return np.stack([plane.x[members], plane.y[members], far * plane.epoch[members]], axis=-1)
+
+
+def satellite_trails(plane: Plane, pool: BoolArray, *, longest: FloatArray) -> BoolArray:
+    """Which detections of the pool are on a trail longer than an object's.
+
+    Parameters
+    ----------
+    plane : Plane
+    pool : ndarray of bool, shape (n,)
+    longest : ndarray, shape (n_epochs,)
+        Trail of the fastest object sought, arcsec.
+
+    Returns
+    -------
+    ndarray of bool, shape (n,)
+    """
+    result = np.zeros(plane.x.size, dtype=bool)
+    stretched = pool & (plane.elongation > ELONGATED)
+    for epoch in range(plane.n_epochs):
+        pieces = np.flatnonzero(stretched & (plane.epoch == epoch))
+        here = np.flatnonzero(pool & (plane.epoch == epoch))
+        for _ in range(MAX_LINES):
+            line = _best_line(plane, pieces, float(longest[epoch]) + SPARE)
+            if line is None:
+                break
+            result[here[_offset(plane, here, *line) < HALF_WIDTH]] = True
+            pieces = pieces[_offset(plane, pieces, *line) >= HALF_WIDTH]
+    return result
+
+
+def _offset(plane: Plane, members: IntArray, x0: FloatArray, y0: FloatArray, angle: FloatArray) -> FloatArray:
+    """Distance of detections from lines through (x0, y0) at an angle: broadcasts to (n_lines, n)."""
+    dx, dy = plane.x[members] - np.asarray(x0)[..., None], plane.y[members] - np.asarray(y0)[..., None]
+    return np.abs(dy * np.cos(angle)[..., None] - dx * np.sin(angle)[..., None])
+
+
+def _best_line(
+    plane: Plane, pieces: IntArray, longest: float
+) -> tuple[FloatArray, FloatArray, FloatArray] | None:
+    """Line through a pair of pieces on which there are most, None if there is no trail."""
+    if pieces.size < MIN_PIECES:
+        return None
+    points = np.stack([plane.x[pieces], plane.y[pieces]], axis=-1)
+    pairs = cKDTree(points).query_pairs(REACH, output_type="ndarray")
+    i, j = pieces[pairs[:, 0]], pieces[pairs[:, 1]]
+    dx, dy = plane.x[j] - plane.x[i], plane.y[j] - plane.y[i]
+    angle = np.arctan2(dy, dx)
+    kept = np.flatnonzero(_aligned(plane, i, angle) & _aligned(plane, j, angle) & (np.hypot(dx, dy) > APART))
+    kept = kept[:: kept.size // MAX_PAIRS + 1]
+    if not kept.size:
+        return None
+    x0, y0, angle = plane.x[i[kept]], plane.y[i[kept]], angle[kept]
+    on = (_offset(plane, pieces, x0, y0, angle) < HALF_WIDTH) & _aligned(plane, pieces, angle[:, None])
+    best = int(np.argmax(on.sum(axis=1)))
+    along = (points @ np.array([np.cos(angle[best]), np.sin(angle[best])]))[on[best]]
+    # of all pieces so many are on a line across the field by chance, pointing along it
+    chance = 2.0 * HALF_WIDTH / np.sqrt(plane.area) * ALONG_DEG / 90.0
+    limit = max(float(MIN_PIECES), float(pdtrik(1.0 - LINE_CHANCE, max(pieces.size * chance, 1e-3))))
+    if along.size < limit or np.ptp(along) < longest:
+        return None
+    return x0[best], y0[best], angle[best]
+
+
+def _aligned(plane: Plane, members: IntArray, angle: FloatArray) -> BoolArray:
+    """Whether detections point along an angle."""
+    turned = np.angle(plane.stretch[members] * np.exp(-2j * angle))
+    return np.asarray(np.abs(turned) < 2.0 * np.radians(ALONG_DEG), dtype=bool)

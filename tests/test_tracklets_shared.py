@@ -1,0 +1,107 @@
+"""The tracklet linker on real frames: three asteroids that were measured in them by other means."""
+
+from __future__ import annotations
+
+import pandas as pd
+import pytest
+
+from ssosd import astromatic
+from ssosd.ingest.exposure import read_exposure
+from ssosd.ingest.prepare import prepare_image
+from ssosd.ingest.sextractor import extract
+from ssosd.linker.scamp import link
+from ssosd.linker.tracklets.link import Tracklets, link_tracklets
+from ssosd.model import HeaderKeywords
+from ssosd.resources import shipped
+from ssosd.sphere import separation_arcsec
+
+pytestmark = [pytest.mark.shared, pytest.mark.binaries]
+
+
+@pytest.fixture(scope="module")
+def detections(shared_data, tmp_path_factory):
+    """All detections of the 12 frames at SCAMP's positions, with the shipped set-up."""
+    folder = tmp_path_factory.mktemp("lowell12")
+    exposures, catalogues = [], []
+    for path in sorted((shared_data / "lowell12").glob("*.fits.fz")):
+        exposure = read_exposure(path, keywords=HeaderKeywords(date_obs="DATE-OBS+UTC-OBS"), extensions=None)
+        catalogues.append(folder / f"{exposure.stem}.cat")
+        extract(
+            exposure=exposure,
+            prepared=prepare_image(exposure, directory=folder / exposure.stem, weights=None),
+            binary=astromatic.find("sextractor"),
+            config=shipped("semp/ssos.sex"),
+            params=shipped("semp/ssos.param"),
+            conv=shipped("semp/gauss_2.5_5x5.conv"),
+            nnw=shipped("semp/default.nnw"),
+            output=catalogues[-1],
+            time_limit_s=60.0,
+            key="",
+        )
+        exposures.append(exposure)
+    return link(
+        exposures=exposures,
+        catalogues=catalogues,
+        binary=astromatic.find("scamp"),
+        config=shipped("semp/ssos.scamp"),
+        reference=shared_data / "lowell12" / "lowell5945_ref_ldac.cat",
+        crossid_radius_arcsec=2.0,
+        remove_ref_sources=False,
+        workdir=folder,
+        time_limit_s=120.0,
+    ).detections
+
+
+@pytest.fixture(scope="module")
+def truth(shared_data):
+    table = pd.read_csv(shared_data / "lowell12" / "truth_movers.csv")
+    return table.assign(mjd=table["mid_jd_utc"] - 2400000.5)
+
+
+def seen(linked: Tracklets, truth: pd.DataFrame) -> tuple[dict[str, int], list[int]]:
+    """Detections of the source that is each mover, and the numbers of detections of all other sources."""
+    rows = linked.detections
+    pairs = rows[["SOURCE_NUMBER", "RA", "DEC", "MID_EXPOSURE_MJD"]].merge(truth, how="cross")
+    pairs = pairs[(pairs["MID_EXPOSURE_MJD"] - pairs["mjd"]).abs() < 60.0 / 86400.0]
+    near = separation_arcsec(pairs["RA"], pairs["DEC"], pairs["ra_meas"], pairs["dec_meas"]) < 2.5
+    hits = pairs[near].groupby(["SOURCE_NUMBER", "mover"]).size().reset_index(name="hits")
+    sizes = rows.groupby("SOURCE_NUMBER").size()
+    right = hits[2 * hits["hits"] > hits["SOURCE_NUMBER"].map(sizes)]
+    best = right.assign(size=right["SOURCE_NUMBER"].map(sizes)).groupby("mover")["size"].max()
+    return best.to_dict(), sizes.drop(right["SOURCE_NUMBER"]).tolist()
+
+
+def linked(detections: pd.DataFrame) -> Tracklets:
+    return link_tracklets(detections=detections, pm_low=0.5, pm_up=2000.0, min_detections=4)
+
+
+def test_the_three_asteroids(detections, truth):
+    movers, others = seen(linked(detections), truth)
+    assert movers["A_5945"] == 12
+    assert movers["B"] == 12
+    assert movers["C"] >= 6  # with the shipped thresholds; 10 with deeper ones
+    assert max(others, default=0) < 5
+
+
+@pytest.mark.parametrize("first", range(1, 10))
+def test_every_four_frames_in_a_row(detections, truth, first):
+    four = detections[detections["CATALOG_NUMBER"].between(first, first + 3)]
+    movers, others = seen(linked(four), truth)
+    assert movers["A_5945"] == 4
+    assert movers["B"] == 4
+    assert len(others) <= 2
+
+
+def test_the_known_asteroid_moves_as_it_should(detections, truth):
+    """Rates of (5945) against those of its N-body positions."""
+    found = linked(detections)
+    known = truth[truth["mover"] == "A_5945"].sort_values("mjd")
+    first, last = known.iloc[0], known.iloc[-1]
+    hours = (last["mjd"] - first["mjd"]) * 24.0
+    want = (
+        separation_arcsec(first["ra_nbody"], first["dec_nbody"], last["ra_nbody"], last["dec_nbody"]) / hours
+    )
+    nearest = found.sources.iloc[(found.sources["PM"] - want).abs().argmin()]
+    assert nearest["PM"] == pytest.approx(float(want), abs=0.2)
+    assert nearest["N_DETECTIONS"] == 12
+    assert nearest["RMS"] < 0.15
