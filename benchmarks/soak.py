@@ -120,9 +120,7 @@ class Keeper:
 
     def wait_until_it_watches(self, limit_s: float) -> None:
         """Return when its run is in the store, or when time is up."""
-        until = time.monotonic() + limit_s
-        while time.monotonic() < until and len(_rows(self.target, "SELECT id FROM runs")) < self.starts:
-            time.sleep(0.05)
+        _wait(lambda: len(_rows(self.target, "SELECT id FROM runs")) >= self.starts, limit_s)
 
     def kill(self) -> None:
         """As a power cut does."""
@@ -197,12 +195,10 @@ class Telescope:
     expected: dict[str, str] = field(default_factory=dict)  # digest to its first name
     names: int = 0  # files and links, all together
     ways: Counter[str] = field(default_factory=Counter)
-    held: list[Path] = field(default_factory=list)  # that links point to
 
     def deliver(self, numbers: list[int], way: str) -> None:
         """Deliver a batch."""
         folder = self.root / f"n{numbers[0] // PER_NIGHT:03d}"
-        folder.mkdir(exist_ok=True)
         files = {f"f{number:06d}.fits": content(number) for number in numbers}
         for name, data in files.items():
             digest = hashlib.blake2b(data, digest_size=16).hexdigest()
@@ -305,7 +301,8 @@ def soak(
     """
     rng = random.Random(seed)
     root, target, staging = (folder / name for name in ("data", "target", "staging"))
-    for path in (root, target, staging):
+    nights = [root / f"n{night:03d}" for night in range(-(-files // PER_NIGHT))]
+    for path in (root, target, staging, *nights):
         path.mkdir()
     shm = Path("/dev/shm")
     other = shm if os.access(shm, os.W_OK) and shm.stat().st_dev != folder.stat().st_dev else folder
@@ -328,10 +325,13 @@ def soak(
                 if order == "freeze":
                     keeper.freeze(True)
                 elif order == "thaw":
+                    seen = keeper.overflows
                     keeper.freeze(False)
+                    _wait(lambda before=seen: keeper.overflows > before, 10.0 if files >= 2 * BURST else 0.0)
                     say(f"burst over after {k + 1} of {len(batches)} batches")
                 elif order == "kill":
-                    _wait_for_rows(target, rng.random() * (k + 1) * batch, 20.0)
+                    enough = rng.random() * (k + 1) * batch
+                    _wait(lambda count=enough: _count(target) >= count, 20.0)
                     keeper.kill()
                     say(f"killed after {k + 1} of {len(batches)} batches, {_count(target)} exposures then")
                 elif order == "start":
@@ -392,9 +392,9 @@ def _count(target: Path, where: str = "1") -> int:
     return found[0][0] if found else 0
 
 
-def _wait_for_rows(target: Path, count: float, limit_s: float) -> None:
+def _wait(done: Callable[[], bool], limit_s: float) -> None:
     until = time.monotonic() + limit_s
-    while _count(target) < count and time.monotonic() < until:
+    while time.monotonic() < until and not done():
         time.sleep(0.1)
 
 

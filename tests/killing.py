@@ -55,8 +55,10 @@ class Process:
         raise AssertionError(f"it ended with {self.child.wait()} before it began")
 
     def kill(self) -> None:
-        self.child.kill()
-        self.child.communicate()
+        """As kill -9; nothing when it has ended."""
+        if self.child.poll() is None:
+            self.child.kill()
+            self.child.communicate()
 
     def terminate(self) -> tuple[int, float]:
         """Its exit code and how long it took to end."""
@@ -118,9 +120,7 @@ def undisturbed_run(files: Sequence[Path], root: Path, target: Path, *, referenc
     root.mkdir(parents=True)
     for path in files:
         arrive(path, root)
-    process = Process(root, target, reference=reference)
-    wait_for_the_end(target, n_files=len(files))
-    return process.terminate()
+    return _to_the_end(Process(root, target, reference=reference), target, n_files=len(files))
 
 
 def killed_run(
@@ -151,7 +151,14 @@ def killed_run(
         done += 1
     for path in waiting:
         arrive(path, root)
-    process = Process(root, target, reference=reference)
-    wait_for_the_end(target, n_files=len(files))
-    process.terminate()
+    _to_the_end(Process(root, target, reference=reference), target, n_files=len(files))
     return done
+
+
+def _to_the_end(process: Process, target: Path, *, n_files: int) -> tuple[int, float]:
+    """Let a process finish the night and stop it; returns its exit code and how long stopping took."""
+    try:
+        wait_for_the_end(target, n_files=n_files)
+        return process.terminate()
+    finally:
+        process.kill()

@@ -20,6 +20,7 @@ from tests.replaying import QUICK
 #: What the rigs below work with, over `QUICK`.
 LIVE = {"SETTLE_TIME": "5", "MIN_FREE_DISK": "0", "RETRY_DELAY": "60", "TRIES": "3", "SEQUENCE_TIMEOUT": "60"}
 _STEP_S = 5
+_LONG_STEP_S = 30  # when much time passes
 
 
 class ByHand(Executor):
@@ -135,12 +136,13 @@ class Rig:
 
     def go(self, seconds: float = 15.0, *, linking: bool = True) -> None:
         """Let time pass, with the clockwork's calls."""
-        for step in range(int(seconds) // _STEP_S):
-            self.clock.advance(_STEP_S)
+        length = _STEP_S if seconds <= 120 else _LONG_STEP_S
+        for step in range(int(seconds) // length):
+            self.clock.advance(length)
             for every, call in (
                 (10, self.daemon.beat), (30, self.daemon.look_at_the_time), (60, self.daemon.scan)
             ):  # fmt: skip
-                if (step * _STEP_S) % every == 0:
+                if (step * length) % every == 0:
                     self.daemon.inbox.put(call)
             self.rounds(linking=linking)
 

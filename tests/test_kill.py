@@ -137,6 +137,7 @@ def test_what_systemd_hears(night, tmp_path):
         process.child.send_signal(signal.SIGTERM)
         heard.append(hear(bound, "STOPPING"))
         assert process.child.wait(30.0) == 0
+        process.child.communicate()
     assert {message["MAINPID"] for message in heard if "READY" in message} == {str(process.child.pid)}
     assert all("MONOTONIC_USEC" in message for message in heard if "RELOADING" in message)
     with Store(tmp_path / "out" / STORE_NAME) as store:

@@ -35,6 +35,7 @@ def test_the_check_sees_what_is_lost_half_or_doubled(soak, tmp_path):
 
     night = Watched(tmp_path / "data", tmp_path / "target")
     (tmp_path / "staging").mkdir()
+    (night.root / "n000").mkdir()
     telescope = soak.Telescope(
         root=night.root, staging=tmp_path / "staging", foreign=tmp_path, rng=soak.random.Random(1)
     )
