@@ -1,0 +1,20 @@
+"""The work on one exposure, one sequence: stages in order, results returned, nothing recorded.
+
+These functions run in any thread or process; `ssosd.pipeline` decides what follows what and owns the store.
+"""
+
+from ssosd.work.exposure import extract_exposure, key_of
+from ssosd.work.failure import failure
+from ssosd.work.result import SequenceResult, summary_columns
+from ssosd.work.sequence import fingerprint, link_sequence, require_exposures
+
+__all__ = (
+    "SequenceResult",
+    "extract_exposure",
+    "failure",
+    "fingerprint",
+    "key_of",
+    "link_sequence",
+    "require_exposures",
+    "summary_columns",
+)

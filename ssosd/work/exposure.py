@@ -1,0 +1,60 @@
+"""The work on one exposure: from the image to its catalogue."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+from ssosd.errors import SsosdError
+from ssosd.ingest.prepare import prepare_image
+from ssosd.ingest.sextractor import catalogue_key, extract
+from ssosd.ingest.weights import weight_files
+from ssosd.model import Catalogue, Exposure
+from ssosd.station import Station
+from ssosd.work.failure import failure
+
+
+def key_of(exposure: Exposure, *, station: Station) -> str:
+    """Digest of all that an exposure's catalogue depends on."""
+    config = station.config
+    return catalogue_key(
+        exposure=exposure,
+        config=config["SEX_CONFIG"],
+        params=config["SEX_PARAMS"],
+        conv=config["SEX_FILTER"],
+        nnw=config["SEX_NNW"],
+        weights=weight_files(exposure, folder=config["WEIGHT_IMAGES"]),
+        version=station.binaries["sextractor"].version,
+    )
+
+
+def extract_exposure(exposure: Exposure, *, night: str, key: str, station: Station) -> Catalogue | SsosdError:
+    """Run SExtractor on one exposure; the catalogue and its .ahead appear whole or not at all."""
+    try:
+        return _extract(exposure, night=night, key=key, station=station)
+    except SsosdError as error:
+        return error
+    except OSError as error:
+        return failure(error, station=station)
+
+
+def _extract(exposure: Exposure, *, night: str, key: str, station: Station) -> Catalogue:
+    config = station.config
+    with tempfile.TemporaryDirectory(dir=station.scratch, prefix="extract-") as scratch:
+        prepared = prepare_image(
+            exposure,
+            directory=Path(scratch),
+            weights=config["WEIGHT_IMAGES"],
+        )
+        return extract(
+            exposure=exposure,
+            prepared=prepared,
+            binary=station.binaries["sextractor"],
+            config=config["SEX_CONFIG"],
+            params=config["SEX_PARAMS"],
+            conv=config["SEX_FILTER"],
+            nnw=config["SEX_NNW"],
+            output=station.catalogue_path(night, exposure.stem, key),
+            time_limit_s=config["SEX_TIME_LIMIT"],
+            key=key,
+        )

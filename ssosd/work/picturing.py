@@ -1,0 +1,72 @@
+"""Pictures of a sequence's candidates: cutouts, fixed apertures on them, check plots."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pandas as pd
+
+from ssosd.analysis.apertures import fixed_apertures
+from ssosd.analysis.cutouts import SolvedImage, extract_cutouts
+from ssosd.linker.scamp import Linked
+from ssosd.station import Station
+
+
+def pictures(
+    found: pd.DataFrame, *, linked: Linked, title: str, staged: Path, station: Station
+) -> tuple[pd.DataFrame, list[str]]:
+    """Cutouts, fixed apertures and check plots, as far as they are wanted."""
+    config = station.config
+    notes: list[str] = []
+    if (config["EXTRACT_CUTOUTS"] or config["FIXED_APER_MAGS"]) and len(found):
+        kept = staged / "cutouts" if config["EXTRACT_CUTOUTS"] else staged / ".cutouts"
+        kept.mkdir(exist_ok=True)
+        cut = extract_cutouts(
+            detections=found,
+            images=_solved_images(linked),
+            binary=station.binaries["swarp"],
+            config=config["SWARP_CONFIG"],
+            size_px=config["CUTOUT_SIZE"],
+            directory=kept,
+            time_limit_s=config["SWARP_TIME_LIMIT"],
+        )
+        notes += [reason for reason in cut["REASON"] if reason]
+        if config["FIXED_APER_MAGS"]:
+            found = fixed_apertures(
+                detections=found,
+                cutouts={key: Path(p) for key, p in zip(cut.index.tolist(), cut["PATH"], strict=True) if p},
+                reference_filters=config["REFERENCE_FILTER"],
+                binary=station.binaries["sextractor"],
+                config=config["SEX_CONFIG"],
+                conv=config["SEX_FILTER"],
+                nnw=config["SEX_NNW"],
+                time_limit_s=config["SEX_TIME_LIMIT"],
+                directory=station.scratch,
+            )
+        if not config["EXTRACT_CUTOUTS"]:
+            shutil.rmtree(kept)
+    if config["CHECKPLOTS"]:
+        from ssosd.analysis.checkplots import make_checkplots  # matplotlib takes 30 MB
+
+        make_checkplots(
+            detections=found,
+            kinds=config["CHECKPLOTS"],
+            directory=staged / "checkplots",
+            title=title,
+        )
+    return found, notes
+
+
+def _solved_images(linked: Linked) -> dict[tuple[int, int], SolvedImage]:
+    by_number = dict(enumerate(linked.exposures, start=1))
+    return {
+        (number, hdu): SolvedImage(
+            path=Path(by_number[number].path),
+            hdu=hdu,
+            header=header,
+            date_obs=by_number[number].date_obs,
+            filter=by_number[number].filter,
+        )
+        for (number, hdu), header in linked.solved.items()
+    }

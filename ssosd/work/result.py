@@ -1,0 +1,39 @@
+"""What linking a sequence gave."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from ssosd.model import Drop
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SequenceResult:
+    """All that linking a sequence gave; its files wait in `staged`."""
+
+    staged: Path  # folder that becomes the field's folder
+    candidates: pd.DataFrame  # one row per detection
+    ledger: pd.DataFrame  # one row per rejected source
+    known: pd.DataFrame  # known objects predicted in each exposure
+    funnel: tuple[tuple[str, int], ...]
+    n_sources: int
+    catalog_numbers: dict[str, int]  # digest to CATALOG_NUMBER
+    dropped: tuple[Drop, ...]
+    unchecked_because: str  # "" when every exposure was compared with the known objects
+    notes: tuple[str, ...]  # for a person: what was repaired, blank or left out
+
+
+def summary_columns(result: SequenceResult, folder: Path) -> dict[str, object]:
+    """A sequence's result as columns of its row in the store."""
+    return {
+        "n_sources": result.n_sources,
+        "n_candidates": int(result.candidates["CANDIDATE"].nunique()),
+        "funnel": json.dumps(result.funnel),
+        "checked": 0 if result.unchecked_because else 1,
+        "unchecked_because": result.unchecked_because or None,
+        "folder": str(folder),
+    }

@@ -1,0 +1,178 @@
+"""The work on one sequence: link, filter, identify, picture; files go to a staging folder."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from pathlib import Path
+
+import pandas as pd
+
+from ssosd.errors import BadInput
+from ssosd.files import atomic_write_text, flush_tree
+from ssosd.filters.chain import ChainResult, ChainSettings, run_chain
+from ssosd.identify.match import match_candidates
+from ssosd.ingest.sequence import FieldSequence
+from ssosd.linker.refcat import read_bright_sources
+from ssosd.linker.scamp import Linked, link
+from ssosd.model import Catalogue
+from ssosd.reports.tables import candidate_ids, funnel_text, write_candidates_csv
+from ssosd.station import Station
+from ssosd.work.identifying import known_objects
+from ssosd.work.picturing import pictures
+from ssosd.work.placing import place_catalogues
+from ssosd.work.result import SequenceResult
+
+Progress = Callable[[str], None]
+
+
+def _silent(_: str) -> None:
+    return
+
+
+def fingerprint(sequence: FieldSequence, keys: Mapping[str, str], *, station: Station) -> str:
+    """Digest of all that a sequence's result depends on.
+
+    Parameters
+    ----------
+    sequence : FieldSequence
+    keys : mapping
+        Of the exposures' catalogues, by the exposures' digests.
+    station : Station
+    """
+    h = hashlib.blake2b(station.link_settings.encode(), digest_size=16)
+    h.update(f"\n{sequence.night}\n{sequence.field}\n".encode())
+    for exposure in sequence.exposures:
+        h.update(f"{exposure.digest} {exposure.name} {keys[exposure.digest]}\n".encode())
+    return h.hexdigest()
+
+
+def link_sequence(
+    sequence: FieldSequence,
+    catalogues: Mapping[str, Catalogue],
+    *,
+    station: Station,
+    ask_skybot: bool = True,
+    progress: Progress = _silent,
+) -> SequenceResult:
+    """Link a sequence, run the chain, name the known objects, cut the pictures; files go to a staging folder.
+
+    Raises
+    ------
+    BadInput, Retriable, Misconfigured
+        As the stages do: the sequence cannot be linked, or not now.
+    """
+    staged = station.staging_folder(sequence.night, sequence.field)
+    with ExitStack() as on_failure:
+        on_failure.callback(shutil.rmtree, staged, ignore_errors=True)
+        result = _link_into(
+            staged, sequence, catalogues, station=station, ask_skybot=ask_skybot, progress=progress
+        )
+        on_failure.pop_all()
+    return result
+
+
+def _link_into(
+    staged: Path,
+    sequence: FieldSequence,
+    catalogues: Mapping[str, Catalogue],
+    *,
+    station: Station,
+    ask_skybot: bool,
+    progress: Progress,
+) -> SequenceResult:
+    config = station.config
+    cats = staged / "cats"
+    for folder in (cats, staged / "cutouts", staged / "checkplots", staged / "logs"):
+        folder.mkdir(parents=True)
+
+    progress("linking")
+    linked = link(
+        exposures=sequence.exposures,
+        catalogues=place_catalogues(sequence.exposures, catalogues, cats),
+        binary=station.binaries["scamp"],
+        config=config["SCAMP_CONFIG"],
+        reference=config["ASTREF_CATALOG"],
+        crossid_radius_arcsec=config["CROSSID_RADIUS"],
+        remove_ref_sources=config["REMOVE_REF_SOURCES"],
+        workdir=cats,
+        time_limit_s=config["SCAMP_TIME_LIMIT"],
+    )
+    progress("filtering")
+    chain = run_chain(
+        linked.detections,
+        settings=ChainSettings.from_mapping(config),
+        stars=_bright_stars(linked, station),
+    )
+    notes = [f"{e.name}: {w}" for e in sequence.exposures for w in e.warnings]
+    notes += [f"left out {_name_of(sequence, d.digest)}: {d.reason}" for d in linked.dropped]
+
+    progress("identifying")
+    known = known_objects(linked.exposures, station, ask=ask_skybot)
+    found = match_candidates(
+        detections=chain.candidates, known=known, radius_arcsec=config["CROSSMATCH_RADIUS"]
+    )
+    found.insert(0, "FIELD", sequence.field)
+    found["CANDIDATE"] = candidate_ids(found)
+
+    progress("cutting out")
+    found, cut_notes = pictures(
+        found, linked=linked, title=f"{sequence.night} {sequence.field}", staged=staged, station=station
+    )
+    write_candidates_csv(cats / "candidates.csv", found)
+    result = SequenceResult(
+        staged=staged,
+        candidates=found,
+        ledger=chain.ledger,
+        funnel=chain.funnel,
+        n_sources=chain.funnel[0][1],
+        catalog_numbers={e.digest: i for i, e in enumerate(linked.exposures, start=1)},
+        dropped=linked.dropped,
+        known=known.table,
+        unchecked_because=known.because,
+        notes=(*notes, *cut_notes),
+    )
+    atomic_write_text(staged / "logs" / "sequence.log", _log_text(sequence, linked, chain, result))
+    flush_tree(staged)
+    return result
+
+
+def _bright_stars(linked: Linked, station: Station) -> pd.DataFrame | None:
+    if not station.config["FILTER_BRIGHT_SOURCES"]:
+        return None
+    catalogue = station.config["BRIGHT_SOURCES_CAT"]
+    return linked.reference if catalogue is None else read_bright_sources(catalogue)
+
+
+def _name_of(sequence: FieldSequence, digest: str) -> str:
+    return next((e.name for e in sequence.exposures if e.digest == digest), digest)
+
+
+def _log_text(sequence: FieldSequence, linked: Linked, chain: ChainResult, result: SequenceResult) -> str:
+    """Everything a person wants to know of how this sequence went; no times of writing."""
+    lines = [f"{sequence.night} {sequence.field}: {len(sequence.exposures)} exposures", ""]
+    lines += [linked.quality.to_string(index=False), ""]
+    lines += [funnel_text({"sources left": chain.funnel})]
+    lines += ["", f"unchecked: {result.unchecked_because}"] if result.unchecked_because else []
+    lines += ["", *result.notes] if result.notes else []
+    tail = [line for line in linked.log_tail.splitlines() if "All done (in" not in line]  # how long it took
+    lines += ["", "SCAMP:", *tail, ""]
+    return "\n".join(lines)
+
+
+def require_exposures(sequence: FieldSequence, *, minimum: int) -> None:
+    """Refuse a sequence that is too short to tell motion.
+
+    Raises
+    ------
+    BadInput
+        Fewer than `minimum` exposures.
+    """
+    count = len(sequence.exposures)
+    if count < minimum:
+        raise BadInput(
+            f"{sequence.night}/{sequence.field}: {count} usable exposures, {minimum} are needed",
+            next_step="it is linked when more exposures of this field arrive; MIN_EXPOSURES sets the number",
+        )
