@@ -290,3 +290,32 @@ def for_the_daemon(db: Database) -> None:
     for table in ("exposures", "sequences"):
         for what, event, row in _SPOILERS:
             db.execute(_SPOILED.format(table=table, what=what, event=event, row=row))
+
+
+@migrations()
+def quality_of_exposures(db: Database) -> None:
+    """How good each exposure of a linked sequence is, and what its magnitudes rest on."""
+    db.execute(
+        """
+        CREATE TABLE exposure_quality (  -- one row per exposure that a sequence was linked with
+          sequence     INTEGER NOT NULL REFERENCES sequences(id) ON DELETE CASCADE,
+          exposure     TEXT NOT NULL REFERENCES exposures(digest),
+          catalog_number INTEGER NOT NULL, -- its number in the linked tables
+          seeing_arcsec REAL,              -- FWHM of its stars
+          sky          REAL,               -- median background, counts per pixel
+          n_detections INTEGER NOT NULL,   -- in its catalogue
+          rms_ref_arcsec REAL,             -- scatter of the reference stars about the solution, per axis
+          n_matched    INTEGER,            -- reference stars found again in it
+          zero_point   REAL,               -- magnitude of one count per second, for the Sun's colour
+          zero_point_err REAL,             -- its standard error
+          n_zp_stars   INTEGER NOT NULL,   -- reference stars that made it
+          colour_term  REAL,               -- mag per mag of BP - RP; 0 where it could not be fitted
+          band         TEXT,               -- the MPC's letter; NULL without a calibration
+          phot_cat     TEXT,               -- the MPC's name of the reference catalogue
+          limit_5sigma REAL,               -- magnitude of a point-like object with a ratio of 5
+          limit_50     REAL,               -- magnitude at which half of what is there is detected
+          why_not      TEXT,               -- why there is no calibration; NULL when there is one
+          PRIMARY KEY (sequence, exposure)
+        ) STRICT, WITHOUT ROWID
+        """
+    )
