@@ -1,8 +1,11 @@
 """Bands: which one a filter is, and Gaia's G, BP and RP brought to it.
 
-The polynomials are those of Gaia DR3's documentation, section 5.5.1, table 5.9 (Carrasco and Bellazzini;
-https://gea.esac.esa.int/archive/documentation/GDR3/), the same as in Riello et al. 2021, A&A 649, A3,
-appendix C: G minus the band as a function of BP - RP, with the range of colours that it was fitted in.
+The polynomials are those of Gaia DR3's documentation, section 5.5.1 (Carrasco and Bellazzini;
+https://gea.esac.esa.int/archive/documentation/GDR3/Data_processing/chap_cu5pho/cu5pho_sec_photSystem/
+cu5pho_ssec_photRelations.html), tables 5.8 (SDSS12) and 5.9 (Johnson-Cousins), the same as in Riello et al.
+2021, A&A 649, A3, table C.2: G minus the band as a function of BP - RP. Ranges of colours are those of table
+5.10 (C.1 of Riello et al.); those of g and r end at 2.0, beyond which they hold for M giants alone (notes f
+and g there).
 """
 
 from __future__ import annotations
@@ -39,9 +42,9 @@ RELATIONS: dict[str, Relation] = {
         scatter=0.03167,
     ),
     "I": Relation(coefficients=(0.01753, 0.76, -0.0991), bluest=-0.5, reddest=4.5, scatter=0.03765),
-    "g": Relation(coefficients=(0.2199, -0.6365, -0.1548, 0.0064), bluest=0.3, reddest=3.0, scatter=0.0745),
+    "g": Relation(coefficients=(0.2199, -0.6365, -0.1548, 0.0064), bluest=0.3, reddest=2.0, scatter=0.0745),
     "r": Relation(
-        coefficients=(-0.09837, 0.08592, 0.1907, -0.1701, 0.02263), bluest=0.0, reddest=3.0, scatter=0.03776
+        coefficients=(-0.09837, 0.08592, 0.1907, -0.1701, 0.02263), bluest=0.0, reddest=2.0, scatter=0.03776
     ),
     "i": Relation(
         coefficients=(-0.293, 0.6404, -0.09609, -0.002104), bluest=0.5, reddest=2.0, scatter=0.04092
