@@ -23,7 +23,9 @@ and an exit code that is not 0: 2 for a mistake in the set-up, 1 otherwise.
 
 def reference() -> str:
     """Every command with its arguments and options, in alphabetical order."""
-    context = click.Context(main, info_name="ssosd")
+    context = click.Context(
+        main, info_name="ssosd", **main.context_settings
+    )  # a command keeps its help option
     parts = [_HEAD, _options(main)]
     for name in sorted(main.list_commands(context)):
         command = main.get_command(context, name)
