@@ -319,3 +319,73 @@ def quality_of_exposures(db: Database) -> None:
         ) STRICT, WITHOUT ROWID
         """
     )
+
+
+_KNOWLEDGE = (
+    "ALTER TABLE sequences ADD COLUMN identified_with TEXT",  # digest of what its known objects come from
+    "ALTER TABLE sequences ADD COLUMN known_limit REAL",  # V of the faintest that should have been seen
+    "ALTER TABLE sequences ADD COLUMN known_limit_by TEXT",  # what that limit rests on
+    "ALTER TABLE sequence_exposures ADD COLUMN n_known INTEGER",  # detections of known objects in it
+    "ALTER TABLE sequence_exposures ADD COLUMN known_offset_ra REAL",  # mean observed - predicted, arcsec
+    "ALTER TABLE sequence_exposures ADD COLUMN known_offset_dec REAL",
+    "ALTER TABLE sequence_exposures ADD COLUMN known_rms_ra REAL",  # scatter about that mean, arcsec
+    "ALTER TABLE sequence_exposures ADD COLUMN known_rms_dec REAL",
+    "ALTER TABLE candidates ADD COLUMN known_nearby TEXT",  # other known objects near it, with the distance
+    """
+    CREATE TABLE expected (            -- what should have been seen: one row per known object of a sequence
+      sequence     INTEGER NOT NULL REFERENCES sequences(id) ON DELETE CASCADE,
+      number       TEXT NOT NULL,      -- "" when it has none
+      name         TEXT NOT NULL,
+      class        TEXT NOT NULL,
+      mag          REAL,               -- predicted V, median over the exposures
+      rate         REAL,               -- predicted, arcsec/h
+      error_arcsec REAL,               -- of the prediction, one sigma
+      known_by     TEXT NOT NULL,
+      n_predicted  INTEGER NOT NULL,   -- exposures with its predicted place on a chip
+      n_detected   INTEGER NOT NULL,   -- of these, with a detection there that is no star
+      outcome      TEXT NOT NULL CHECK (outcome IN ('recovered', 'possible', 'rejected', 'not linked',
+                     'not matched', 'blended', 'few detections', 'too faint', 'off the detector',
+                     'uncertain')),
+      candidate    TEXT,               -- as which it was recovered, or whose motion does not agree
+      source_number INTEGER,           -- linked source with most of its detections
+      filter       TEXT,               -- that rejected this source
+      reason       TEXT NOT NULL,      -- for a person; "" when it was recovered
+      measured     REAL,               -- what the reason compares
+      limit_value  REAL,
+      PRIMARY KEY (sequence, number, name)
+    ) STRICT, WITHOUT ROWID
+    """,
+    """
+    CREATE TABLE asking (              -- sequences for which a source of knowledge has yet to answer
+      sequence     INTEGER PRIMARY KEY REFERENCES sequences(id) ON DELETE CASCADE,
+      reason       TEXT NOT NULL,      -- why it did not
+      tries        INTEGER NOT NULL,
+      next_try_s   REAL NOT NULL       -- when it is asked again at the earliest, Unix time
+    ) STRICT
+    """,
+    """
+    CREATE TABLE skybot_answers (      -- what SkyBoT said, kept so that no question is asked twice
+      question     TEXT PRIMARY KEY,   -- digest of epoch, place, observer and address
+      asked_s      REAL NOT NULL,      -- Unix time of the answer
+      objects      TEXT NOT NULL       -- JSON, by column
+    ) STRICT, WITHOUT ROWID
+    """,
+    """
+    CREATE TABLE services (            -- how each source of knowledge is
+      name         TEXT PRIMARY KEY,   -- SkyBoT, ORBITS, COMETS
+      state        TEXT NOT NULL CHECK (state IN ('answering', 'failing', 'resting')),
+      detail       TEXT NOT NULL,      -- why it fails, or where the file is
+      failures     INTEGER NOT NULL,   -- in a row
+      answered_s   REAL,               -- last answer, or age of the file, Unix time
+      failed_s     REAL,               -- last failure
+      next_try_s   REAL                -- when it is asked again, while it rests
+    ) STRICT, WITHOUT ROWID
+    """,
+)
+
+
+@migrations()
+def knowledge_of_known_objects(db: Database) -> None:
+    """What should have been seen, what is to be asked again, and how the sources of knowledge are."""
+    for statement in _KNOWLEDGE:
+        db.execute(statement)
