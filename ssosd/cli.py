@@ -118,6 +118,7 @@ def replay(
 
     from ssosd.console import show_replay, show_sequence, start_log
     from ssosd.lock import TargetLock
+    from ssosd.replay import data_folders
     from ssosd.replay import replay as run_replay
     from ssosd.station import Station
     from ssosd.store import STORE_NAME, Store, utc_now
@@ -133,7 +134,10 @@ def replay(
     ):
         start_log(station.target, level=log.upper(), started=utc_now())
         run = store.begin_run(
-            command=" ".join(sys.argv[1:]), parameters=config.as_text(), versions=station.versions
+            command=" ".join(sys.argv[1:]),
+            parameters=config.as_text(),
+            versions=station.versions,
+            folders=data_folders(paths),
         )
         done = run_replay(
             paths,

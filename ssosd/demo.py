@@ -160,7 +160,9 @@ def run_demo(
         TargetLock(station.target, purpose="demo", now=utc_now()),
         Store(station.target / STORE_NAME) as store,
     ):
-        run = store.begin_run(command="demo", parameters=config.as_text(), versions=station.versions)
+        run = store.begin_run(
+            command="demo", parameters=config.as_text(), versions=station.versions, folders=[night.raw]
+        )
         done = replay([night.raw], station=station, store=store, console=console, on_sequence=on_sequence)
         store.end_run(run)
     on_end(done, station.target)

@@ -389,3 +389,49 @@ def knowledge_of_known_objects(db: Database) -> None:
     """What should have been seen, what is to be asked again, and how the sources of knowledge are."""
     for statement in _KNOWLEDGE:
         db.execute(statement)
+
+
+_VERDICTS = (
+    "DROP TABLE verdicts",
+    """
+    CREATE TABLE judged (              -- each candidate that a person ever gave a verdict on
+      id           INTEGER PRIMARY KEY,
+      night        TEXT NOT NULL,
+      candidate    TEXT,               -- its name now; NULL: the night has none at its place any more
+      mjd          REAL NOT NULL,      -- its first detection when it was judged first, UTC
+      ra_deg       REAL NOT NULL,
+      dec_deg      REAL NOT NULL,
+      UNIQUE (night, candidate)
+    ) STRICT
+    """,
+    """
+    CREATE TABLE judgements (          -- every verdict ever given or taken back; the latest of each counts
+      id           INTEGER PRIMARY KEY, -- the verdict's version
+      judged       INTEGER NOT NULL REFERENCES judged(id),
+      verdict      TEXT CHECK (verdict IN ('asteroid', 'artifact', 'unknown')), -- NULL: none any more
+      person       TEXT NOT NULL,
+      at           TEXT NOT NULL,      -- UTC
+      undoes       INTEGER REFERENCES judgements(id) -- the judgement that was taken back
+    ) STRICT
+    """,
+    "CREATE INDEX judgements_by_judged ON judgements(judged)",
+    """
+    CREATE TRIGGER judgements_added AFTER INSERT ON judgements BEGIN
+      UPDATE nights SET written = 0 WHERE night = (SELECT night FROM judged WHERE id = new.judged);
+    END
+    """,
+    """
+    CREATE VIEW verdicts AS            -- what people say of the candidates, as it counts now
+      SELECT d.night, d.candidate, j.verdict, j.person, j.at, j.id AS version
+        FROM judged d JOIN judgements j ON j.id = (SELECT max(id) FROM judgements WHERE judged = d.id)
+        WHERE d.candidate IS NOT NULL AND j.verdict IS NOT NULL
+    """,
+    "ALTER TABLE runs ADD COLUMN folders TEXT",  # JSON list: data folders that summaries account for
+)
+
+
+@migrations()
+def verdicts_with_history(db: Database) -> None:
+    """Verdicts of several people, none of which is lost, on candidates that may be linked anew."""
+    for statement in _VERDICTS:
+        db.execute(statement)

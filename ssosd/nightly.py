@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import shutil
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ from ssosd.reports.summary_text import summary_text
 from ssosd.reports.tables import read_candidates_csv, write_candidates_csv
 from ssosd.site import night_bounds
 from ssosd.station import Station
-from ssosd.store import SequenceRow, Store
+from ssosd.store import ASTEROID, UNKNOWN, SequenceRow, Store, Verdict
 
 _MJD_UNIX_EPOCH = 40587.0
 _DAY_S = 86400.0
@@ -58,6 +58,7 @@ def write_night(
     tables = [table for row in sequences if (table := _table(row, store)) is not None]
     filled = [table for table in tables if len(table)] or tables[:1]
     candidates = pd.concat(filled, ignore_index=True) if filled else pd.DataFrame()
+    candidates = with_verdicts(candidates, store.verdicts(night))
     if sequences:
         write_candidates_csv(folder / "candidates.csv", candidates)
         _write_draft(folder / "drafts" / "mpc80.txt", night, candidates, station=station, store=store)
@@ -100,6 +101,24 @@ def candidate_rows(night: str, candidates: pd.DataFrame) -> list[dict[str, Any]]
         {"night": night, "candidate": candidate, **{str(name): value for name, value in row.items()}}
         for candidate, row in zip(table.index, table.to_dict("records"), strict=True)
     ]
+
+
+def with_verdicts(candidates: pd.DataFrame, verdicts: Mapping[str, Verdict]) -> pd.DataFrame:
+    """Candidates with what people say of them, in the seed's columns INSPECTED, ASTEROID and UNKNOWN.
+
+    Parameters
+    ----------
+    candidates : DataFrame
+        One row per detection, with CANDIDATE; a table without rows is returned as it is.
+    verdicts : mapping
+        By candidate, from the store.
+    """
+    if candidates.empty:
+        return candidates
+    said = candidates["CANDIDATE"].map({name: given.verdict for name, given in verdicts.items()})
+    return candidates.assign(
+        INSPECTED=said.notna(), ASTEROID=said.eq(ASTEROID).astype(bool), UNKNOWN=said.eq(UNKNOWN).astype(bool)
+    )
 
 
 def remove_strangers(folder: Path, sequences: Iterable[SequenceRow]) -> None:

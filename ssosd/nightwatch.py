@@ -83,7 +83,7 @@ def watch(root: Path, *, load_station: Callable[[], Station], command: str) -> i
         blind = watcher.start()
         if blind:
             log.warning("%s", blind)
-        runs = _Runs(store, command)
+        runs = _Runs(store, command, root)
         daemon.inbox.put(lambda: runs.begin(daemon.station))
         daemon.inbox.put(daemon.begin)
         scheduler = BackgroundScheduler(
@@ -133,15 +133,19 @@ def _pools(linkers: int) -> Iterator[_Pools]:
 class _Runs:
     """The record of this run; after a reload another one, with the new parameters."""
 
-    def __init__(self, store: Store, command: str) -> None:
+    def __init__(self, store: Store, command: str, root: Path) -> None:
         self._store = store
         self._command = command
+        self._root = root
         self._number: int | None = None
 
     def begin(self, station: Station) -> None:
         self.end()
         self._number = self._store.begin_run(
-            command=self._command, parameters=station.config.as_text(), versions=station.versions
+            command=self._command,
+            parameters=station.config.as_text(),
+            versions=station.versions,
+            folders=[self._root],
         )
 
     def end(self) -> None:

@@ -142,7 +142,7 @@ def replay(
     before = store.file_nights()
     store.forget_files(gone)
     with ThreadPoolExecutor(max_workers=jobs or station.workers) as executor, _progress(console) as bars:
-        corridor = Corridor(station=station, store=store, folders=_folders(paths))
+        corridor = Corridor(station=station, store=store, folders=data_folders(paths))
         corridor.clean_up()
         fresh = corridor.unread(files)
         task = bars.add_task("headers", total=len(fresh))
@@ -227,7 +227,7 @@ def _spread(executor: Executor, function: Callable[[_I], _O], items: Iterable[_I
             future.cancel()
 
 
-def _folders(paths: Sequence[Path]) -> list[Path]:
+def data_folders(paths: Sequence[Path]) -> list[Path]:
     """The folders among the paths given, whose files are all to be accounted for."""
     return [path for path in (p.expanduser().absolute() for p in paths) if path.is_dir()]
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from ssosd import __version__, astromatic
 from ssosd.astromatic import Binary
-from ssosd.config import Config, table_daemon
+from ssosd.config import Config, recorded_config, table_daemon
 from ssosd.errors import Misconfigured
 from ssosd.files import atomic_write_text
 from ssosd.model import HeaderKeywords
@@ -56,12 +56,7 @@ class Station:
             program: replace(astromatic.find(program, search_path=search_path), memory_limit_bytes=limit)
             for program in wanted
         }
-        site = site_from(
-            config["OBSERVATORY_CODE"],
-            lon_deg=config["SITE_LON"],
-            lat_deg=config["SITE_LAT"],
-            alt_m=config["SITE_ALT"],
-        )
+        site = _site(config)
         target = target.expanduser().absolute()
         try:
             target.mkdir(parents=True, exist_ok=True)
@@ -74,6 +69,24 @@ class Station:
                 next_step="give a writable folder with -t TARGET",
             ) from error
         return cls(config=config, target=target, binaries=binaries, site=site)
+
+    @classmethod
+    def of_record(cls, parameters: str, target: Path) -> Station:
+        """The set-up of an earlier run, to write a night's files again; no program is looked for.
+
+        Parameters
+        ----------
+        parameters : str
+            `Config.as_text`, as the store keeps it.
+        target : Path
+
+        Raises
+        ------
+        Misconfigured
+            A parameter or the observatory code has become invalid.
+        """
+        config = recorded_config(parameters)
+        return cls(config=config, target=target.expanduser().absolute(), site=_site(config))
 
     @property
     def keywords(self) -> HeaderKeywords:
@@ -132,3 +145,12 @@ class Station:
         folder = self.target / ".ssosd" / "scratch"
         folder.mkdir(parents=True, exist_ok=True)
         return folder
+
+
+def _site(config: Config) -> Site:
+    return site_from(
+        config["OBSERVATORY_CODE"],
+        lon_deg=config["SITE_LON"],
+        lat_deg=config["SITE_LAT"],
+        alt_m=config["SITE_ALT"],
+    )

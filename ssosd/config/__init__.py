@@ -4,7 +4,7 @@ Nothing here imports numpy, pandas or astropy: commands that must answer at once
 """
 
 from ssosd.config.flags import ParameterCommand, add_parameter_flags
-from ssosd.config.load import DEFAULT_NAME, load_config
+from ssosd.config.load import DEFAULT_NAME, load_config, recorded_config
 from ssosd.config.parameter import Parameter
 from ssosd.config.render import render_default_ssos, render_docs
 from ssosd.config.table import PARAMETERS
@@ -19,6 +19,7 @@ __all__ = [
     "ParameterCommand",
     "add_parameter_flags",
     "load_config",
+    "recorded_config",
     "render_default_ssos",
     "render_docs",
 ]

@@ -141,6 +141,31 @@ def load_config(
     return config
 
 
+def recorded_config(text: str) -> Config:
+    """Read the configuration of an earlier run, as `Config.as_text` recorded it; defaults where it lacks one.
+
+    Parameters that are no more are left out, files that it names need not exist.
+
+    Raises
+    ------
+    BadConfiguration
+        A value that is not allowed any more.
+    """
+    loading = _Loading(cwd=Path("/"))
+    given, loading.problems = read_entries(
+        text.encode(errors="surrogateescape"), file="the record of the run"
+    )
+    for entry in given:
+        if entry.name in PARAMETERS:
+            loading.take(entry, beside=[loading.cwd])
+    for name, parameter in PARAMETERS.items():
+        if name not in loading.values:
+            loading.take(Entry(name, parameter.default, ""), beside=[loading.cwd])
+    if loading.problems:
+        raise BadConfiguration(loading.problems, next_step="replay the night with the present version")
+    return Config(loading.values)
+
+
 def _source(path: Path | None, cwd: Path) -> Path | None:
     if path is not None:
         return cwd / path

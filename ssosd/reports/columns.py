@@ -138,6 +138,11 @@ CANDIDATE_COLUMNS: tuple[Column, ...] = (
     _c("KNOWN_BY", "str", "", "Who knows of that object, e.g. SKYBOT."),
     _c("MATCH_STATE", "str", "", "matched, possible, unknown, or unchecked when nobody could be asked."),
     _c("KNOWN_NEARBY", "str", "", "Other known objects within CROSSMATCH_RADIUS, with the least distance."),
+    _o("INSPECTED", "bool", "", "Whether a person gave a verdict on the candidate (table of the night)."),
+    _o(
+        "ASTEROID", "bool", "", "Whether that verdict is asteroid; an artifact has False here and in UNKNOWN."
+    ),
+    _o("UNKNOWN", "bool", "", "Whether that verdict is unknown."),
     _o("MAG_CALIB", "float", "mag", "Calibrated magnitude; the only one that goes into a draft."),
     _o("MAG_CALIB_ERR", "float", "mag", "Its standard error."),
     _o("BAND", "str", "", "The MPC's letter of the band of MAG_CALIB."),

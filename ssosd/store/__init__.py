@@ -5,15 +5,22 @@ from ssosd.store.exposures import Exposures, ExposureState, FileRow
 from ssosd.store.nights import Nights
 from ssosd.store.retry import ParkedRow, Retry
 from ssosd.store.sequences import SequenceRow, Sequences
+from ssosd.store.verdicts import ARTIFACT, ASTEROID, UNKNOWN, VERDICTS, Judged, Verdict
 
 __all__ = [
+    "ARTIFACT",
+    "ASTEROID",
     "STORE_NAME",
+    "UNKNOWN",
+    "VERDICTS",
     "ExposureState",
     "FileRow",
+    "Judged",
     "ParkedRow",
     "Patience",
     "SequenceRow",
     "Store",
+    "Verdict",
     "read_only",
     "utc_now",
 ]

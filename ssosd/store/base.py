@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import math
 import sqlite3
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import closing
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -36,6 +36,25 @@ def utc_now() -> datetime:
     return datetime.now(UTC)
 
 
+class _Database(Database):
+    """Its transactions hold the store from their begin: what they read is still so when they write."""
+
+    @contextmanager
+    def atomic(self) -> Generator[Database, None, None]:
+        """A transaction, or within one a part of it; another process's is waited for."""
+        if self.conn.in_transaction:
+            with super().atomic():
+                yield self
+            return
+        self.conn.execute("BEGIN IMMEDIATE")
+        try:
+            yield self
+            self.conn.execute("COMMIT")
+        except BaseException:
+            self.rollback()
+            raise
+
+
 class Base:
     """The store of one target folder.
 
@@ -60,7 +79,7 @@ class Base:
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute("PRAGMA synchronous = FULL")
             connection.execute("PRAGMA foreign_keys = ON")
-            self.db = Database(connection)
+            self.db = _Database(connection)
             migrations.apply(self.db)
         except sqlite3.Error as error:
             raise Misconfigured(
@@ -105,8 +124,10 @@ class Base:
         """A number that is another one after any other process has written to the store."""
         return int(self.db.conn.execute("PRAGMA data_version").fetchone()[0])
 
-    def begin_run(self, *, command: str, parameters: str, versions: Mapping[str, str]) -> int:
-        """Record the start of a run; returns its number."""
+    def begin_run(
+        self, *, command: str, parameters: str, versions: Mapping[str, str], folders: Sequence[Path] = ()
+    ) -> int:
+        """Record the start of a run, and the data folders that it accounts for; returns its number."""
         with self.db.atomic():
             inserted = self.db.table("runs").insert(
                 {
@@ -114,6 +135,7 @@ class Base:
                     "command": command,
                     "parameters": parameters,
                     "versions": json.dumps(dict(versions), sort_keys=True),
+                    "folders": json.dumps([str(folder) for folder in folders]),
                 },
                 pk="id",
             )

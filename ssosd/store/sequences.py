@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ssosd.errors import SsosdError
-from ssosd.store.base import Base, Patience, error_columns, finite
+from ssosd.store.base import Patience, error_columns, finite
+from ssosd.store.verdicts import Verdicts
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -30,7 +31,7 @@ class SequenceRow:
     exposures: tuple[str, ...]  # digests, sorted
 
 
-class Sequences(Base):
+class Sequences(Verdicts):
     """What exposures were put together, and what came of it."""
 
     def sequences(self, *, night: str | None = None) -> list[SequenceRow]:
@@ -121,6 +122,7 @@ class Sequences(Base):
         known: pd.DataFrame,
     ) -> None:
         """Replace the results of a sequence by new ones, in one transaction, and call it done."""
+        night = self.rows("SELECT night FROM sequences WHERE id = ?", [number])[0]["night"]
         with self.db.atomic():
             self._clear_results(number)
             self.db.table("sequences").update(
@@ -138,6 +140,7 @@ class Sequences(Base):
                 _ledger_rows(number, ledger),
             )
             self.db.table("candidates").insert_all({**row, "sequence": number} for row in candidates)
+            self._find_judged_again(night)
             self.db.conn.executemany(
                 "INSERT OR IGNORE INTO known_objects (sequence, catalog_number, number, name, class, mag,"
                 " ra_deg, dec_deg, pm_ra, pm_dec, error_arcsec, known_by)"
