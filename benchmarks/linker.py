@@ -16,6 +16,7 @@ import time
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -39,7 +40,6 @@ from ssosd.sphere import separation_arcsec
 from tests.tracklets_sky import Night, ring
 
 SIM2 = Path(__file__).resolve().parents[1].parent / "shared" / "data" / "sim2"
-SEEDS = (31, 32)
 RADIUS = 25.0  # CROSSID_RADIUS of the SCAMP linker, arcsec
 DEEP = {"DETECT_THRESH": "1.0", "ANALYSIS_THRESH": "1.0", "DETECT_MINAREA": "1",
         "DEBLEND_NTHRESH": "32", "DEBLEND_MINCONT": "0.005"}  # fmt: skip
@@ -57,19 +57,37 @@ class Field:
     scamp_s: float
 
 
-def options(seed: int) -> SkyOptions:
-    """Describe a night like sim2."""
+def options(seed: int, **changes: Any) -> SkyOptions:
+    """Describe a night like sim2, with changes."""
     movers = (
         replace(MAIN_BELT, count=120, rate_arcsec_h=(5.0, 60.0), mag=(15.5, 23.2)),
         replace(NEO, count=30, rate_arcsec_h=(60.0, 200.0)),
         replace(FAST, count=20),
         replace(SLOW, count=30, rate_arcsec_h=(1.0, 5.0)),
     )
-    return SkyOptions(
-        seed=seed, detector_seed=seed, centers_deg=((34.5, 13.6), (95.0, 38.0)), size_px=(2048, 2048),
-        stars=8000, star_mags=(8.0, 23.0), galaxies=4000, cosmics=60, hot_pixels=400, bad_columns=3,
-        distortion_px=1.5, rotation_error_deg=0.1, movers=movers,
-    )  # fmt: skip
+    usual: dict[str, Any] = {
+        "centers_deg": ((34.5, 13.6), (95.0, 38.0)), "size_px": (2048, 2048), "stars": 8000,
+        "star_mags": (8.0, 23.0), "galaxies": 4000, "cosmics": 60, "hot_pixels": 400, "bad_columns": 3,
+        "distortion_px": 1.5, "rotation_error_deg": 0.1, "movers": movers,
+    }  # fmt: skip
+    return SkyOptions(seed=seed, detector_seed=seed, **(usual | changes))
+
+
+#: Other seeds, densities, declinations, cadences and detectors.
+NIGHTS: dict[str, SkyOptions] = {
+    "plain": options(31),
+    "another": options(32, centers_deg=((210.0, -11.0), (250.0, -35.0))),
+    "dense-30min": options(33, centers_deg=((270.0, -20.0), (300.0, 25.0)), stars=20_000, cadence_min=30.0),
+    "polar-5min": options(34, centers_deg=((100.0, 72.0), (10.0, -84.0)), cadence_min=5.0),
+    "fine": options(
+        35, centers_deg=((0.0, 5.0), (180.0, -45.0)), scale_arcsec=0.6, seeing_arcsec=1.5, gain=3.0,
+        read_noise_e=5.0, exptimes_s=(60.0,), zero_point=25.0, stars=3000, galaxies=1500,
+    ),
+    "coarse": options(
+        36, centers_deg=((150.0, 60.0), (330.0, 0.0)), scale_arcsec=1.7, seeing_arcsec=3.2, psf="gaussian",
+        exptimes_s=(180.0,), cadence_min=20.0, size_px=(1536, 1536), stars=15_000, galaxies=6000,
+    ),
+}  # fmt: skip
 
 
 def solve(night: Path, setup: str, cache: Path) -> list[Field]:
@@ -226,7 +244,8 @@ def growth() -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="SCAMP and TRACKLET side by side.")
-    parser.add_argument("--seeds", type=int, nargs="*", default=list(SEEDS), help="of the nights to paint")
+    parser.add_argument("--nights", nargs="*", default=list(NIGHTS), choices=NIGHTS, help="to paint")
+    parser.add_argument("--setups", nargs="*", default=list(SETUPS), choices=SETUPS, help="of SExtractor")
     parser.add_argument("--cache", type=Path, help="folder that keeps nights and catalogues")
     parser.add_argument("--no-growth", action="store_true", help="leave out the growth")
     given = parser.parse_args()
@@ -235,12 +254,12 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as scratch:
         cache = given.cache or Path(scratch)
         cache.mkdir(parents=True, exist_ok=True)
-        nights = [cache / f"night-{seed}" for seed in given.seeds]
-        for night, seed in zip(nights, given.seeds, strict=True):
+        nights = [cache / name for name in given.nights]
+        for night in nights:
             if not (night / "truth.csv").exists():
-                paint_night(night, options(seed))
+                paint_night(night, NIGHTS[night.name])
         nights += [SIM2] if SIM2.is_dir() else []
-        for setup in SETUPS:
+        for setup in given.setups:
             every = []
             for night in nights:
                 fields = solve(night, setup, cache)

@@ -19,7 +19,7 @@ from ssosd.linker.tracklets.table import SOURCE_COLUMNS, add_motion, local_motio
 from ssosd.linker.tracklets.trails import pieces_of
 
 #: Chance tracks per sequence that are accepted at most.
-MAX_CHANCE = 0.1
+MAX_CHANCE = 0.2
 LINKED_BY = "TRACKLET"
 MANY_EPOCHS, FIRST_OF_MANY = 12, 5
 _ROUNDS = 4
@@ -122,12 +122,12 @@ def _what_may_move(plane: Plane, pm_up: float) -> tuple[Pool, list[str]]:
     keep &= ~hot
     bad = pixels.bad_lines(plane, keep)
     keep &= ~bad
-    trails = streaks.satellite_trails(plane, keep, longest=pm_up * plane.exptimes)
+    beside, trails = streaks.satellite_trails(plane, keep, longest=pm_up * plane.exptimes)
     keep &= ~trails
     for what, mask in (("fixed in pixels", hot), ("on bad lines", bad), ("on satellite trails", trails)):
         if mask.any():
             notes.append(f"{int(mask.sum())} detections are {what}")
-    pool = make_pool(plane, keep, place=found.label, shared=found.shared, solid=solid)
+    pool = make_pool(plane, keep, place=found.label, shared=found.shared, solid=solid, doubtful=beside)
     return pool, notes
 
 

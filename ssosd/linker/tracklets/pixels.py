@@ -14,6 +14,8 @@ CENTROID_PX = 0.3  # 1-sigma scatter of such a centroid
 MOVED_PX = 2.5  # the sky must have moved by more than this, or stars are fixed in pixels as well
 # Epochs that see a hot pixel, and their share: over many dithers a slow mover comes back by chance.
 MIN_EPOCHS, MIN_SHARE = 3, 0.1
+# Where the telescope was dithered, what is so bright is hot in nearly all epochs, or it came back by chance.
+BRIGHT_SNR, MOST_EPOCHS, DITHERED_PX = 10.0, 0.8, 2.0
 COLUMN_CHANCE = 1e-7  # a column (or row) with so improbably many detections is bad
 
 
@@ -48,9 +50,32 @@ def fixed_in_pixels(plane: Plane, pool: BoolArray) -> BoolArray:
         np.minimum.at(low, places.label, values)
         extent = np.hypot(extent, high - low)
     often = places.n_epochs >= max(MIN_EPOCHS, MIN_SHARE * plane.n_epochs)
+    if _dithered(plane):
+        brightness = np.bincount(places.label, np.nan_to_num(plane.snr[members])) / np.bincount(places.label)
+        often &= (places.n_epochs >= MOST_EPOCHS * plane.n_epochs) | (brightness < BRIGHT_SNR)
     fixed = often & (extent > MOVED_PX * plane.scale)
     result[members] = fixed[places.label]
     return result
+
+
+def _dithered(plane: Plane) -> bool:
+    """Whether the pointing jumped: a hot pixel does then not move on the sky as an object does."""
+    pixel = np.stack([plane.pixel_x, plane.pixel_y], axis=-1)
+    seen = pixel.min(axis=1) > -1e5  # not where it is unknown
+    on_sky = np.einsum("nij,nj->ni", plane.jacobian[seen], pixel[seen])
+    epoch = plane.epoch[seen]
+    count = np.bincount(epoch, minlength=plane.n_epochs)
+    used = count > 0
+    if used.sum() < MIN_EPOCHS + 1:
+        return False
+    design = np.stack([np.ones(used.sum()), plane.times[used]], axis=-1)
+    jump = np.zeros(int(used.sum()))
+    for values, place in ((plane.x[seen], on_sky[:, 0]), (plane.y[seen], on_sky[:, 1])):
+        offset = values / plane.scale - place
+        mean = (np.bincount(epoch, offset, minlength=plane.n_epochs) / np.maximum(count, 1))[used]
+        solution = np.linalg.lstsq(design, mean, rcond=None)[0]
+        jump = np.hypot(jump, mean - design @ solution)
+    return float(np.median(jump)) > DITHERED_PX
 
 
 def bad_lines(plane: Plane, pool: BoolArray) -> BoolArray:

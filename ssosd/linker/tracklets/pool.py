@@ -19,6 +19,8 @@ TRAIL_ERROR = 0.2  # 1-sigma error along a trail, of its length: detections may 
 TRAIL_WIDTH = 0.03  # the same across it
 UNSTEADY = 3  # epochs that see a place which is not solid
 DENSITY_NEIGHBOURS = 32
+CLEAR_SNR, FEW_STARS = 15.0, 10  # windows of fainter stars shrink
+FWHM_PER_SIGMA = 2.3548  # of a Gaussian, 2 sqrt(2 ln 2)
 _GRID = 512
 _NEIGHBOURS = ((3.0, 2), (12.0, 4), (np.inf, 8))  # radius, arcsec, and how many are looked at
 
@@ -37,9 +39,11 @@ class Pool:
     mag: FloatArray  # epochs on one scale
     place: IntArray  # label of the place on the sky
     shared: IntArray  # epochs in which that place is seen
+    doubtful: BoolArray  # perhaps a piece of a satellite's trail: no evidence of an object
     stretch: NDArray[np.complex128]
     density: FloatArray  # of the pool around each detection, per arcsec^2 and epoch
     fwhm: float  # of a star, arcsec
+    star_size: FloatArray  # sqrt(A B) of a star in each epoch, arcsec, shape (n_epochs,)
     wander: FloatArray  # extents of the places with an unsteady centroid, arcsec, ascending
 
     @property
@@ -141,7 +145,9 @@ class Pool:
         return index, best
 
 
-def make_pool(plane: Plane, keep: BoolArray, *, place: IntArray, shared: IntArray, solid: BoolArray) -> Pool:
+def make_pool(
+    plane: Plane, keep: BoolArray, *, place: IntArray, shared: IntArray, solid: BoolArray, doubtful: BoolArray
+) -> Pool:
     """Take the detections that are left, with magnitudes brought to one scale by what is at rest."""
     members = np.flatnonzero(keep)
     bright = -2.5 * np.log10(plane.snr)
@@ -149,7 +155,7 @@ def make_pool(plane: Plane, keep: BoolArray, *, place: IntArray, shared: IntArra
     stars = solid & ~plane.saturated & (plane.elongation < 1.3)
     reference = stars if stars.sum() >= 10 else keep
     minor = np.abs(plane.stretch[reference]) / np.maximum(plane.elongation[reference] ** 2 - 1.0, 0.05)
-    fwhm = 2.355 * float(np.sqrt(np.median(minor))) if reference.any() else 2.0 * plane.scale
+    fwhm = FWHM_PER_SIGMA * float(np.sqrt(np.median(minor))) if reference.any() else 2.0 * plane.scale
     return Pool(
         plane=plane,
         members=members,
@@ -161,11 +167,24 @@ def make_pool(plane: Plane, keep: BoolArray, *, place: IntArray, shared: IntArra
         mag=mag[members],
         place=place[members],
         shared=shared[members],
+        doubtful=doubtful[members],
         stretch=plane.stretch[members],
         density=_density(plane, members),
         fwhm=float(np.clip(fwhm, 1.5 * plane.scale, 10.0 * plane.scale)),
+        star_size=_star_sizes(plane, stars & (plane.snr > CLEAR_SNR)),
         wander=_extents(plane, members, place, shared),
     )
+
+
+def _star_sizes(plane: Plane, stars: BoolArray) -> FloatArray:
+    """Median size of the stars of each epoch, arcsec; of all epochs where there are few; else infinite."""
+    usual = float(np.median(plane.size[stars])) if stars.sum() >= FEW_STARS else np.inf
+    sizes = np.full(plane.n_epochs, usual)
+    for epoch in range(plane.n_epochs):
+        here = stars & (plane.epoch == epoch)
+        if here.sum() >= FEW_STARS:
+            sizes[epoch] = np.median(plane.size[here])
+    return sizes * plane.scale
 
 
 def _extents(plane: Plane, members: IntArray, place: IntArray, shared: IntArray) -> FloatArray:

@@ -11,12 +11,13 @@ from ssosd.grouping import BoolArray, FloatArray, IntArray
 from ssosd.linker.tracklets.chance import log_expected
 from ssosd.linker.tracklets.collect import fit_tracks, unique_tracks
 from ssosd.linker.tracklets.fit import Motion, arc_hours
-from ssosd.linker.tracklets.pool import GATE_CHI2, Pool
+from ssosd.linker.tracklets.pool import FWHM_PER_SIGMA, GATE_CHI2, Pool
 
 MOTION_SIGMA = 5.0  # of the rate
 FIT_CHANCE = 1e-4  # a fit is bad when so few true ones have as large a chi-square
 MIN_MOVED = 0.4  # arcsec: less is a centroid that wanders
 HARDLY_FWHM = 2.5  # what moves less than this, in FWHM, must be of steady magnitude
+COMPACT = 1.25  # and as compact as a star: its size in that of a star
 MAG_SCATTER, MAG_NOISE = 0.15, 1.5  # mag allowed: the first plus the second over the SNR
 SATURATED_FWHM = 5.0  # what is saturated must move by more than this, in FWHM
 LARGEST = 4.0  # size of a detection, in that of a star
@@ -53,7 +54,7 @@ def judge(
     seen = track >= 0
     n = seen.sum(axis=1)
     dof = 2 * n - 4
-    clean = seen & ~_at_rest(pool, track)
+    clean = seen & ~_at_rest(pool, track) & ~pool.doubtful[track]
     expected = log_expected(pool, track, motion, clean)
     arc = arc_hours(seen, pool.times)
     error = np.sqrt(motion.cov_u[:, 1, 1])
@@ -64,20 +65,28 @@ def judge(
     accepted &= chdtrc(np.maximum(dof, 1), motion.chi2) > FIT_CHANCE
     accepted &= ~_too_large(pool, track, motion.rate)
     accepted &= ~_saturated(pool, track, motion.rate * arc)
-    accepted &= _steady(pool, track, motion.rate * arc)
+    hardly = motion.rate * arc < HARDLY_FWHM * pool.fwhm
+    accepted &= ~hardly | (_steady(pool, track) & _compact(pool, track))
     accepted &= expected <= np.log(max_chance)
     return Judged(track=track, motion=motion, log_expected=expected, n=n, dof=dof, accepted=accepted)
 
 
-def _steady(pool: Pool, track: IntArray, moved: FloatArray) -> BoolArray:
+def _compact(pool: Pool, track: IntArray) -> BoolArray:
+    """Whether half of the detections are as small as a star: the centroid of a faint galaxy wanders."""
+    seen = track >= 0
+    size = pool.plane.size[pool.members[np.maximum(track, 0)]] * pool.plane.scale
+    small = seen & (size <= COMPACT * pool.star_size)
+    return np.asarray(2 * small.sum(axis=1) >= seen.sum(axis=1), dtype=bool)
+
+
+def _steady(pool: Pool, track: IntArray) -> BoolArray:
     """Whether the brightness is that of one object; asked of what hardly moves, where blends are many."""
     seen = (track >= 0) & np.isfinite(pool.brightness[track])
     n = np.maximum(seen.sum(axis=1), 2)
     value = np.where(seen, pool.brightness[track], 0.0)
     mean = value.sum(axis=1) / n
     scatter = np.sqrt((np.where(seen, value - mean[:, None], 0.0) ** 2).sum(axis=1) / (n - 1.0))
-    steady = scatter <= MAG_SCATTER + MAG_NOISE * 10.0 ** (0.4 * mean)
-    return np.asarray(steady | (moved > HARDLY_FWHM * pool.fwhm), dtype=bool)
+    return np.asarray(scatter <= MAG_SCATTER + MAG_NOISE * 10.0 ** (0.4 * mean), dtype=bool)
 
 
 def _too_large(pool: Pool, track: IntArray, rate: FloatArray) -> BoolArray:
@@ -88,7 +97,7 @@ def _too_large(pool: Pool, track: IntArray, rate: FloatArray) -> BoolArray:
         pool.plane.size[index] * pool.plane.scale,
         np.sqrt(np.maximum(pool.plane.elongation[index], 1.0)),
     )
-    star = LARGEST * pool.fwhm / 2.355
+    star = LARGEST * pool.fwhm / FWHM_PER_SIGMA
     trail = rate[:, None] * pool.plane.exptimes
     large = seen & ((size * shape > star + 0.6 * trail) | (size / shape > star))
     return np.asarray(2 * large.sum(axis=1) >= seen.sum(axis=1), dtype=bool)

@@ -9,7 +9,8 @@ from scipy.special import pdtrik
 from ssosd.grouping import BoolArray, FloatArray, IntArray
 from ssosd.linker.tracklets.plane import Plane
 
-ELONGATED = 1.5  # A / B of a piece of a trail
+ELONGATED = 1.5  # A / B of a piece of a trail by which trails are found
+ROUND = 1.25  # A / B up to which a detection on a trail may be something else
 ALONG_DEG = 12.0  # pieces point along their line to this
 REACH, APART = 200.0, 10.0  # arcsec: largest and smallest distance of two pieces that define a line
 MIN_PIECES = 4
@@ -27,8 +28,8 @@ def epoch_key(plane: Plane, members: IntArray) -> FloatArray:
     return np.stack([plane.x[members], plane.y[members], far * plane.epoch[members]], axis=-1)
 
 
-def satellite_trails(plane: Plane, pool: BoolArray, *, longest: FloatArray) -> BoolArray:
-    """Which detections of the pool are on a trail longer than an object's.
+def satellite_trails(plane: Plane, pool: BoolArray, *, longest: FloatArray) -> tuple[BoolArray, BoolArray]:
+    """Which detections of the pool are on a trail longer than an object's, and which of them are of it.
 
     Parameters
     ----------
@@ -39,7 +40,10 @@ def satellite_trails(plane: Plane, pool: BoolArray, *, longest: FloatArray) -> B
 
     Returns
     -------
-    ndarray of bool, shape (n,)
+    on : ndarray of bool, shape (n,)
+        So near to the line that they may be of the trail.
+    pieces : ndarray of bool, shape (n,)
+        Those of them that are not round: an object that the trail passes by is left.
     """
     result = np.zeros(plane.x.size, dtype=bool)
     stretched = pool & (plane.elongation > ELONGATED)
@@ -52,7 +56,7 @@ def satellite_trails(plane: Plane, pool: BoolArray, *, longest: FloatArray) -> B
                 break
             result[here[_offset(plane, here, *line) < HALF_WIDTH]] = True
             pieces = pieces[_offset(plane, pieces, *line) >= HALF_WIDTH]
-    return result
+    return result, result & (plane.elongation > ROUND)
 
 
 def _offset(plane: Plane, members: IntArray, x0: FloatArray, y0: FloatArray, angle: FloatArray) -> FloatArray:
