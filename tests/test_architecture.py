@@ -14,7 +14,7 @@ STAGES = ("ingest", "linker", "filters", "identify", "analysis", "reports", "doc
 #: Floors from the ground up; a room is a module or a folder of ssosd.
 FLOORS = (
     (
-        *("errors", "model", "motion", "grouping", "sphere", "site", "sun", "__init__"),
+        *("errors", "model", "motion", "trackfit", "grouping", "sphere", "site", "sun", "__init__"),
         *("files", "fetch", "resources", "lock", "notify", "logs"),
     ),
     ("config", "astromatic", "astromatic_setup", "ldac", "migrations"),

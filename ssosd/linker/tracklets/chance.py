@@ -12,9 +12,9 @@ import numpy as np
 from scipy.special import gammaln
 
 from ssosd.grouping import BoolArray, FloatArray, IntArray
-from ssosd.linker.tracklets.fit import Motion, arc_hours, spread
 from ssosd.linker.tracklets.pairs import TRAILED_FWHM
 from ssosd.linker.tracklets.pool import Pool
+from ssosd.trackfit import Motion, arc_hours, spread
 
 # Detections are not thrown at random but come in clumps, and centroids have long tails: how many times more
 # false tracks painted nights show than the theory says.

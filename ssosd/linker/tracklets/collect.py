@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from ssosd.grouping import BoolArray, FloatArray, IntArray
-from ssosd.linker.tracklets.fit import Motion, acceleration_sigma, fit_motion, spread
 from ssosd.linker.tracklets.pairs import FEW_EPOCHS
-from ssosd.linker.tracklets.pool import GATE_CHI2, TRAIL_ERROR, TRAIL_WIDTH, Pool
+from ssosd.linker.tracklets.pool import GATE_CHI2, Pool
+from ssosd.trackfit import TRAIL_ERROR, TRAIL_WIDTH, Motion, acceleration_sigma, fit_motion, spread
 
 FIRST_LOOK = 6  # epochs around a pair in which the first other detections must be
 FARTHEST = 4.0  # arcsec: error of a prediction with which a detection is looked for

@@ -13,10 +13,9 @@ from scipy.spatial import cKDTree
 from ssosd.grouping import BoolArray, FloatArray, IntArray
 from ssosd.linker.tracklets.plane import Plane
 from ssosd.linker.tracklets.streaks import epoch_key
+from ssosd.trackfit import TRAIL_ERROR, TRAIL_WIDTH
 
 GATE_CHI2 = 12.0  # of two degrees of freedom: passes 0.9975 of the true ones
-TRAIL_ERROR = 0.2  # 1-sigma error along a trail, of its length: detections may be pieces of it
-TRAIL_WIDTH = 0.03  # the same across it
 UNSTEADY = 3  # epochs that see a place which is not solid
 DENSITY_NEIGHBOURS = 32
 CLEAR_SNR, FEW_STARS = 15.0, 10  # windows of fainter stars shrink

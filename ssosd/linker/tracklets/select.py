@@ -10,8 +10,8 @@ from scipy.special import chdtrc
 from ssosd.grouping import BoolArray, FloatArray, IntArray
 from ssosd.linker.tracklets.chance import log_expected
 from ssosd.linker.tracklets.collect import fit_tracks, unique_tracks
-from ssosd.linker.tracklets.fit import Motion, arc_hours
 from ssosd.linker.tracklets.pool import FWHM_PER_SIGMA, GATE_CHI2, Pool
+from ssosd.trackfit import Motion, arc_hours
 
 MOTION_SIGMA = 5.0  # of the rate
 FIT_CHANCE = 1e-4  # a fit is bad when so few true ones have as large a chi-square

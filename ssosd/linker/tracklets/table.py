@@ -7,11 +7,11 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from ssosd.grouping import FloatArray, IntArray
-from ssosd.linker.tracklets.fit import Motion, fit_motion
 from ssosd.linker.tracklets.plane import to_sky
 from ssosd.linker.tracklets.pool import Pool
 from ssosd.linker.tracklets.trails import middles
 from ssosd.sphere import offsets_arcsec, to_radec, unit_vectors
+from ssosd.trackfit import Motion, fit_motion
 
 BAD_MOTION = 64  # bit of FLAGS_SCAMP that speaks of SCAMP's own linking
 PIECES_FLAG = 16  # added to FLAGS_SSOS: position and brightness of several pieces of one trail

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from ssosd.grouping import FloatArray, IntArray
-from ssosd.linker.tracklets.fit import Motion
 from ssosd.linker.tracklets.pool import Pool
+from ssosd.trackfit import Motion
 
 ACROSS = 3.0  # arcsec, or 1.3 FWHM if more
 BEYOND = 3.0  # arcsec past the ends of the trail

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from ssosd.grouping import BoolArray, FloatArray, IntArray
-from ssosd.linker.tracklets.pool import TRAIL_ERROR, TRAIL_WIDTH
 
+TRAIL_ERROR = 0.2  # 1-sigma error along a trail, of its length: detections may be pieces of it
+TRAIL_WIDTH = 0.03  # the same across it
 # Acceleration that objects show, 1 sigma. Linear residuals a T^2 / 12 of 0.13" in 2 h, 0.5" in 4 h and 2" in
 # 8 h are a = 0.38 arcsec/h^2: the observer's parallax. What is slower is farther; what is faster is nearer.
 PARALLAX, SLOW_SHARE, FAST_SHARE = 0.3, 0.02, 0.012
