@@ -435,3 +435,16 @@ def verdicts_with_history(db: Database) -> None:
     """Verdicts of several people, none of which is lost, on candidates that may be linked anew."""
     for statement in _VERDICTS:
         db.execute(statement)
+
+
+@migrations()
+def for_the_linkers(db: Database) -> None:
+    """Who linked a candidate, how good it is, and how many false ones are to be expected in a sequence."""
+    for statement in (
+        "ALTER TABLE candidates ADD COLUMN linked_by TEXT",  # SCAMP, TRACKLET or BOTH
+        "ALTER TABLE candidates ADD COLUMN score REAL",  # minus log10 of n_chance
+        "ALTER TABLE candidates ADD COLUMN n_chance REAL",  # such sources that chance would make
+        "ALTER TABLE candidates ADD COLUMN chi2_dof REAL",  # of the motion on a great circle
+        "ALTER TABLE sequences ADD COLUMN n_false_expected REAL",  # chance tracks among the candidates
+    ):
+        db.execute(statement)

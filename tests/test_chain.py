@@ -17,7 +17,7 @@ from tests import chain_twin as twin
 LEDGER = ["SOURCE_NUMBER", "FILTER", "MEASURED", "LIMIT", "REASON", "N_DETECTIONS"]
 CFG = {
     "FILTER_DETEC": True, "DETECTIONS": (1, 2, 3), "FILTER_PM": True, "PM_LOW": 1.0, "PM_UP": 300.0, "PM_SNR": 20.0,
-    "FILTER_PIXEL": True, "DELTA_PIXEL": 2.0, "FILTER_MOTION": True, "IDENTIFY_OUTLIER": True,
+    "FILTER_PIXEL": True, "DELTA_PIXEL": 2.0, "FILTER_MOTION": True, "MOTION_FIT": "SEED", "IDENTIFY_OUTLIER": True,
     "OUTLIER_THRESHOLD": 2.0, "R_SQU_M": 0.95, "FILTER_TRAIL": True, "RATIO": 0.25,
     "FILTER_BRIGHT_SOURCES": True, "DISTANCE": 60.0, "MAG_LIMITS": (-99.0, 10.0),
     "SEX_CONFIG": "not a parameter of the chain",

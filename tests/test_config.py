@@ -55,7 +55,7 @@ SEED = {
     "DETECTIONS": ("1,2,3", (1, 2, 3)),
     "FILTER_PM": ("True", True),
     "PM_LOW": ("0", 0.0),
-    "PM_UP": ("300", 300.0),
+    "PM_UP": ("2000", 2000.0),  # 300 in the seed, whose linking reaches no further
     "PM_SNR": ("0.5", 0.5),
     "FILTER_PIXEL": ("True", True),
     "DELTA_PIXEL": ("2", 2.0),
@@ -234,7 +234,7 @@ def test_flags_win_over_the_file_and_the_file_over_defaults(tmp_path: Path) -> N
     (tmp_path / "default.ssos").write_text("PM_UP 60\nPM_LOW 5\n")
     (tmp_path / "other.ssos").write_text("PM_UP 70\n")
     none = load_config(None, overrides={}, cwd=tmp_path / "empty")
-    assert (none["PM_UP"], none.origin("PM_UP"), none.source) == (300.0, "built-in default", None)
+    assert (none["PM_UP"], none.origin("PM_UP"), none.source) == (2000.0, "built-in default", None)
     found = load_config(None, overrides={}, cwd=tmp_path)
     assert (found["PM_UP"], found["PM_LOW"], found.source) == (60.0, 5.0, tmp_path / "default.ssos")
     assert found.origin("PM_LOW") == f"{tmp_path / 'default.ssos'}, line 2"

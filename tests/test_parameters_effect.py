@@ -35,6 +35,8 @@ pytestmark = pytest.mark.binaries
 
 #: Two filters in turn, two exposure times in turn.
 TWO_FILTERS = {**ONE_FIELD, "filters": ("g", "r"), "exptimes_s": (120.0, 100.0)}
+#: Whose parameters most of these are: the seed's linking and rules.
+SEED = {"LINKER": "SCAMP", "MOTION_FIT": "SEED"}
 TWO_CHIPS = {**ONE_FIELD, "chips": (2, 1), "size_px": (256, 384), "stars": 100}
 
 
@@ -52,7 +54,7 @@ class World:
         return run(
             target or self.target,
             *(paths or (self.night.directory,)),
-            **{"reference": self.night.refcat, **parameters},
+            **{"reference": self.night.refcat, **SEED, **parameters},
         )
 
     def candidates(self, **parameters: object) -> pd.DataFrame:
@@ -85,7 +87,7 @@ class World:
 def world(tmp_path_factory: pytest.TempPathFactory) -> World:
     night = shared_sky(tmp_path_factory, **TWO_FILTERS)
     target = tmp_path_factory.mktemp("effect") / "out"
-    outcome = run(target, night.directory, reference=night.refcat)
+    outcome = run(target, night.directory, reference=night.refcat, **SEED)
     made = World(
         night=night,
         mosaic=shared_sky(tmp_path_factory, **TWO_CHIPS),
@@ -384,7 +386,7 @@ def outlier(world: World, tmp_path: Path) -> None:
     off = {name: False for name in PARAMETERS if name.startswith("FILTER_")}
 
     def chain(**changes: object):
-        config = load_config(None, overrides={}, cwd=tmp_path)
+        config = load_config(None, overrides={"MOTION_FIT": "SEED"}, cwd=tmp_path)
         values = {**config, **off, "FILTER_MOTION": True, **changes}
         return run_chain(table, settings=ChainSettings.from_mapping(values)).candidates
 
@@ -414,6 +416,27 @@ def bright(world: World, tmp_path: Path) -> None:
     of_reference = {**given, "BRIGHT_SOURCES_CAT": "REFCAT", "DISTANCE": 500}
     assert world.candidates(**of_reference)["CANDIDATE"].nunique() == 2
     assert len(world.candidates(**{**of_reference, "MAG_LIMITS": "0,30"})) == 0
+
+
+@shows("LINKER")
+def linker(world: World, tmp_path: Path) -> None:
+    """SCAMP alone, the tracklet linker alone, and who found what when both link."""
+    assert set(world.plain["LINKED_BY"]) == {"SCAMP"}
+    alone = world.candidates(LINKER="TRACKLET", MOTION_FIT="PLANE")
+    assert set(alone["LINKED_BY"]) == {"TRACKLET"}
+    assert world.movers(alone) >= {"BRIGHT", "QUICK"}
+    together = world.candidates(LINKER="BOTH", MOTION_FIT="PLANE")
+    of_mover = together[together["SOURCE_NUMBER"].isin(together.loc[together["LINKED_BY"] == "BOTH", "SOURCE_NUMBER"])]
+    assert world.movers(of_mover) >= {"BRIGHT", "QUICK"}
+    assert not together.duplicated(["CATALOG_NUMBER", "EXTENSION", "NUMBER"]).any()
+
+
+@shows("MOTION_FIT")
+def motion_fit(world: World, tmp_path: Path) -> None:
+    """What R_SQU_M takes away stays by the rule of the plane, which does not ask for it."""
+    assert len(world.candidates(R_SQU_M=1)) == 0
+    plane = world.candidates(R_SQU_M=1, MOTION_FIT="PLANE")
+    assert world.movers(plane) >= {"BRIGHT", "QUICK"}
 
 
 # ---- known objects --------------------------------------------------------------------------------------------

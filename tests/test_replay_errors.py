@@ -240,7 +240,7 @@ def test_unknown_name_in_the_configuration(one: PaintedNight, tmp_path: Path) ->
 
 
 def test_bad_flag(one: PaintedNight, tmp_path: Path) -> None:
-    failed = replay(one.directory, tmp_path, "--PM_LOW", "500")
+    failed = replay(one.directory, tmp_path, "--PM_LOW", "5000")
     assert failed.code == MISCONFIGURED
     assert "PM_LOW" in failed.line
     assert "PM_UP" in failed.line

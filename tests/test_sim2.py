@@ -1,4 +1,4 @@
-"""A simulated night of known truth: as many movers as the seed finds there, and why the others were rejected."""
+"""A simulated night of known truth: what the seed finds there by its own rules, and what both linkers find."""
 
 from __future__ import annotations
 
@@ -17,6 +17,8 @@ pytestmark = [pytest.mark.binaries, pytest.mark.shared]
 
 ROOT = Path(__file__).resolve().parents[1]
 NIGHT = "2026-11-14"
+#: The linking and the rules of the seed.
+SEED = ("--LINKER", "SCAMP", "--MOTION_FIT", "SEED", "--PM_UP", "300")
 #: Movers that the seed finds with the same set-up, by CROSSID_RADIUS.
 SEED_FINDS = {10: 29, 25: 37, 40: 37}
 RULES = {
@@ -42,10 +44,10 @@ def target(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("sim2") / "out"
 
 
-def replayed(shared_data: Path, target: Path, truth: pd.DataFrame, radius: int) -> Comparison:
+def replayed(shared_data: Path, target: Path, truth: pd.DataFrame, radius: int, *flags: str) -> Comparison:
     raw = shared_data / "sim2"
     arguments = ["replay", raw, "-c", ROOT / "docs" / "examples" / "sim2.ssos", "-t", target]
-    arguments += ["--ASTREF_CATALOG", raw / "refcat.cat", "--CROSSID_RADIUS", radius]
+    arguments += ["--ASTREF_CATALOG", raw / "refcat.cat", "--CROSSID_RADIUS", radius, *flags]
     result = CliRunner().invoke(main, [str(a) for a in arguments])
     assert result.exit_code == 0, result.output
     return compare_with_truth(read_candidates_csv(target / NIGHT / "candidates.csv"), truth)
@@ -54,17 +56,31 @@ def replayed(shared_data: Path, target: Path, truth: pd.DataFrame, radius: int) 
 @pytest.mark.parametrize("radius", sorted(SEED_FINDS))
 def test_finds_what_the_seed_finds(shared_data: Path, target: Path, truth: pd.DataFrame, radius: int) -> None:
     """One target: SExtractor runs the first time only."""
-    comparison = replayed(shared_data, target, truth, radius)
+    comparison = replayed(shared_data, target, truth, radius, *SEED)
     assert comparison.n_eligible == 113
     assert comparison.n_found >= SEED_FINDS[radius]
     assert comparison.n_false <= 2
+
+
+def test_both_linkers_find_far_more(shared_data: Path, target: Path, truth: pd.DataFrame) -> None:
+    """The same catalogues, one candidate per mover, and who found it."""
+    comparison = replayed(shared_data, target, truth, 25)
+    assert comparison.n_found >= 70
+    assert comparison.n_false <= 4
+    found = comparison.movers.query("found")
+    assert found["source"].is_unique
+    candidates = read_candidates_csv(target / NIGHT / "candidates.csv")
+    first = candidates.drop_duplicates("CANDIDATE")
+    assert {"BOTH", "TRACKLET"} <= set(first["LINKED_BY"])
+    identity = ["FIELD", "CATALOG_NUMBER", "EXTENSION", "NUMBER"]
+    assert not candidates.duplicated(identity).any()
 
 
 def test_each_rejection_names_its_rule(shared_data: Path, target: Path, truth: pd.DataFrame) -> None:
     spec = importlib.util.spec_from_file_location("why", ROOT / "benchmarks" / "why_rejected.py")
     why = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(why)
-    comparison = replayed(shared_data, target, truth, 25)
+    comparison = replayed(shared_data, target, truth, 25, *SEED)
     table = why.fates(target, truth)
     assert table["mover"].is_unique
     kept = set(table.loc[table["fate"] == "candidate", "mover"])

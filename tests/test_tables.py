@@ -17,6 +17,8 @@ from ssosd.astromatic_setup import read_columns
 from ssosd.errors import BadInput, Misconfigured
 from ssosd.identify.match import MATCH_COLUMNS
 from ssosd.linker import fullcat
+from ssosd.linker.merge import JUDGED
+from ssosd.linker.tracklets.plane import ERR_POSITION
 from ssosd.reports.columns import CANDIDATE_COLUMNS, COLUMN_ORDER, columns_markdown
 from ssosd.reports.tables import (
     candidate_ids,
@@ -307,10 +309,11 @@ def test_every_column_is_documented_as_the_table_says() -> None:
 
 def test_every_column_that_a_stage_makes_is_documented() -> None:
     measured = {fullcat._RENAMED.get(name, name) for name in read_columns(shipped("semp/ssos.param"))}
-    made = {*fullcat._FIRST, *MATCH_COLUMNS, *measured, "FIELD", "CANDIDATE"}
+    linker = {"LINKED_BY", *JUDGED}
+    made = {*fullcat._FIRST, *MATCH_COLUMNS, *measured, *linker, ERR_POSITION, "FIELD", "CANDIDATE"}
     assert not made - set(COLUMN_ORDER)
     always = {c.name for c in CANDIDATE_COLUMNS if c.always}
-    assert always <= {*fullcat._FIRST, *MATCH_COLUMNS, "FIELD", "CANDIDATE"}
+    assert always <= {*fullcat._FIRST, *MATCH_COLUMNS, *linker, "FIELD", "CANDIDATE"}
 
 
 # -- the funnel ----------------------------------------------------------------------------------------------

@@ -104,7 +104,7 @@ def test_the_result_is_a_detections_table_that_the_chain_takes():
     assert (linked.detections["FLAGS_SCAMP"] & 64 == 0).all()
     settings = ChainSettings(
         filter_detec=True, detections=(1, 2, 3), filter_pm=True, pm_low=1.0, pm_up=2000.0, pm_snr=20.0,
-        filter_pixel=False, delta_pixel=2.0, filter_motion=True, identify_outlier=False,
+        filter_pixel=False, delta_pixel=2.0, filter_motion=True, motion_fit="SEED", identify_outlier=False,
         outlier_threshold=2.0, r_squ_m=0.9, filter_trail=False, ratio=0.25, filter_bright_sources=False,
         distance=10.0, mag_limits=(-99.0, 99.0),
     )  # fmt: skip

@@ -1,13 +1,27 @@
-"""Parameters of the filter chain."""
+"""Parameters of linking and of the filter chain."""
 
 from __future__ import annotations
 
-from ssosd.config.kinds import FileName, Number, Pair, Switch, WholeNumbers
+from ssosd.config.kinds import FileName, Number, Pair, Pattern, Switch, WholeNumbers
 from ssosd.config.parameter import Parameter
 
 _CHAIN, _STAGE = "Filter chain", "filters"
 
 ENTRIES: tuple[Parameter, ...] = (
+    Parameter(
+        name="LINKER",
+        section="Linking",
+        stage="linker",
+        default="BOTH",
+        kind=Pattern(
+            expression="(?i:SCAMP|TRACKLET|BOTH)", description="SCAMP | TRACKLET | BOTH", upper=True
+        ),
+        help="Who links the detections: SCAMP | TRACKLET | BOTH",
+        doc="`SCAMP`: its cross-identification within CROSSID_RADIUS, as in the ssos pipeline. `TRACKLET`: "
+        "ssosd's own linker, which takes away what is at rest and joins the rest by motion from PM_LOW to "
+        "PM_UP. `BOTH`: both; a source that both found is one candidate, and LINKED_BY says who found it. "
+        "SCAMP solves the astrometry in any case.",
+    ),
     Parameter(
         name="FILTER_DETEC",
         section=_CHAIN,
@@ -44,17 +58,18 @@ ENTRIES: tuple[Parameter, ...] = (
         kind=Number(low=0),
         unit="arcsec/h",
         help="Slowest motion",
-        doc="Lower limit of the motion on the sky for FILTER_PM, not above PM_UP.",
+        doc="Lower limit of the motion on the sky, for FILTER_PM and for what the tracklet linker seeks; not "
+        "above PM_UP.",
     ),
     Parameter(
         name="PM_UP",
         section=_CHAIN,
         stage=_STAGE,
-        default="300",
+        default="2000",
         kind=Number(low=0),
         unit="arcsec/h",
         help="Fastest motion",
-        doc="Upper limit of the motion on the sky for FILTER_PM.",
+        doc="Upper limit of the motion on the sky, for FILTER_PM and for what the tracklet linker seeks.",
     ),
     Parameter(
         name="PM_SNR",
@@ -93,8 +108,21 @@ ENTRIES: tuple[Parameter, ...] = (
         default="True",
         kind=Switch(),
         help="Filter by linear motion",
-        doc="Rejects sources whose RA and Dec do not change linearly with time, see R_SQU_M, and those with "
-        "SCAMP flag 64 on two or more, or 20 % or more, of their detections.",
+        doc="Rejects sources that do not move as one object does, by the rule of MOTION_FIT.",
+    ),
+    Parameter(
+        name="MOTION_FIT",
+        section=_CHAIN,
+        stage=_STAGE,
+        default="PLANE",
+        kind=Pattern(expression="(?i:PLANE|SEED)", description="PLANE | SEED", upper=True),
+        help="Rule of FILTER_MOTION: PLANE | SEED",
+        doc="`PLANE` judges the motion in both coordinates together, with the errors that the field's own "
+        "stars show: a source is rejected when its rate is less than five standard errors, when it moves "
+        "less than 0.4 arcsec, or when the chi-square of its motion on a great circle (with the small "
+        "acceleration that objects show) is one that only one true mover in ten thousand exceeds. `SEED` is "
+        "the rule of the ssos pipeline: R_SQU_M in RA and in Dec, SCAMP's flag 64, IDENTIFY_OUTLIER. It "
+        "rejects movers along RA or Dec, slow ones, and long arcs that curve by parallax.",
     ),
     Parameter(
         name="IDENTIFY_OUTLIER",
@@ -103,9 +131,9 @@ ENTRIES: tuple[Parameter, ...] = (
         default="False",
         kind=Switch(),
         help="Fit groups of detections far apart in time by themselves",
-        doc="Splits the detections of a source where the time between them jumps, see OUTLIER_THRESHOLD; "
-        "FILTER_MOTION then fits each group of three or more by itself. Detections outside such a group "
-        "get FLAGS_SSOS + 1.",
+        doc="With MOTION_FIT SEED: splits the detections of a source where the time between them jumps, see "
+        "OUTLIER_THRESHOLD; FILTER_MOTION then fits each group of three or more by itself. Detections "
+        "outside such a group get FLAGS_SSOS + 1.",
     ),
     Parameter(
         name="OUTLIER_THRESHOLD",
@@ -126,7 +154,7 @@ ENTRIES: tuple[Parameter, ...] = (
         kind=Number(low=0, high=1),
         help="Smallest R-squared of the linear fits",
         doc="Lower limit of the goodness R-squared of the weighted linear fits of RA and of Dec for "
-        "FILTER_MOTION.",
+        "FILTER_MOTION with MOTION_FIT SEED.",
     ),
     Parameter(
         name="FILTER_TRAIL",

@@ -10,13 +10,14 @@ import numpy as np
 import pandas as pd
 
 from ssosd.errors import Misconfigured
-from ssosd.filters import bright_sources, linear_motion, pixel, pm, trail
+from ssosd.filters import bright_sources, linear_motion, pixel, plane_motion, pm, trail
 from ssosd.filters import detections as number
 from ssosd.filters.outcome import LEDGER_COLUMNS, Outcome
 from ssosd.filters.settings import ChainSettings
 from ssosd.grouping import BoolArray, Grouping
 
 ALL_SOURCES = "All Sources"
+PLANE = "PLANE"  # of MOTION_FIT
 OUTLIER_FLAG = 1  # added to FLAGS_SSOS of epoch outliers
 
 Filter = Callable[[Grouping], Outcome]
@@ -110,7 +111,9 @@ def _filters(
     if s.filter_pm:
         limits = partial(pm.filter_pm, pm_low=s.pm_low, pm_up=s.pm_up, pm_snr=s.pm_snr)
         steps.append(("FILTER_PM", partial(limits, detections)))
-    if s.filter_motion:
+    if s.filter_motion and s.motion_fit == PLANE:
+        steps.append(("FILTER_MOTION", partial(plane_motion.filter_plane_motion, detections)))
+    elif s.filter_motion:
         linear = partial(
             linear_motion.filter_linear_motion,
             r_squ_m=s.r_squ_m,
@@ -140,7 +143,11 @@ def _check_columns(detections: pd.DataFrame, settings: ChainSettings, stars: pd.
         ("the filter chain", True, ("SOURCE_NUMBER", "MID_EXPOSURE_MJD", "FLAGS_SSOS")),
         ("FILTER_PM", settings.filter_pm, pm.COLUMNS),
         ("FILTER_PIXEL", settings.filter_pixel, pixel.COLUMNS),
-        ("FILTER_MOTION", settings.filter_motion, linear_motion.COLUMNS),
+        (
+            "FILTER_MOTION",
+            settings.filter_motion,
+            plane_motion.COLUMNS if settings.motion_fit == PLANE else linear_motion.COLUMNS,
+        ),
         ("FILTER_TRAIL", settings.filter_trail, trail.COLUMNS),
         ("FILTER_BRIGHT_SOURCES", settings.filter_bright_sources, bright_sources.COLUMNS),
     )

@@ -20,6 +20,9 @@ def filter_pixel(detections: pd.DataFrame, grouping: Grouping, *, delta_pixel: f
     move between exposures it also takes movers slower than DELTA_PIXEL per axis over the sequence (2.3 px
     along the diagonal is 1.6 px in X and in Y); the ledger shows their extent.
 
+    Sources that the tracklet linker alone found (LINKED_BY, where there is such a column) are kept: it has
+    told them from what is fixed on the detector by the whole field's detections, and finds slow movers too.
+
     Pixel positions of different chips cannot be compared: a source seen on more than one EXTENSION did not
     stay at one place of the detector, and is kept whatever its numbers. Non-finite positions are passed over;
     a source without any finite X or Y is kept, as nothing shows that it stayed.
@@ -44,12 +47,16 @@ def filter_pixel(detections: pd.DataFrame, grouping: Grouping, *, delta_pixel: f
     extent = np.maximum(*extents)  # NaN if either is NaN
     chip = sorted_column(detections, "EXTENSION", grouping)
     one_chip = grouping.max(chip) == grouping.min(chip)
+    told = np.zeros(grouping.n_groups, dtype=bool)
+    if "LINKED_BY" in detections:
+        linked_by = detections["LINKED_BY"].to_numpy()[grouping.order[grouping.starts]]
+        told = np.asarray(linked_by == "TRACKLET", dtype=bool)
     return Outcome.of(
         grouping.n_groups,
         [
             Criterion(
                 reason="X and Y both stay within DELTA_PIXEL",
-                rejects=one_chip & (extent < delta_pixel),
+                rejects=~told & one_chip & (extent < delta_pixel),
                 measured=extent,
                 limit=delta_pixel,
             )

@@ -22,6 +22,7 @@ class ChainSettings:
     filter_pixel: bool  # on or off
     delta_pixel: float  # pixels
     filter_motion: bool  # on or off
+    motion_fit: str  # PLANE or SEED: the rule of FILTER_MOTION
     identify_outlier: bool  # split the epochs at gaps
     outlier_threshold: float  # gap in MAD of the epochs
     r_squ_m: float  # smallest R^2, 0 to 1
@@ -30,6 +31,12 @@ class ChainSettings:
     filter_bright_sources: bool  # on or off
     distance: float  # arcsec
     mag_limits: tuple[float, float]  # magnitudes of bright stars, inclusive
+
+    @property
+    def fewest_detections(self) -> int:
+        """Smallest number of detections of a mover that FILTER_DETEC lets pass, 3 at least."""
+        rejected = set(self.detections) if self.filter_detec else set()
+        return next(n for n in range(3, max(rejected, default=0) + 4) if n not in rejected)
 
     @classmethod
     def from_mapping(cls, cfg: Mapping[str, Any]) -> ChainSettings:

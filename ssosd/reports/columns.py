@@ -135,6 +135,16 @@ CANDIDATE_COLUMNS: tuple[Column, ...] = (
     _o("FLUXERR_APER", "float", "counts", "Its standard error."),
     _c("FIELD", "str", "", "Name of the field, also of its folder."),
     _c("CANDIDATE", "str", "", "Identifier of the candidate, unique in the night: the field and a number."),
+    _c("LINKED_BY", "str", "", "Who linked the source: SCAMP, TRACKLET or BOTH."),
+    _c(
+        "SCORE",
+        "float",
+        "",
+        "How far from chance the source is: minus the decimal logarithm of N_CHANCE; blank if SCAMP alone "
+        "linked it.",
+    ),
+    _c("N_CHANCE", "float", "", "Sources as good as this one that chance alone would make in the field."),
+    _c("CHI2_DOF", "float", "", "Chi-square of its motion on a great circle per degree of freedom."),
     _c("KNOWN_BY", "str", "", "Who knows of that object, e.g. SKYBOT."),
     _c("MATCH_STATE", "str", "", "matched, possible, unknown, or unchecked when nobody could be asked."),
     _c("KNOWN_NEARBY", "str", "", "Other known objects within CROSSMATCH_RADIUS, with the least distance."),
@@ -143,6 +153,12 @@ CANDIDATE_COLUMNS: tuple[Column, ...] = (
         "ASTEROID", "bool", "", "Whether that verdict is asteroid; an artifact has False here and in UNKNOWN."
     ),
     _o("UNKNOWN", "bool", "", "Whether that verdict is unknown."),
+    _o(
+        "ERR_POSITION",
+        "float",
+        '"',
+        "Standard error of the position in each coordinate, as the field's stars show it.",
+    ),
     _o("MAG_CALIB", "float", "mag", "Calibrated magnitude; the only one that goes into a draft."),
     _o("MAG_CALIB_ERR", "float", "mag", "Its standard error."),
     _o("BAND", "str", "", "The MPC's letter of the band of MAG_CALIB."),

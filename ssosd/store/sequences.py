@@ -167,7 +167,15 @@ class Sequences(Verdicts):
         fingerprint : str, optional
             Of what was tried: with another one it is tried again.
         """
-        withdrawn = ("n_sources", "n_candidates", "funnel", "folder", "partial", "checked")
+        withdrawn = (
+            "n_sources",
+            "n_false_expected",
+            "n_candidates",
+            "funnel",
+            "folder",
+            "partial",
+            "checked",
+        )
         with self.db.atomic():
             self._clear_results(number)
             self.db.table("sequences").update(

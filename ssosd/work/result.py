@@ -21,6 +21,7 @@ class SequenceResult:
     known: pd.DataFrame  # known objects predicted in each exposure
     funnel: tuple[tuple[str, int], ...]
     n_sources: int
+    n_false_expected: float | None  # chance tracks among the candidates, where that is known
     catalog_numbers: dict[str, int]  # digest to CATALOG_NUMBER
     dropped: tuple[Drop, ...]
     unchecked_because: str  # "" when every exposure was compared with the known objects
@@ -31,6 +32,7 @@ def summary_columns(result: SequenceResult, folder: Path) -> dict[str, object]:
     """A sequence's result as columns of its row in the store."""
     return {
         "n_sources": result.n_sources,
+        "n_false_expected": result.n_false_expected,
         "n_candidates": int(result.candidates["CANDIDATE"].nunique()),
         "funnel": json.dumps(result.funnel),
         "checked": 0 if result.unchecked_because else 1,

@@ -4,28 +4,23 @@ from __future__ import annotations
 
 import hashlib
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
 
-import pandas as pd
-
 from ssosd.errors import BadInput
 from ssosd.files import atomic_write_text, flush_tree
-from ssosd.filters.chain import ChainResult, ChainSettings, run_chain
 from ssosd.identify.match import match_candidates
 from ssosd.ingest.sequence import FieldSequence
-from ssosd.linker.refcat import read_bright_sources
-from ssosd.linker.scamp import Linked, link
+from ssosd.linker.scamp import Linked
 from ssosd.model import Catalogue
 from ssosd.reports.tables import candidate_ids, funnel_text, write_candidates_csv
 from ssosd.station import Station
 from ssosd.work.identifying import known_objects
+from ssosd.work.linking import Progress, link_candidates
 from ssosd.work.picturing import pictures
 from ssosd.work.placing import place_catalogues
 from ssosd.work.result import SequenceResult
-
-Progress = Callable[[str], None]
 
 
 def _silent(_: str) -> None:
@@ -88,31 +83,22 @@ def _link_into(
     for folder in (cats, staged / "cutouts", staged / "checkplots", staged / "logs"):
         folder.mkdir(parents=True)
 
-    progress("linking")
-    linked = link(
-        exposures=sequence.exposures,
-        catalogues=place_catalogues(sequence.exposures, catalogues, cats),
-        binary=station.binaries["scamp"],
-        config=config["SCAMP_CONFIG"],
-        reference=config["ASTREF_CATALOG"],
-        crossid_radius_arcsec=config["CROSSID_RADIUS"],
-        remove_ref_sources=config["REMOVE_REF_SOURCES"],
+    left = link_candidates(
+        sequence.exposures,
+        place_catalogues(sequence.exposures, catalogues, cats),
         workdir=cats,
-        time_limit_s=config["SCAMP_TIME_LIMIT"],
+        station=station,
+        progress=progress,
     )
-    progress("filtering")
-    chain = run_chain(
-        linked.detections,
-        settings=ChainSettings.from_mapping(config),
-        stars=_bright_stars(linked, station),
-    )
+    linked = left.linked
     notes = [f"{e.name}: {w}" for e in sequence.exposures for w in e.warnings]
     notes += [f"left out {_name_of(sequence, d.digest)}: {d.reason}" for d in linked.dropped]
+    notes += left.notes
 
     progress("identifying")
     known = known_objects(linked.exposures, station, ask=ask_skybot)
     found = match_candidates(
-        detections=chain.candidates, known=known, radius_arcsec=config["CROSSMATCH_RADIUS"]
+        detections=left.detections, known=known, radius_arcsec=config["CROSSMATCH_RADIUS"]
     )
     found.insert(0, "FIELD", sequence.field)
     found["CANDIDATE"] = candidate_ids(found)
@@ -125,36 +111,30 @@ def _link_into(
     result = SequenceResult(
         staged=staged,
         candidates=found,
-        ledger=chain.ledger,
-        funnel=chain.funnel,
-        n_sources=chain.funnel[0][1],
+        ledger=left.ledger,
+        funnel=left.funnel,
+        n_sources=left.funnel[0][1],
+        n_false_expected=left.n_false_expected,
         catalog_numbers={e.digest: i for i, e in enumerate(linked.exposures, start=1)},
         dropped=linked.dropped,
         known=known.table,
         unchecked_because=known.because,
         notes=(*notes, *cut_notes),
     )
-    atomic_write_text(staged / "logs" / "sequence.log", _log_text(sequence, linked, chain, result))
+    atomic_write_text(staged / "logs" / "sequence.log", _log_text(sequence, linked, result))
     flush_tree(staged)
     return result
-
-
-def _bright_stars(linked: Linked, station: Station) -> pd.DataFrame | None:
-    if not station.config["FILTER_BRIGHT_SOURCES"]:
-        return None
-    catalogue = station.config["BRIGHT_SOURCES_CAT"]
-    return linked.reference if catalogue is None else read_bright_sources(catalogue)
 
 
 def _name_of(sequence: FieldSequence, digest: str) -> str:
     return next((e.name for e in sequence.exposures if e.digest == digest), digest)
 
 
-def _log_text(sequence: FieldSequence, linked: Linked, chain: ChainResult, result: SequenceResult) -> str:
+def _log_text(sequence: FieldSequence, linked: Linked, result: SequenceResult) -> str:
     """Everything a person wants to know of how this sequence went; no times of writing."""
     lines = [f"{sequence.night} {sequence.field}: {len(sequence.exposures)} exposures", ""]
     lines += [linked.quality.to_string(index=False), ""]
-    lines += [funnel_text({"sources left": chain.funnel})]
+    lines += [funnel_text({"sources left": result.funnel})]
     lines += ["", f"unchecked: {result.unchecked_because}"] if result.unchecked_because else []
     lines += ["", *result.notes] if result.notes else []
     tail = [line for line in linked.log_tail.splitlines() if "All done (in" not in line]  # how long it took

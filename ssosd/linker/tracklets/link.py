@@ -12,7 +12,7 @@ from ssosd.grouping import BoolArray, FloatArray, IntArray
 from ssosd.linker.tracklets import pixels, stationary, streaks
 from ssosd.linker.tracklets.collect import first_tracks, fit_tracks, grow
 from ssosd.linker.tracklets.pairs import make_pairs
-from ssosd.linker.tracklets.plane import Plane, project
+from ssosd.linker.tracklets.plane import ERR_POSITION, Plane, project
 from ssosd.linker.tracklets.pool import Pool, make_pool
 from ssosd.linker.tracklets.select import Judged, judge, without_overlap
 from ssosd.linker.tracklets.table import SOURCE_COLUMNS, add_motion, local_motion, source_rows
@@ -75,6 +75,8 @@ def link_tracklets(
             next_step="3 detections or more are needed, and PM_LOW must be below PM_UP",
         )
     plane = project(detections)
+    if ERR_POSITION not in detections:
+        plane = stationary.calibrated(plane)
     pool, notes = _what_may_move(plane, pm_up)
     if pool.n < min_detections or plane.n_epochs < min_detections:
         return _result(
@@ -113,7 +115,6 @@ def link_tracklets(
 
 def _what_may_move(plane: Plane, pm_up: float) -> tuple[Pool, list[str]]:
     """Take away what is at rest, fixed in pixels or on a satellite's trail; note how much."""
-    plane = stationary.calibrated(plane)
     found = stationary.places_on_sky(plane)
     solid = stationary.solid_places(plane, found)
     keep = ~solid

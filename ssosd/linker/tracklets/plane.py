@@ -18,6 +18,7 @@ NEEDED = (
     *("AWIN_IMAGE", "BWIN_IMAGE", "THETAWIN_IMAGE", "ERRA_WORLD", "ERRB_WORLD", "MAG", "SNR_WIN"),
     "FLAGS_EXTRACTION",
 )
+ERR_POSITION = "ERR_POSITION"  # column of the errors that `ssosd.linker.errors` has calibrated, arcsec
 SAME_INSTANT_S = 2.0  # exposures whose middles are closer in time show no motion against each other
 SATURATED = 4  # bit of SExtractor's FLAGS
 SMALLEST_ERROR = 0.02  # arcsec: no centroid is better, whatever is claimed
@@ -80,7 +81,8 @@ def project(detections: pd.DataFrame) -> Plane:
     Parameters
     ----------
     detections : DataFrame, shape (n, ...)
-        With the columns `NEEDED`. Rows without finite position and time are left out.
+        With the columns `NEEDED`; with ERR_POSITION its errors are taken. Rows without finite position
+        and time are left out.
 
     Raises
     ------
@@ -109,13 +111,16 @@ def project(detections: pd.DataFrame) -> Plane:
     angle = np.arctan2(along[:, 1], along[:, 0])
     error = np.sqrt(np.abs(column["ERRA_WORLD"] * column["ERRB_WORLD"])) * ARCSEC_PER_DEG
     error = np.where(np.isfinite(error) & (error > 0.0), error, LARGEST_ERROR)
+    sigma = np.clip(error, SMALLEST_ERROR, LARGEST_ERROR)
+    if ERR_POSITION in detections:
+        sigma = detections[ERR_POSITION].to_numpy(dtype=np.float64)[rows]
     return Plane(
         rows=rows,
         epoch=epoch,
         frame=_frames(epoch, column["CATALOG_NUMBER"]),
         x=x,
         y=y,
-        sigma=np.clip(error, SMALLEST_ERROR, LARGEST_ERROR),
+        sigma=sigma,
         mag=column["MAG"],
         snr=np.where(column["SNR_WIN"] > 0.0, column["SNR_WIN"], np.nan),
         size=np.sqrt(np.maximum(a, 0.05) * np.maximum(b, 0.05)),

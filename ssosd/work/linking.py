@@ -1,0 +1,87 @@
+"""Linking a sequence: the sources of both linkers, the chain over all of them, each object once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from ssosd.filters.chain import ChainSettings, run_chain
+from ssosd.linker.errors import with_position_errors
+from ssosd.linker.merge import merge_candidates, sources_of_both
+from ssosd.linker.refcat import read_bright_sources
+from ssosd.linker.scamp import Linked, link
+from ssosd.linker.tracklets.link import link_tracklets
+from ssosd.model import Exposure
+from ssosd.station import Station
+
+Progress = Callable[[str], None]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Candidates:
+    """What linking and the chain left of a sequence."""
+
+    linked: Linked  # SCAMP's solution, with all detections
+    detections: pd.DataFrame  # of the candidates, one row per detection
+    ledger: pd.DataFrame  # one row per rejected source
+    funnel: tuple[tuple[str, int], ...]  # (step, sources left)
+    n_false_expected: float | None  # chance tracks among the candidates; None without the tracklet linker
+    notes: tuple[str, ...]  # of the tracklet linker, for a person
+
+
+def link_candidates(
+    exposures: Sequence[Exposure],
+    catalogues: Sequence[Path],
+    *,
+    workdir: Path,
+    station: Station,
+    progress: Progress,
+) -> Candidates:
+    """Solve the sequence, link its detections with LINKER, run the chain over all sources and merge."""
+    config = station.config
+    progress("linking")
+    linked = link(
+        exposures=exposures,
+        catalogues=catalogues,
+        binary=station.binaries["scamp"],
+        config=config["SCAMP_CONFIG"],
+        reference=config["ASTREF_CATALOG"],
+        crossid_radius_arcsec=config["CROSSID_RADIUS"],
+        remove_ref_sources=config["REMOVE_REF_SOURCES"],
+        workdir=workdir,
+        time_limit_s=config["SCAMP_TIME_LIMIT"],
+    )
+    settings = ChainSettings.from_mapping(config)
+    linker, detections = config["LINKER"], linked.detections
+    if linker != "SCAMP" or (settings.filter_motion and settings.motion_fit == "PLANE"):
+        detections = with_position_errors(detections)
+    tracklets = None
+    if linker != "SCAMP":
+        tracklets = link_tracklets(
+            detections=detections,
+            pm_low=settings.pm_low,
+            pm_up=settings.pm_up,
+            min_detections=settings.fewest_detections,
+        )
+    sources = sources_of_both(scamp=None if linker == "TRACKLET" else detections, tracklets=tracklets)
+    progress("filtering")
+    chain = run_chain(sources, settings=settings, stars=_bright_stars(linked, station))
+    merged = merge_candidates(chain.candidates)
+    return Candidates(
+        linked=linked,
+        detections=merged.detections,
+        ledger=pd.concat([chain.ledger, merged.ledger], ignore_index=True),
+        funnel=(*chain.funnel, *((("LINKER", merged.n_sources),) if linker == "BOTH" else ())),
+        n_false_expected=tracklets.n_false_expected if tracklets else None,
+        notes=tracklets.notes if tracklets else (),
+    )
+
+
+def _bright_stars(linked: Linked, station: Station) -> pd.DataFrame | None:
+    if not station.config["FILTER_BRIGHT_SOURCES"]:
+        return None
+    catalogue = station.config["BRIGHT_SOURCES_CAT"]
+    return linked.reference if catalogue is None else read_bright_sources(catalogue)

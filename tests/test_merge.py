@@ -1,0 +1,115 @@
+"""Two linkers, one table, each object once."""
+
+from __future__ import annotations
+
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ssosd.linker.errors import with_position_errors
+from ssosd.linker.merge import merge_candidates, sources_of_both
+from ssosd.linker.tracklets.link import link_tracklets
+from tests.tracklets_sky import Mover, Night
+
+
+def table(*sources, linked_by):
+    """Rows of sources, each a list of detection numbers; the exposure is the number modulo 10."""
+    return pd.DataFrame(
+        [
+            {
+                "SOURCE_NUMBER": number,
+                "CATALOG_NUMBER": detection % 10,
+                "EXTENSION": 0,
+                "NUMBER": detection,
+                "LINKED_BY": linked_by,
+            }
+            for number, detections in sources
+            for detection in detections
+        ],
+        columns=["SOURCE_NUMBER", "CATALOG_NUMBER", "EXTENSION", "NUMBER", "LINKED_BY"],
+    )
+
+
+def merged(scamp, tracks):
+    both = [table(*scamp, linked_by="SCAMP"), table(*tracks, linked_by="TRACKLET")]
+    return merge_candidates(pd.concat(both, ignore_index=True))
+
+
+def who(result):
+    first = result.detections.drop_duplicates("SOURCE_NUMBER")
+    return dict(zip(first["SOURCE_NUMBER"], first["LINKED_BY"], strict=True))
+
+
+def test_the_same_object_is_one_candidate():
+    result = merged([(1, [11, 12, 13, 14])], [(9, [11, 12, 13, 14, 15])])
+    assert who(result) == {9: "BOTH"}
+    assert result.n_sources == 1
+    (row,) = result.ledger.to_dict("records")
+    assert (row["SOURCE_NUMBER"], row["FILTER"], row["MEASURED"], row["N_DETECTIONS"]) == (1, "LINKER", 4, 4)
+
+
+def test_a_scamp_source_with_a_single_detection_of_another_object_gives_way():
+    result = merged([(1, [11, 22, 33, 44])], [(9, [11, 12, 13, 14])])
+    assert who(result) == {9: "TRACKLET"}
+    assert result.ledger["SOURCE_NUMBER"].tolist() == [1]
+
+
+def test_different_objects_stay():
+    result = merged([(1, [11, 12, 13, 14])], [(9, [21, 22, 23, 24])])
+    assert who(result) == {1: "SCAMP", 9: "TRACKLET"}
+    assert result.ledger.empty
+
+
+@pytest.mark.parametrize(("scamp", "tracks"), [([], []), ([(1, [1, 2, 3])], []), ([], [(1, [1, 2, 3])])])
+def test_one_linker_alone_or_none(scamp, tracks):
+    assert merged(scamp, tracks).n_sources == len(scamp) + len(tracks)
+
+
+SOURCES = st.lists(st.lists(st.integers(1, 40), min_size=3, max_size=6, unique=True), max_size=6)
+
+
+@given(scamp=SOURCES, tracks=SOURCES)
+def test_no_detection_is_in_sources_of_both_linkers(scamp, tracks):
+    taken: set[int] = set()
+    own = []
+    for detections in tracks:  # the tracklet linker gives a detection once
+        free = [d for d in detections if d not in taken]
+        taken |= set(free)
+        own += [free] if free else []
+    numbered = list(enumerate(scamp, start=1))
+    result = merged(numbered, list(enumerate(own, start=100)))
+    kept = result.detections
+    assert {100 + i for i in range(len(own))} <= set(kept["SOURCE_NUMBER"])
+    for number, detections in numbered:
+        assert (number in set(kept["SOURCE_NUMBER"])) == (not taken & set(detections))
+    assert set(result.ledger["SOURCE_NUMBER"]) == {n for n, d in numbered if taken & set(d)}
+
+
+def test_numbers_of_the_second_linker_follow_those_of_the_first():
+    night = Night(movers=[Mover(east=100.0, north=50.0, rate=40.0, pa=70.0)])
+    detections = with_position_errors(night.table().assign(SOURCE_NUMBER=7))
+    tracklets = link_tracklets(detections=detections, pm_low=0.0, pm_up=300.0, min_detections=4)
+    assert len(tracklets.sources) == 1
+    both = sources_of_both(scamp=detections, tracklets=tracklets)
+    own = both[both["LINKED_BY"] == "TRACKLET"]
+    assert set(own["SOURCE_NUMBER"]) == {8}
+    assert own["SCORE"].nunique() == 1
+    assert own["SCORE"].iloc[0] == tracklets.sources["SCORE"].iloc[0] > 1.0
+    assert both.loc[both["LINKED_BY"] == "SCAMP", "SCORE"].isna().all()
+    assert len(sources_of_both(scamp=None, tracklets=tracklets)) == len(own)
+
+
+def test_errors_are_those_that_the_stars_show():
+    """Claimed errors that are too small are raised to what the stars' scatter is."""
+    honest = Night(stars=2000).table()
+    modest = honest.assign(ERRA_WORLD=honest["ERRA_WORLD"] / 1.6, ERRB_WORLD=honest["ERRB_WORLD"] / 1.6)
+    right, raised = (with_position_errors(t)["ERR_POSITION"] for t in (honest, modest))
+    faint = right > right.median()
+    assert (raised[faint] / right[faint]).median() == pytest.approx(1.0, abs=0.1)
+
+
+def test_a_row_without_a_position_has_the_largest_error():
+    detections = Night().table()
+    detections.loc[3, "RA"] = float("nan")
+    assert with_position_errors(detections)["ERR_POSITION"].iloc[3] == 1.0
