@@ -96,7 +96,7 @@ def test_a_filter_switched_off_lets_its_own_through(name):
 
 CHANGES = {
     "detections": (5,), "pm_low": 31.0, "pm_up": 29.0, "pm_snr": 61.0, "delta_pixel": 50.0, "r_squ_m": 1.0,
-    "ratio": 100.0, "distance": 3700.0, "mag_limits": (11.0, 20.0), "identify_outlier": False, "outlier_threshold": 9.0,
+    "ratio": 100.0, "motion_fit": "PLANE", "distance": 3700.0, "mag_limits": (11.0, 20.0), "identify_outlier": False, "outlier_threshold": 9.0,
 }  # fmt: skip
 
 
@@ -111,6 +111,7 @@ def test_each_parameter_changes_the_outcome(name):
     noisy = source(22)
     noisy[2]["RA"] += 2.0 / 3600
     night = twin.table([*NIGHT.to_dict("records"), *gap, *near_faint, *noisy])
+    night = night.assign(ERR_POSITION=0.1, EXPTIME=60.0)
     before, after = run(night), run(night, **{name: CHANGES[name]})
     assert not (before.candidates.equals(after.candidates) and before.ledger.equals(after.ledger))
     if name in ("identify_outlier", "outlier_threshold"):

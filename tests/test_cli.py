@@ -211,7 +211,7 @@ def test_where_the_configuration_comes_from(
 
     assert used("PM_UP") == "91"
     assert used("CROSSID_RADIUS", "-c", "other.ssos") == "9.5"
-    assert used("PM_UP", "-c", "other.ssos") == "300"
+    assert used("PM_UP", "-c", "other.ssos") == "2000"
     assert used("CROSSID_RADIUS", "-c", "other.ssos", "--CROSSID_RADIUS", "8") == "8"
 
 
@@ -235,10 +235,10 @@ def test_what_the_console_shows(one: PaintedNight, base: dict[str, object], tmp_
     assert "2026-11-14 F01  4 exposures" in out
     counts = [
         int(found[1])
-        for step in ("All Sources", "FILTER_DETEC", "FILTER_PM", "FILTER_MOTION", "FILTER_PIXEL")
+        for step in ("All Sources", "FILTER_DETEC", "FILTER_PM", "FILTER_MOTION", "FILTER_PIXEL", "LINKER")
         if (found := re.search(rf"^ +{step} +(\d+) *$", out, re.MULTILINE))
     ]
-    assert len(counts) == 5
+    assert len(counts) == 6
     assert counts == sorted(counts, reverse=True)
     assert counts[-1] == 2
     assert "unchecked: CROSSMATCH_SKYBOT is False" in out

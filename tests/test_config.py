@@ -485,7 +485,7 @@ def test_replace_checks_and_leaves_the_original(tmp_path: Path) -> None:
     )
     assert (other["DATE-OBS"], other["PM_UP"], other["DETECTIONS"]) == ("MJD-OBS", 60.0, (12,))
     assert other["FILTER_PM"] is False
-    assert (config["DATE-OBS"], config["PM_UP"]) == ("DATE-OBS", 300.0)
+    assert (config["DATE-OBS"], config["PM_UP"]) == ("DATE-OBS", 2000.0)
     assert other.replace(PM_UP="70")["PM_UP"] == 70.0
     assert other.replace(SEX_CONFIG=tmp_path / "x")["SEX_CONFIG"] == tmp_path / "x"
     for wrong in ({"PM_UP": -1}, {"PM_UPP": 1}, {"PM_UP": None}, {"PM_LOW": 400}, {"SEX_CONFIG": Path("x")},

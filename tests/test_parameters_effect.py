@@ -426,7 +426,9 @@ def linker(world: World, tmp_path: Path) -> None:
     assert set(alone["LINKED_BY"]) == {"TRACKLET"}
     assert world.movers(alone) >= {"BRIGHT", "QUICK"}
     together = world.candidates(LINKER="BOTH", MOTION_FIT="PLANE")
-    of_mover = together[together["SOURCE_NUMBER"].isin(together.loc[together["LINKED_BY"] == "BOTH", "SOURCE_NUMBER"])]
+    of_mover = together[
+        together["SOURCE_NUMBER"].isin(together.loc[together["LINKED_BY"] == "BOTH", "SOURCE_NUMBER"])
+    ]
     assert world.movers(of_mover) >= {"BRIGHT", "QUICK"}
     assert not together.duplicated(["CATALOG_NUMBER", "EXTENSION", "NUMBER"]).any()
 

@@ -250,7 +250,7 @@ def test_comment_in_the_configuration_changes_nothing(
 ) -> None:
     target = copied(first, tmp_path / "out")
     config = tmp_path / "mine.ssos"
-    config.write_text("# nothing but a comment\nPM_UP   300.0   # spelled otherwise\n")
+    config.write_text("# nothing but a comment\nPM_UP   2000.0   # spelled otherwise\n")
     again = run(target, night.directory, reference=night.refcat, config=config)
     assert [s.skipped for s in again.done.sequences] == [True, True]
 
@@ -522,7 +522,7 @@ def test_filter_trail_with_filter_pixel(one: PaintedNight, tmp_path: Path) -> No
         FILTER_PIXEL=True,
     )
     steps = [name for name, _ in out.done.sequences[0].result.funnel]
-    assert steps[-2:] == ["FILTER_PIXEL", "FILTER_TRAIL"]
+    assert steps[-3:] == ["FILTER_PIXEL", "FILTER_TRAIL", "LINKER"]
     assert found(out, one) == ["BRIGHT", "QUICK"]
 
 

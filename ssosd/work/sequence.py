@@ -12,12 +12,11 @@ from ssosd.errors import BadInput
 from ssosd.files import atomic_write_text, flush_tree
 from ssosd.identify.match import match_candidates
 from ssosd.ingest.sequence import FieldSequence
-from ssosd.linker.scamp import Linked
 from ssosd.model import Catalogue
 from ssosd.reports.tables import candidate_ids, funnel_text, write_candidates_csv
 from ssosd.station import Station
 from ssosd.work.identifying import known_objects
-from ssosd.work.linking import Progress, link_candidates
+from ssosd.work.linking import Candidates, Progress, link_candidates
 from ssosd.work.picturing import pictures
 from ssosd.work.placing import place_catalogues
 from ssosd.work.result import SequenceResult
@@ -93,7 +92,6 @@ def _link_into(
     linked = left.linked
     notes = [f"{e.name}: {w}" for e in sequence.exposures for w in e.warnings]
     notes += [f"left out {_name_of(sequence, d.digest)}: {d.reason}" for d in linked.dropped]
-    notes += left.notes
 
     progress("identifying")
     known = known_objects(linked.exposures, station, ask=ask_skybot)
@@ -121,7 +119,7 @@ def _link_into(
         unchecked_because=known.because,
         notes=(*notes, *cut_notes),
     )
-    atomic_write_text(staged / "logs" / "sequence.log", _log_text(sequence, linked, result))
+    atomic_write_text(staged / "logs" / "sequence.log", _log_text(sequence, left, result))
     flush_tree(staged)
     return result
 
@@ -130,14 +128,17 @@ def _name_of(sequence: FieldSequence, digest: str) -> str:
     return next((e.name for e in sequence.exposures if e.digest == digest), digest)
 
 
-def _log_text(sequence: FieldSequence, linked: Linked, result: SequenceResult) -> str:
+def _log_text(sequence: FieldSequence, left: Candidates, result: SequenceResult) -> str:
     """Everything a person wants to know of how this sequence went; no times of writing."""
     lines = [f"{sequence.night} {sequence.field}: {len(sequence.exposures)} exposures", ""]
-    lines += [linked.quality.to_string(index=False), ""]
+    lines += [left.linked.quality.to_string(index=False), ""]
     lines += [funnel_text({"sources left": result.funnel})]
     lines += ["", f"unchecked: {result.unchecked_because}"] if result.unchecked_because else []
     lines += ["", *result.notes] if result.notes else []
-    tail = [line for line in linked.log_tail.splitlines() if "All done (in" not in line]  # how long it took
+    lines += ["", "Tracklets:", *left.notes] if left.notes else []
+    tail = [
+        line for line in left.linked.log_tail.splitlines() if "All done (in" not in line
+    ]  # how long it took
     lines += ["", "SCAMP:", *tail, ""]
     return "\n".join(lines)
 
