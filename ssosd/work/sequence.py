@@ -136,10 +136,8 @@ def _log_text(sequence: FieldSequence, left: Candidates, result: SequenceResult)
     lines += ["", f"unchecked: {result.unchecked_because}"] if result.unchecked_because else []
     lines += ["", *result.notes] if result.notes else []
     lines += ["", "Tracklets:", *left.notes] if left.notes else []
-    tail = [
-        line for line in left.linked.log_tail.splitlines() if "All done (in" not in line
-    ]  # how long it took
-    lines += ["", "SCAMP:", *tail, ""]
+    timeless = [line for line in left.linked.log_tail.splitlines() if "All done (in" not in line]
+    lines += ["", "SCAMP:", *timeless, ""]
     return "\n".join(lines)
 
 
