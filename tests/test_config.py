@@ -488,7 +488,7 @@ def test_replace_checks_and_leaves_the_original(tmp_path: Path) -> None:
     assert (config["DATE-OBS"], config["PM_UP"]) == ("DATE-OBS", 2000.0)
     assert other.replace(PM_UP="70")["PM_UP"] == 70.0
     assert other.replace(SEX_CONFIG=tmp_path / "x")["SEX_CONFIG"] == tmp_path / "x"
-    for wrong in ({"PM_UP": -1}, {"PM_UPP": 1}, {"PM_UP": None}, {"PM_LOW": 400}, {"SEX_CONFIG": Path("x")},
+    for wrong in ({"PM_UP": -1}, {"PM_UPP": 1}, {"PM_UP": None}, {"PM_LOW": 4000}, {"SEX_CONFIG": Path("x")},
                   {"MAG_LIMITS": 3}, {"FILTER_PM": 1}, {"CUTOUT_SIZE": 2.5}, {"SITE_LON": 3}):  # fmt: skip
         with pytest.raises(BadConfiguration, match=next(iter(wrong)).partition("_L")[0]):
             config.replace(wrong)
