@@ -41,6 +41,7 @@ OBSERVATORY_CODE = "493"
 _CONFIGURATION = """\
 # Configuration of the painted night. Every parameter that is not here has its default.
 ASTREF_CATALOG         "{refcat}"   # reference stars, FITS-LDAC
+AST_CAT                Gaia3         # as what the painted stars count
 CROSSID_RADIUS         {radius:g}            # arcsec: what a mover of 160 "/h does between two exposures
 OBSERVATORY_CODE       {code}           # Calar Alto
 CROSSMATCH_SKYBOT      False         # the painted asteroids are in no list, and there may be no network

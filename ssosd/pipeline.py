@@ -315,6 +315,7 @@ class Corridor:
             columns={**work.summary_columns(outcome, folder), "partial": int(n_linked < expected)},
             catalog_numbers=outcome.catalog_numbers,
             dropped={d.digest: d.reason for d in outcome.dropped},
+            quality=outcome.quality,
             ledger=outcome.ledger,
             candidates=candidate_rows(sequence.night, outcome.candidates),
             known=outcome.known,

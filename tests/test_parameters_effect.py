@@ -441,6 +441,30 @@ def motion_fit(world: World, tmp_path: Path) -> None:
     assert world.movers(plane) >= {"BRIGHT", "QUICK"}
 
 
+# ---- photometry -----------------------------------------------------------------------------------------------
+
+
+@shows("AST_CAT", "REF_BAND", "PHOT_BAND", "FILTER_BANDS")
+def bands(world: World, tmp_path: Path) -> None:
+    """The night has filters g and r in turn, its reference stars one magnitude each and no colours."""
+    assert world.plain["MAG_CALIB"].isna().all()  # a file of nobody's catalogue
+    assert set(world.candidates(AST_CAT="Gaia3")["BAND"]) == {"G"}
+    assert world.candidates(AST_CAT="UCAC5")["MAG_CALIB"].isna().all()  # of what band?
+    named = world.candidates(AST_CAT="UCAC5", REF_BAND="r")
+    assert set(zip(named["BAND"], named["PHOT_CAT"], strict=True)) == {("r", "UCAC5")}
+    table = read_reference(world.night.refcat)
+    colours = tmp_path / "with-colours.cat"
+    write_reference(colours, table.assign(BP=table["MAG"] + 0.35, RP=table["MAG"] - 0.47))
+    given = {"reference": colours, "AST_CAT": "Gaia3"}
+    plain = world.candidates(**given)
+    assert dict(zip(plain["FILTER"], plain["BAND"], strict=True)) == {"g": "g", "r": "r"}
+    brighter = plain.groupby("FILTER")["MAG_CALIB"].median()
+    assert 0.3 < brighter["g"] - brighter["r"] < 0.7  # the Sun's is 0.46
+    assert set(world.candidates(**given, PHOT_BAND="V")["BAND"]) == {"V"}
+    mapped = world.candidates(**given, FILTER_BANDS="g=V")
+    assert dict(zip(mapped["FILTER"], mapped["BAND"], strict=True)) == {"g": "V", "r": "r"}
+
+
 # ---- known objects --------------------------------------------------------------------------------------------
 
 

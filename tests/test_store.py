@@ -83,10 +83,16 @@ def test_regrouping_keeps_results_of_unchanged_sequences_only(store):
         "ledger": pd.DataFrame({"SOURCE_NUMBER": [7], "FILTER": ["FILTER_PM"], "REASON": ["PM above PM_UP"],
                                 "MEASURED": [float("nan")], "LIMIT": [300.0], "N_DETECTIONS": [4]}),
         "candidates": [], "known": known_table({}),
+        "quality": pd.DataFrame({"exposure": [digests[0]], "catalog_number": [1], "seeing_arcsec": [2.1],
+                                 "n_detections": [70], "zero_point": [float("nan")], "n_zp_stars": [0],
+                                 "band": [""], "why_not": ["no stars"]}),
     }  # fmt: skip
     store.record_sequence(first.id, **result)
     store.record_sequence(first.id, **result)  # idempotent
     assert store.rows("SELECT count(*) AS n FROM rejections") == [{"n": 1}]
+    assert store.rows("SELECT seeing_arcsec, zero_point, band, phot_cat, why_not FROM exposure_quality") == [
+        {"seeing_arcsec": 2.1, "zero_point": None, "band": None, "phot_cat": None, "why_not": "no stars"}
+    ]
     assert store.regroup("n", {"A": (10.0, 5.0, digests[:3]), "B": (12.0, 5.0, digests[3:])}) == []
     assert [s.state for s in store.sequences()] == ["done", "open"]
     ended = store.regroup("n", {"A": (10.0, 5.0, digests)})

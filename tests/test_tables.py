@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from rich.console import Console
 
+from ssosd.analysis.photometry import NEW_COLUMNS
 from ssosd.astromatic_setup import read_columns
 from ssosd.errors import BadInput, Misconfigured
 from ssosd.identify.match import MATCH_COLUMNS
@@ -310,10 +311,19 @@ def test_every_column_is_documented_as_the_table_says() -> None:
 def test_every_column_that_a_stage_makes_is_documented() -> None:
     measured = {fullcat._RENAMED.get(name, name) for name in read_columns(shipped("semp/ssos.param"))}
     linker = {"LINKED_BY", *JUDGED}
-    made = {*fullcat._FIRST, *MATCH_COLUMNS, *measured, *linker, ERR_POSITION, "FIELD", "CANDIDATE"}
+    made = {
+        *fullcat._FIRST,
+        *MATCH_COLUMNS,
+        *NEW_COLUMNS,
+        *measured,
+        *linker,
+        ERR_POSITION,
+        "FIELD",
+        "CANDIDATE",
+    }
     assert not made - set(COLUMN_ORDER)
     always = {c.name for c in CANDIDATE_COLUMNS if c.always}
-    assert always <= {*fullcat._FIRST, *MATCH_COLUMNS, *linker, "FIELD", "CANDIDATE"}
+    assert always <= {*fullcat._FIRST, *MATCH_COLUMNS, *NEW_COLUMNS, *linker, "FIELD", "CANDIDATE"}
 
 
 # -- the funnel ----------------------------------------------------------------------------------------------

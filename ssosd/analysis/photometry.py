@@ -8,6 +8,7 @@ ZP is the zero point of the whole light.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,7 +16,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from ssosd.analysis.gaia_bands import RELATIONS, SOLAR_BP_RP, band_of_filter, gaia_to_band
-from ssosd.analysis.photometry_apertures import LightCurve, apertures_of, part
+from ssosd.analysis.photometry_apertures import LightCurve, Noise
 from ssosd.analysis.photometry_fit import MIN_STARS, ErrorModel, ZeroPoint, fit_zero_point
 from ssosd.analysis.photometry_limits import five_sigma, half_complete
 from ssosd.analysis.photometry_stars import (
@@ -27,8 +28,10 @@ from ssosd.analysis.photometry_stars import (
 )
 from ssosd.sphere import offsets_arcsec
 
-#: Columns that `calibrate` adds to the detections.
+#: Columns that `Photometry.apply` adds to detections.
 NEW_COLUMNS = ("MAG_CALIB", "MAG_CALIB_ERR", "BAND", "PHOT_CAT", "SEEING")
+#: The band that `calibrate` is told when that of the reference is not known.
+UNKNOWN_BAND = ""
 _NAMELESS = ("", "UNK")
 _MIN_CHIP_STARS = 8
 _OF_CORRECTION = 0.15  # relative error of the correction for the aperture
@@ -36,20 +39,70 @@ _OTHER_THING = 1.0  # mag: a star so far off is variable, or not that star
 
 
 @dataclass(frozen=True, kw_only=True)
-class Photometry:
-    """Detections with calibrated magnitudes, and what they rest on."""
+class Calibration:
+    """What turns the instrumental magnitudes of one exposure into calibrated ones."""
 
-    detections: pd.DataFrame  # as given, with `NEW_COLUMNS`; NaN and "" where there is no calibration
-    exposures: pd.DataFrame  # one row per exposure, see `calibrate`
+    zero: ZeroPoint
+    chips: Mapping[int, float]  # EXTENSION to how much its zero point differs from the exposure's, mag
+    noise: Noise
+    curve: LightCurve
+    model: ErrorModel
+
+    def magnitudes(self, detections: pd.DataFrame) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Calibrated magnitudes and their errors, NaN where there is no instrumental one.
+
+        Parameters
+        ----------
+        detections : DataFrame
+            Of the exposure, star or not: MAG, MAGERR, FLUX, FLUXERR, EXTENSION, AWIN_IMAGE, BWIN_IMAGE.
+        """
+        mag, error = (detections[name].to_numpy(np.float64) for name in ("MAG", "MAGERR"))
+        with np.errstate(invalid="ignore"):
+            known = (np.abs(mag) < NO_MAGNITUDE) & (error > 0.0) & (error < NO_MAGNITUDE)
+        light = self.curve.apply(self.noise.apertures(detections))
+        shift = detections["EXTENSION"].map(self.chips).fillna(0.0).to_numpy(np.float64)
+        bias, sigma = self.model.apply(np.where(known, error, 1.0))
+        total = np.sqrt(sigma**2 + self.zero.offset_err**2 + (_OF_CORRECTION * light) ** 2)
+        return (
+            np.where(known, mag + self.zero.offset + shift + light + bias, np.nan),
+            np.where(known, total, np.nan),
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Calibrated:
-    """One exposure's part."""
+class Photometry:
+    """The calibrations of a sequence's exposures, and what they rest on."""
 
-    mag: NDArray[np.float64]
-    err: NDArray[np.float64]
-    row: dict[str, object]
+    exposures: pd.DataFrame  # one row per exposure, see `calibrate`
+    calibrations: Mapping[int, Calibration]  # by CATALOG_NUMBER; none for exposures without one
+
+    def apply(self, detections: pd.DataFrame) -> pd.DataFrame:
+        """Detections with `NEW_COLUMNS`; NaN and "" where there is no calibration.
+
+        Parameters
+        ----------
+        detections : DataFrame
+            Of these exposures: CATALOG_NUMBER and what `Calibration.magnitudes` wants.
+        """
+        n = len(detections)
+        mags, errors = np.full(n, np.nan), np.full(n, np.nan)
+        number = detections["CATALOG_NUMBER"].to_numpy()
+        for exposure, calibration in self.calibrations.items():
+            own = number == exposure
+            if own.any():
+                mags[own], errors[own] = calibration.magnitudes(detections[own])
+        of_exposure = self.exposures.set_index("CATALOG_NUMBER").reindex(number)
+        known = np.isfinite(mags)
+        texts = {
+            name: pd.Series(
+                np.where(known, of_exposure[name].fillna("").to_numpy(), ""),
+                index=detections.index,
+                dtype="str",
+            )
+            for name in ("BAND", "PHOT_CAT")
+        }
+        seeing = of_exposure["SEEING"].to_numpy(np.float64)
+        return detections.assign(MAG_CALIB=mags, MAG_CALIB_ERR=errors, **texts, SEEING=seeing)
 
 
 def aperture_loss(kron_factor: float) -> float:
@@ -69,6 +122,7 @@ def calibrate(
     reference: pd.DataFrame,
     catalogue: str,
     band: str | None = None,
+    filter_bands: Mapping[str, str] | None = None,
     reference_band: str = "G",
     kron_factor: float = 1.5,
     match_radius_arcsec: float = 1.5,
@@ -81,7 +135,7 @@ def calibrate(
     detections : DataFrame
         All detections of the sequence (`Linked.detections`), stars included: CATALOG_NUMBER, EXTENSION, RA,
         DEC (deg ICRS), MAG, MAGERR, FLUX, FLUXERR, FILTER, EXPTIME (s), IMAGE_FILENAME, FLAGS_EXTRACTION,
-        AWIN_IMAGE, XWIN_IMAGE, YWIN_IMAGE (pixels), optionally FWHM_IMAGE.
+        AWIN_IMAGE, BWIN_IMAGE, XWIN_IMAGE, YWIN_IMAGE (pixels), optionally FWHM_IMAGE.
     reference : DataFrame
         Reference stars: RA, DEC, MAG; with BP and RP (mag) where the catalogue is Gaia with colours, MAG
         then being G.
@@ -91,8 +145,10 @@ def calibrate(
     band : str, optional
         The MPC's letter of the band, for all exposures; None reads it from each exposure's FILTER. Without
         colours in the reference the magnitudes are on `reference_band` whatever the filter.
+    filter_bands : mapping, optional
+        FILTER, as headers write it, to the MPC's letter; goes before what names usually mean.
     reference_band : str
-        Band of MAG in the reference.
+        Band of MAG in the reference; `UNKNOWN_BAND` calibrates nothing.
     kron_factor : float
         First of PHOT_AUTOPARAMS in SEX_CONFIG, for ZP alone.
     match_radius_arcsec, clear_arcsec : float
@@ -102,11 +158,11 @@ def calibrate(
     Returns
     -------
     Photometry
-        Detections with MAG_CALIB, MAG_CALIB_ERR (mag, NaN without), BAND, PHOT_CAT ("" without) and SEEING
-        (FWHM of the exposure's stars, arcsec). Exposures by CATALOG_NUMBER: IMAGE_FILENAME, FILTER, BAND,
-        PHOT_CAT, OFFSET, OFFSET_ERR (mag, added to MAG), ZP, ZP_ERR (magnitude of one count per second, all
-        light), COLOUR_TERM, COLOUR_TERM_ERR (mag per mag of BP - RP), N_STARS, SCATTER (mag, of those
-        stars), SEEING (arcsec), LIMIT_5SIGMA, LIMIT_50 (mag), REASON ("" when it is calibrated).
+        Exposures by CATALOG_NUMBER: IMAGE_FILENAME, FILTER, BAND, PHOT_CAT ("" without a calibration),
+        OFFSET, OFFSET_ERR (mag, added to MAG), ZP, ZP_ERR (magnitude of one count per second, all light),
+        COLOUR_TERM, COLOUR_TERM_ERR (mag per mag of BP - RP), N_STARS, SCATTER (mag, of those stars), SEEING
+        (FWHM of the exposure's stars, arcsec), LIMIT_5SIGMA, LIMIT_50 (mag), REASON ("" when it is
+        calibrated).
 
     Notes
     -----
@@ -114,30 +170,26 @@ def calibrate(
     magnitudes, with the error of the zero point; it is larger than MAGERR.
     """
     sky = ReferenceSky(reference, radius_arcsec=match_radius_arcsec, clear_arcsec=clear_arcsec)
-    n = len(detections)
-    mags, errors, seeing = np.full(n, np.nan), np.full(n, np.nan), np.full(n, np.nan)
-    bands = np.full(n, "", dtype=object)
     rows: list[dict[str, object]] = []
+    calibrations: dict[int, Calibration] = {}
     for number, places in sorted(detections.groupby("CATALOG_NUMBER").indices.items()):
         one = detections.iloc[places]
-        wanted, reason = _target(str(one["FILTER"].iloc[0]), band, reference, reference_band)
+        filter_name = str(one["FILTER"].iloc[0])
+        given = (filter_bands or {}).get(filter_name, band_of_filter(filter_name)) if band is None else band
+        target, reason = _target(given, reference, reference_band)
         if catalogue in _NAMELESS:
-            wanted, reason = "", "the reference catalogue is not named: its magnitudes may be of any kind"
-        done = _exposure(one, reference, sky, band=wanted, reason=reason, kron_factor=kron_factor)
-        calibrated = not done.row["REASON"]
-        mags[places], errors[places] = done.mag, done.err
-        bands[places] = wanted if calibrated else ""
-        seeing[places] = done.row["SEEING"]
-        names = {"BAND": wanted if calibrated else "", "PHOT_CAT": catalogue if calibrated else ""}
-        rows.append(done.row | names | {"CATALOG_NUMBER": int(str(number))})
-    table = detections.assign(
-        MAG_CALIB=mags,
-        MAG_CALIB_ERR=errors,
-        BAND=pd.Series(bands, index=detections.index, dtype="str"),
-        PHOT_CAT=pd.Series(np.where(bands == "", "", catalogue), index=detections.index, dtype="str"),
-        SEEING=seeing,
-    )
-    return Photometry(detections=table, exposures=pd.DataFrame(rows, columns=list(_ROW)))
+            reason = "the reference catalogue is not named: its magnitudes may be of any kind"
+        elif not reason and not target:
+            reason = f"no band of the MPC's stands for FILTER {filter_name!r}"
+        calibration, row = _exposure(
+            one, reference, sky, band="" if reason else target, reason=reason, kron_factor=kron_factor
+        )
+        names = {"BAND": "", "PHOT_CAT": ""}
+        if calibration is not None:
+            calibrations[int(str(number))] = calibration
+            names = {"BAND": target, "PHOT_CAT": catalogue}
+        rows.append(row | names | {"CATALOG_NUMBER": int(str(number))})
+    return Photometry(exposures=pd.DataFrame(rows, columns=list(_ROW)), calibrations=calibrations)
 
 
 _ROW = (
@@ -153,19 +205,16 @@ def _has_colours(reference: pd.DataFrame) -> bool:
     )
 
 
-def _target(
-    filter_name: str, band: str | None, reference: pd.DataFrame, reference_band: str
-) -> tuple[str, str]:
-    """Which band an exposure is brought to, and why it cannot be, one of both empty."""
-    wanted = band if band is not None else band_of_filter(filter_name)
+def _target(wanted: str | None, reference: pd.DataFrame, reference_band: str) -> tuple[str, str]:
+    """Which band an exposure is brought to, "" for none, and why it cannot be."""
+    if reference_band == UNKNOWN_BAND:
+        return "", "the band of the reference catalogue's magnitudes is not known"
     if wanted is None:
-        return "", f"no band of the MPC's stands for FILTER {filter_name!r}"
+        return "", ""
     if wanted == reference_band:
         return wanted, ""
     if _has_colours(reference) and reference_band == "G":
-        if wanted in RELATIONS:
-            return wanted, ""
-        return "", f"no relation from Gaia's bands to {wanted}"
+        return (wanted, "") if wanted in RELATIONS else ("", f"no relation from Gaia's bands to {wanted}")
     return reference_band, ""  # the catalogue's own band: what its magnitudes are
 
 
@@ -177,9 +226,8 @@ def _exposure(
     band: str,
     reason: str,
     kron_factor: float,
-) -> _Calibrated:
-    """Calibrate one exposure."""
-    nothing = np.full(len(one), np.nan)
+) -> tuple[Calibration | None, dict[str, object]]:
+    """Calibrate one exposure; its row says all but the names."""
     row: dict[str, object] = dict.fromkeys(_ROW, np.nan)
     row |= {name: one[name].iloc[0] for name in ("IMAGE_FILENAME", "FILTER")} | {"N_STARS": 0}
     with_colour = _has_colours(reference)
@@ -194,31 +242,28 @@ def _exposure(
         best = np.flatnonzero(good)
         good[best] &= pointlike(stars["AWIN_IMAGE"].to_numpy(np.float64)[best], error[best])
         best = np.flatnonzero(good)
-        bright = saturated_above(mag[best], (target - mag)[best], error[best])
-        good &= mag > bright
+        good &= mag > saturated_above(mag[best], (target - mag)[best], error[best])
     row["SEEING"] = _seeing(stars[good], one)
     found = int(good.sum())
     if reason or found < MIN_STARS:
         row["REASON"] = reason or f"{found} good reference stars in it, {MIN_STARS} are needed"
-        return _Calibrated(mag=nothing, err=nothing, row=row)
-    chips = stars["EXTENSION"].to_numpy()
-    by_chip = _chip_offsets((target - mag)[good], chips[good])
-    difference = target - mag - by_chip.reindex(chips).fillna(0.0).to_numpy()
+        return None, row
+    chips = _chip_offsets((target - mag)[good], stars["EXTENSION"].to_numpy()[good])
+    difference = target - mag - stars["EXTENSION"].map(chips).fillna(0.0).to_numpy()
     zero = fit_zero_point(
         difference=difference[good], error=error[good], colour=colour[good] if with_colour else None
     )
     if zero is None:
         row["REASON"] = f"the {found} reference stars in it do not agree on a zero point"
-        return _Calibrated(mag=nothing, err=nothing, row=row)
+        return None, row
     residual = difference - zero.offset - zero.colour_term * colour
-    own = apertures_of(one, stars=_marked(len(one), matched.rows[usable][good]))
-    of_stars = part(own, matched.rows[usable])
-    curve = LightCurve.measure(residual=residual[good], own=part(of_stars, np.flatnonzero(good)))
-    residual -= curve.apply(of_stars)
+    noise = Noise.measure(stars[good])
+    curve = LightCurve.measure(residual=residual[good], own=noise.apertures(stars[good]))
+    residual -= curve.apply(noise.apertures(stars))
     near = np.abs(residual) < np.maximum(_OTHER_THING, 10.0 * error)
     model = ErrorModel.measure(residual=residual[near], error=error[near], clean=good[near])
-    all_shift = by_chip.reindex(one["EXTENSION"].to_numpy()).fillna(0.0).to_numpy()
-    calibrated, sigma = _apply(one, zero, model, all_shift, curve.apply(own))
+    calibration = Calibration(zero=zero, chips=chips, noise=noise, curve=curve, model=model)
+    calibrated, _ = calibration.magnitudes(one)
     snr = one["FLUX"].to_numpy(np.float64) / one["FLUXERR"].to_numpy(np.float64)
     row |= {
         "OFFSET": zero.offset,
@@ -233,24 +278,18 @@ def _exposure(
         "LIMIT_50": half_complete(calibrated),
         "REASON": "",
     }
-    return _Calibrated(mag=calibrated, err=sigma, row=row)
+    return calibration, row
 
 
-def _chip_offsets(difference: NDArray[np.float64], chips: NDArray[np.int64]) -> pd.Series:
+def _chip_offsets(difference: NDArray[np.float64], chips: NDArray[np.int64]) -> dict[int, float]:
     """How much the zero point of each chip differs from the exposure's; 0 where its stars are few."""
     groups = pd.Series(difference).groupby(chips)
     median, count = groups.median(), groups.size()
     if len(median) < 2:
-        return median * 0.0
+        return {}
     enough = count >= _MIN_CHIP_STARS
     whole = float(np.average(median[enough], weights=count[enough])) if enough.any() else 0.0
-    return (median - whole).where(enough, 0.0)
-
-
-def _marked(n: int, rows: NDArray[np.intp]) -> NDArray[np.bool_]:
-    marked = np.zeros(n, dtype=bool)
-    marked[rows] = True
-    return marked
+    return {int(str(chip)): float(shift) for chip, shift in (median - whole).where(enough, 0.0).items()}
 
 
 def _catalogued(stars: pd.DataFrame, band: str) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -261,25 +300,6 @@ def _catalogued(stars: pd.DataFrame, band: str) -> tuple[NDArray[np.float64], ND
         return mag, np.zeros(len(stars))
     bp, rp = stars["BP"].to_numpy(np.float64), stars["RP"].to_numpy(np.float64)
     return gaia_to_band(band, mag, bp, rp) if band else mag, bp - rp - SOLAR_BP_RP
-
-
-def _apply(
-    one: pd.DataFrame,
-    zero: ZeroPoint,
-    model: ErrorModel,
-    shift: NDArray[np.float64],
-    light: NDArray[np.float64],
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Calibrated magnitudes and their errors; `shift` is the chips', `light` the apertures'."""
-    mag, error = one["MAG"].to_numpy(np.float64), one["MAGERR"].to_numpy(np.float64)
-    with np.errstate(invalid="ignore"):
-        known = (np.abs(mag) < NO_MAGNITUDE) & (error > 0.0) & (error < NO_MAGNITUDE)
-    bias, sigma = model.apply(np.where(known, error, 1.0))
-    total = np.sqrt(sigma**2 + zero.offset_err**2 + (_OF_CORRECTION * light) ** 2)
-    return (
-        np.where(known, mag + zero.offset + shift + light + bias, np.nan),
-        np.where(known, total, np.nan),
-    )
 
 
 def _of_one_count(one: pd.DataFrame) -> float:

@@ -8,6 +8,7 @@ manual, "Photometry"): it tells the area. Reference stars then tell what an area
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -31,40 +32,52 @@ class Apertures:
     weight: NDArray[np.float64]  # 0 where the area is not known, 1 where it is
 
 
-def apertures_of(detections: pd.DataFrame, *, stars: NDArray[np.bool_]) -> Apertures:
-    """Derive the areas, chip by chip.
+@dataclass(frozen=True, kw_only=True)
+class Noise:
+    """What the variance of a flux is made of, chip by chip: sky in a star's aperture, and light."""
 
-    An elongated aperture, as a trail has, counts as the round one of its width: what it has more of belongs
-    to the trail.
+    by_chip: Mapping[int, tuple[float, float]]  # EXTENSION to (variance of the sky, variance per count)
 
-    Parameters
-    ----------
-    detections : DataFrame
-        Of one exposure: FLUX, FLUXERR, MAGERR, EXTENSION, AWIN_IMAGE, BWIN_IMAGE.
-    stars : ndarray of bool, shape (n,)
-        Good stars among them.
-    """
-    n = len(detections)
-    out = Apertures(log_area=np.zeros(n), weight=np.zeros(n))
-    flux, variance = detections["FLUX"].to_numpy(np.float64), detections["FLUXERR"].to_numpy(np.float64) ** 2
-    error = detections["MAGERR"].to_numpy(np.float64)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        long = detections["AWIN_IMAGE"].to_numpy(np.float64) / detections["BWIN_IMAGE"].to_numpy(np.float64)
-    long = np.where(np.isfinite(long) & (long > 1.0), long, 1.0)
-    for places in detections.groupby("EXTENSION").indices.values():
-        bright = places[stars[places] & (error[places] < _BRIGHT_ERROR)]
-        terms = _noise_terms(flux[bright], variance[bright])
-        if terms is None:
-            continue
-        sky, per_count = terms
-        of_sky = variance[places] - per_count * np.maximum(flux[places], 0.0)
+    @classmethod
+    def measure(cls, stars: pd.DataFrame) -> Noise:
+        """Measure it with the good stars of one exposure: FLUX, FLUXERR, MAGERR, EXTENSION."""
+        bright = stars[stars["MAGERR"].to_numpy(np.float64) < _BRIGHT_ERROR]
+        found = {
+            int(str(chip)): _noise_terms(
+                own["FLUX"].to_numpy(np.float64), own["FLUXERR"].to_numpy(np.float64) ** 2
+            )
+            for chip, own in bright.groupby("EXTENSION")
+        }
+        return cls(by_chip={chip: terms for chip, terms in found.items() if terms is not None})
+
+    def apertures(self, detections: pd.DataFrame) -> Apertures:
+        """Derive the areas of detections.
+
+        An elongated aperture, as a trail has, counts as the round one of its width: what it has more of
+        belongs to the trail.
+
+        Parameters
+        ----------
+        detections : DataFrame
+            Of the same exposure: FLUX, FLUXERR, EXTENSION, AWIN_IMAGE, BWIN_IMAGE.
+        """
+        flux = detections["FLUX"].to_numpy(np.float64)
+        variance = detections["FLUXERR"].to_numpy(np.float64) ** 2
+        chips = detections["EXTENSION"]
+        terms = pd.DataFrame(dict(self.by_chip), index=["sky", "per_count"], dtype=np.float64).T.reindex(
+            chips
+        )
         with np.errstate(invalid="ignore", divide="ignore"):
-            part = np.where(variance[places] > 0.0, of_sky / variance[places], 0.0)
-            known = part > _SKY_NONE
-            area = np.where(known, of_sky / sky / long[places], 1.0)
-        out.log_area[places] = np.log10(area)
-        out.weight[places] = np.clip((part - _SKY_NONE) / (_SKY_FULL - _SKY_NONE), 0.0, 1.0) * known
-    return out
+            long = detections["AWIN_IMAGE"].to_numpy(np.float64) / detections["BWIN_IMAGE"].to_numpy(
+                np.float64
+            )
+            long = np.where(np.isfinite(long) & (long > 1.0), long, 1.0)
+            of_sky = variance - terms["per_count"].to_numpy() * np.maximum(flux, 0.0)
+            share = np.where(variance > 0.0, of_sky / variance, 0.0)
+            known = share > _SKY_NONE  # not where a chip's noise is not known: NaN
+            log_area = np.log10(np.where(known, of_sky / terms["sky"].to_numpy() / long, 1.0))
+            weight = np.clip((share - _SKY_NONE) / (_SKY_FULL - _SKY_NONE), 0.0, 1.0)
+        return Apertures(log_area=log_area, weight=np.where(known, weight, 0.0))
 
 
 def _noise_terms(flux: NDArray[np.float64], variance: NDArray[np.float64]) -> tuple[float, float] | None:
@@ -125,8 +138,3 @@ class LightCurve:
         if not len(self.log_area):
             return np.zeros(len(own.log_area))
         return np.asarray(np.interp(own.log_area, self.log_area, self.shift) * own.weight)
-
-
-def part(own: Apertures, rows: NDArray[np.intp]) -> Apertures:
-    """Those of some rows."""
-    return Apertures(log_area=own.log_area[rows], weight=own.weight[rows])

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from ssosd.config import table_chain, table_daemon, table_images, table_results
+from ssosd.config import table_chain, table_daemon, table_images, table_photometry, table_results
 from ssosd.config.parameter import Parameter
 
 #: Every parameter by name, in the order of the documentation; parameters of one section stand together.
@@ -18,6 +18,7 @@ PARAMETERS: dict[str, Parameter] = {
     for entry in (
         *table_images.ENTRIES,
         *table_chain.ENTRIES,
+        *table_photometry.ENTRIES,
         *table_results.ENTRIES,
         *table_daemon.ENTRIES,
     )
@@ -48,6 +49,12 @@ def contradictions(values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     """Pairs (parameter, what is wrong) of values that are each allowed but not together."""
     if values["PM_LOW"] > values["PM_UP"]:
         yield "PM_LOW", f"found {values['PM_LOW']:g}, allowed is at most PM_UP, which is {values['PM_UP']:g}"
+    for pair in values["FILTER_BANDS"]:
+        if len(pair.rpartition("=")[2]) != 1 or not pair.rpartition("=")[0]:
+            yield (
+                "FILTER_BANDS",
+                f"found {pair!r}, allowed is FILTER=BAND with a letter of the MPC's for BAND",
+            )
     site = ("SITE_LON", "SITE_LAT", "SITE_ALT")
     missing = [name for name in site if values[name] is None]
     if 0 < len(missing) < len(site):

@@ -18,6 +18,7 @@ from ssosd.ldac import LdacChip, objects_frame, read_ldac, write_ldac
 #: SCAMP's default ASTREFCENT_KEYS and ASTREFMAG_KEY.
 POSITION_KEYS = ("X_WORLD", "Y_WORLD")
 MAGNITUDE_KEY = "MAG"
+_COLOURS = ("BP", "RP")
 _DELIMITERS = ",;\t|"
 _FITS_COLUMNS = frozenset({"ra", "dec", "mag", "x_world", "y_world"})
 
@@ -40,8 +41,8 @@ def read_reference(
     Returns
     -------
     DataFrame
-        RA, DEC (deg ICRS, at the catalogue's own epoch), MAG (NaN where the file has none), float64; rows
-        without a position are left out.
+        RA, DEC (deg ICRS, at the catalogue's own epoch), MAG (NaN where the file has none), BP and RP where
+        it has both (Gaia's, mag), float64; rows without a position are left out.
 
     Raises
     ------
@@ -57,7 +58,9 @@ def read_reference(
             next_step="name the position columns in ASTREFCENT_KEYS of the SCAMP set-up",
         )
     magnitude = table[magnitude_key] if magnitude_key in table else pd.Series(np.nan, index=table.index)
-    return _stars(path, table[position_keys[0]], table[position_keys[1]], magnitude, need_magnitude=False)
+    colours = {name: table[name] for name in _COLOURS} if set(_COLOURS) <= set(table.columns) else {}
+    ra, dec = (table[key] for key in position_keys[:2])
+    return _stars(path, ra, dec, magnitude, need_magnitude=False, **colours)
 
 
 def write_reference(
@@ -71,7 +74,7 @@ def write_reference(
         Written whole or not at all; replaced when it exists.
     table : DataFrame
         RA, DEC (deg ICRS), MAG. Optional: MAGERR (mag), ERR (1-sigma error in each coordinate, arcsec), EPOCH
-        (decimal year), PMRA (with cos Dec) and PMDEC (mas/yr) with PMRA_ERR and PMDEC_ERR.
+        (decimal year), PMRA (with cos Dec) and PMDEC (mas/yr) with PMRA_ERR and PMDEC_ERR; BP and RP (mag).
     epoch : float
         Epoch of the positions, decimal year, for rows without EPOCH; 2016.0 is that of Gaia DR3.
     error_arcsec : float
@@ -94,6 +97,8 @@ def write_reference(
             columns[f"PM{name}_J2000"] = ("f4", table[f"PM{axis}"])
             errors = table[f"PM{axis}_ERR"] if f"PM{axis}_ERR" in table else np.zeros(n)
             columns[f"PM{name}ERR_J2000"] = ("f4", errors)
+    if set(_COLOURS) <= set(table.columns):
+        columns |= {name: ("f4", table[name]) for name in _COLOURS}
     objects = np.empty(n, dtype=[(name, kind) for name, (kind, _) in columns.items()])
     for name, (_, values) in columns.items():
         objects[name] = values
@@ -147,10 +152,16 @@ def read_bright_sources(path: str | Path) -> pd.DataFrame:
 
 
 def _stars(
-    path: str | Path, ra: pd.Series, dec: pd.Series, magnitude: pd.Series, *, need_magnitude: bool
+    path: str | Path,
+    ra: pd.Series,
+    dec: pd.Series,
+    magnitude: pd.Series,
+    *,
+    need_magnitude: bool,
+    **more: pd.Series,
 ) -> pd.DataFrame:
     """Usable rows, as float64."""
-    table = pd.DataFrame({"RA": ra, "DEC": dec, "MAG": magnitude}).astype(np.float64)
+    table = pd.DataFrame({"RA": ra, "DEC": dec, "MAG": magnitude, **more}).astype(np.float64)
     usable = np.isfinite(table["RA"]) & (table["DEC"].abs() <= 90.0)
     if need_magnitude:
         usable &= np.isfinite(table["MAG"])

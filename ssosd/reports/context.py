@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ssosd.astromatic_setup import read_setup
 
 #: The MPC's names of astrometric reference catalogues, as the 80-column record NET writes them.
 NET_NAMES = {
@@ -48,6 +52,22 @@ def catalogue_code(scamp_name: str) -> str:
     ('Gaia3E', 'UNK')
     """
     return SCAMP_CATALOGUES.get(scamp_name.strip().upper(), UNKNOWN_CATALOGUE)
+
+
+def reference_code(config: Mapping[str, Any]) -> str:
+    """The MPC's name of the reference catalogue that a configuration solves with; UNK when it is not told.
+
+    Raises
+    ------
+    Misconfigured
+        The set-up file of SCAMP cannot be read.
+    """
+    if config["AST_CAT"] != "AUTO":
+        return str(config["AST_CAT"])
+    named = config["ASTREF_CATALOG"]
+    if isinstance(named, Path):
+        return UNKNOWN_CATALOGUE
+    return catalogue_code(named or read_setup(config["SCAMP_CONFIG"]).get("ASTREF_CATALOG", ""))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -117,6 +117,7 @@ class Sequences(Verdicts):
         columns: Mapping[str, Any],
         catalog_numbers: Mapping[str, int],
         dropped: Mapping[str, str],
+        quality: pd.DataFrame,
         ledger: pd.DataFrame,
         candidates: Sequence[Mapping[str, Any]],
         known: pd.DataFrame,
@@ -134,6 +135,7 @@ class Sequences(Verdicts):
                 " WHERE sequence = ? AND exposure = ?",
                 [(catalog_numbers.get(d), dropped.get(d), number, d) for d in {**catalog_numbers, **dropped}],
             )
+            self.db.table("exposure_quality").insert_all(_quality_rows(number, quality))
             self.db.conn.executemany(
                 "INSERT INTO rejections (sequence, source_number, filter, reason, measured, limit_value,"
                 " n_detections) VALUES (?, ?, ?, ?, ?, ?, ?)",
@@ -233,7 +235,7 @@ class Sequences(Verdicts):
             )
 
     def _clear_results(self, number: int) -> None:
-        for table in ("rejections", "candidates", "known_objects"):
+        for table in ("rejections", "candidates", "known_objects", "exposure_quality"):
             self.db.execute(f"DELETE FROM {table} WHERE sequence = ?", [number])  # noqa: S608
         self.db.execute(
             "UPDATE sequence_exposures SET catalog_number = NULL, dropped_because = NULL WHERE sequence = ?",
@@ -261,6 +263,16 @@ def _ledger_rows(number: int, ledger: pd.DataFrame) -> Iterable[tuple[Any, ...]]
     columns = ("SOURCE_NUMBER", "FILTER", "REASON", "MEASURED", "LIMIT", "N_DETECTIONS")
     for source, name, reason, measured, limit, n in zip(*(ledger[c].tolist() for c in columns), strict=True):
         yield number, source, name, reason, finite(measured), finite(limit), n
+
+
+def _quality_rows(number: int, quality: pd.DataFrame) -> Iterable[dict[str, Any]]:
+    """Rows of exposure_quality: what is not known is NULL, be it NaN or a blank."""
+    for row in quality.to_dict("records"):
+        yield {"sequence": number} | {str(name): _known_or_null(value) for name, value in row.items()}
+
+
+def _known_or_null(value: Any) -> Any:
+    return finite(value) if isinstance(value, float) else value if value != "" else None
 
 
 def _known_rows(number: int, known: pd.DataFrame) -> Iterable[tuple[Any, ...]]:

@@ -23,6 +23,7 @@ class SequenceResult:
     n_sources: int
     n_false_expected: float | None  # chance tracks among the candidates, where that is known
     catalog_numbers: dict[str, int]  # digest to CATALOG_NUMBER
+    quality: pd.DataFrame  # one row per linked exposure: the table exposure_quality
     dropped: tuple[Drop, ...]
     unchecked_because: str  # "" when every exposure was compared with the known objects
     notes: tuple[str, ...]  # for a person: what was repaired, blank or left out

@@ -15,6 +15,7 @@ from ssosd.ingest.sequence import FieldSequence
 from ssosd.model import Catalogue
 from ssosd.reports.tables import candidate_ids, funnel_text, write_candidates_csv
 from ssosd.station import Station
+from ssosd.work.calibrating import photometry_of, quality_of_exposures, without_magnitudes
 from ssosd.work.identifying import known_objects
 from ssosd.work.linking import Candidates, Progress, link_candidates
 from ssosd.work.picturing import pictures
@@ -90,13 +91,17 @@ def _link_into(
         progress=progress,
     )
     linked = left.linked
+    progress("calibrating")
+    photometry = photometry_of(linked, station=station)
+    quality = quality_of_exposures(linked, photometry, catalogues)
     notes = [f"{e.name}: {w}" for e in sequence.exposures for w in e.warnings]
     notes += [f"left out {_name_of(sequence, d.digest)}: {d.reason}" for d in linked.dropped]
+    notes += without_magnitudes(quality)
 
     progress("identifying")
     known = known_objects(linked.exposures, station, ask=ask_skybot)
     found = match_candidates(
-        detections=left.detections, known=known, radius_arcsec=config["CROSSMATCH_RADIUS"]
+        detections=photometry.apply(left.detections), known=known, radius_arcsec=config["CROSSMATCH_RADIUS"]
     )
     found.insert(0, "FIELD", sequence.field)
     found["CANDIDATE"] = candidate_ids(found)
@@ -114,6 +119,7 @@ def _link_into(
         n_sources=left.funnel[0][1],
         n_false_expected=left.n_false_expected,
         catalog_numbers={e.digest: i for i, e in enumerate(linked.exposures, start=1)},
+        quality=quality,
         dropped=linked.dropped,
         known=known.table,
         unchecked_because=known.because,
