@@ -299,7 +299,7 @@ def quality_of_exposures(db: Database) -> None:
         """
         CREATE TABLE exposure_quality (  -- one row per exposure that a sequence was linked with
           sequence     INTEGER NOT NULL REFERENCES sequences(id) ON DELETE CASCADE,
-          exposure     TEXT NOT NULL REFERENCES exposures(digest),
+          exposure     TEXT NOT NULL REFERENCES exposures(digest) ON DELETE CASCADE,
           catalog_number INTEGER NOT NULL, -- its number in the linked tables
           seeing_arcsec REAL,              -- FWHM of its stars
           sky          REAL,               -- median background, counts per pixel

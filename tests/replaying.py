@@ -20,6 +20,7 @@ from tests.sky import MOVERS
 
 #: What small painted nights are replayed with: quick, and no service is asked.
 QUICK = {
+    "AST_CAT": "Gaia3",
     "CROSSID_RADIUS": "10",
     "CROSSMATCH_SKYBOT": "False",
     "EXTRACT_CUTOUTS": "False",
