@@ -106,8 +106,8 @@ def test_the_demo_finds_its_asteroids(tmp_path):
     assert ended == [(2, folder)]
     candidates = pd.read_csv(folder / "2026-11-14" / "candidates.csv")
     comparison = compare_with_truth(candidates, pd.read_csv(folder / "raw" / "truth.csv"))
-    assert comparison.n_found >= 20
-    assert comparison.n_false <= 1
+    assert comparison.n_found >= 28
+    assert comparison.n_false <= 2
     assert str(folder / "raw" / "truth.csv") in said.getvalue()
     assert "found of the painted movers" in said.getvalue()
 

@@ -19,6 +19,8 @@ pytestmark = [pytest.mark.binaries, pytest.mark.shared]
 CONFIG = Path(__file__).resolve().parents[1] / "docs" / "examples" / "lowell12.ssos"
 NIGHT = "2019-03-25"  # the evening in Arizona; the frames are of the 26th, UTC
 FIELD = "5945_Roachapproach"
+#: The linking and the rules of the seed.
+SEED = ("--LINKER", "SCAMP", "--MOTION_FIT", "SEED", "--PM_UP", "300")
 
 
 @pytest.fixture(scope="module")
@@ -26,7 +28,7 @@ def target(shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     raw = shared_data / "lowell12"
     out = tmp_path_factory.mktemp("lowell12") / "out"
     arguments = ["replay", raw, "-c", CONFIG, "-t", out]
-    arguments += ["--ASTREF_CATALOG", raw / "lowell5945_ref_ldac.cat"]
+    arguments += ["--ASTREF_CATALOG", raw / "lowell5945_ref_ldac.cat", *SEED]
     result = CliRunner().invoke(main, [str(a) for a in arguments])
     assert result.exit_code == 0, result.output
     assert "12 files, 12 extracted" in result.output
