@@ -45,7 +45,7 @@ def link_anew(store, *candidates, sequence=FIELD_A):
     store.record_sequence(
         sequence, fingerprint="f", columns={}, catalog_numbers={}, dropped={}, ledger=LEDGER,
         candidates=[{k: v for k, v in c.items() if k != "sequence"} for c in candidates],
-        known=known_table([]),
+        known=known_table([]), quality=pd.DataFrame(),
     )  # fmt: skip
 
 
