@@ -22,13 +22,16 @@ SAME_INSTANT_DAY = 2.0 / 86400.0  # exposures closer in time show no motion agai
 MIN_INSTANTS = 3  # two positions fit any motion
 SIGNIFICANT = 5.0  # smallest rate in its own standard errors
 MIN_MOVED = 0.4  # arcsec: less is a centroid that wanders
+CALM_MOVED, OFTEN, ENOUGH = 1.5, 0.6, 100  # arcsec, share of the instants, number: sources at rest
+RAYLEIGH_99 = 3.035  # 0.99 quantile of a rate over its error for what is at rest: sqrt(-2 ln 0.01)
 FIT_CHANCE = 1e-4  # a fit is bad when so few of the true ones have as large a chi-square
 
 
 def filter_plane_motion(detections: pd.DataFrame, grouping: Grouping) -> Outcome:
     """Reject the sources that are not in significant motion on a great circle.
 
-    In this order: detections at fewer than three instants; a rate of less than five of its standard errors;
+    In this order: detections at fewer than three instants; a rate of less than five of its standard errors
+    (more where the field's stars at rest seem to move themselves, as they do unfiltered in refracting air);
     less than 0.4 arcsec from first to last; a chi-square of the fit (position, rate and an acceleration as
     objects show it, see `ssosd.trackfit`) that one true mover in ten thousand exceeds. SCAMP's flag 64 and
     R_SQU_M have no say.
@@ -56,9 +59,10 @@ def filter_plane_motion(detections: pd.DataFrame, grouping: Grouping) -> Outcome
     simple = motion.rates(grouping, t_mjd=np.where(usable, t, np.nan), ra=ra, dec=dec, sigma_arcsec=sigma)
     with np.errstate(divide="ignore", invalid="ignore"):
         significance = simple.pm / simple.pm_err
-    resting = ~(significance >= SIGNIFICANT)
     arc = (grouping.max(np.where(usable, t, np.nan)) - grouping.min(np.where(usable, t, np.nan))) * 24.0
     moved = simple.pm * arc
+    significant = SIGNIFICANT * _restlessness(significance, moved, n_instants)
+    resting = ~(significance >= significant)
 
     chi2_dof, limit = np.full(grouping.n_groups, np.nan), np.full(grouping.n_groups, np.nan)
     left = ~few & ~resting & (moved >= MIN_MOVED)
@@ -81,7 +85,7 @@ def filter_plane_motion(detections: pd.DataFrame, grouping: Grouping) -> Outcome
                 reason="the rate is not significant against its error",
                 rejects=resting,
                 measured=significance,
-                limit=SIGNIFICANT,
+                limit=significant,
             ),
             Criterion(
                 reason="it moves less than a centroid may wander",
@@ -97,6 +101,16 @@ def filter_plane_motion(detections: pd.DataFrame, grouping: Grouping) -> Outcome
             ),
         ],
     )
+
+
+def _restlessness(significance: FloatArray, moved: FloatArray, n_instants: IntArray) -> float:
+    """How many times larger the rates of what is at rest are than their errors say; 1 if few tell."""
+    calm = (
+        (moved < CALM_MOVED) & (n_instants >= OFTEN * n_instants.max(initial=0)) & np.isfinite(significance)
+    )
+    if calm.sum() < ENOUGH:
+        return 1.0
+    return max(1.0, float(np.quantile(significance[calm], 0.99)) / RAYLEIGH_99)
 
 
 def _instants(t: FloatArray) -> IntArray:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pandas as pd
 
 from ssosd.filters.chain import ChainSettings, run_chain
+from ssosd.linker.consistency import made_consistent
 from ssosd.linker.errors import with_position_errors
 from ssosd.linker.merge import merge_candidates, sources_of_both
 from ssosd.linker.refcat import read_bright_sources
@@ -57,7 +58,7 @@ def link_candidates(
     settings = ChainSettings.from_mapping(config)
     linker, detections = config["LINKER"], linked.detections
     if linker != "SCAMP" or (settings.filter_motion and settings.motion_fit == "PLANE"):
-        detections = with_position_errors(detections)
+        detections = with_position_errors(made_consistent(detections))
     tracklets = None
     if linker != "SCAMP":
         tracklets = link_tracklets(

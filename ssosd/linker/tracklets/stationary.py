@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
@@ -16,6 +17,7 @@ WIDEST_REACH = 1.5  # arcsec
 SOLID_FRACTION = 0.6  # of the epochs: a place seen in so many is solid
 SOLID_SPAN = 0.7  # of the time
 DRIFT_SIGMA = 3.5  # a place that drifts by more is not solid
+ENOUGH, RAYLEIGH_97 = 100, 2.648  # places that tell; 0.97 quantile of a drift in its errors: sqrt(-2 ln 0.03)
 FULL_WINDOW = 0.8
 CALIBRATION_EPOCHS = 10
 _FAR = 1e7
@@ -144,6 +146,13 @@ def _scatter(plane: Plane, places: Places, solid: BoolArray, sigma: FloatArray) 
     return float(np.clip(factor, 1.0, 3.0)), min(floor, 1.0)
 
 
+def _restlessness(drift2: FloatArray) -> float:
+    """How many times larger the drifts of places often seen are than their errors say: 1 or more."""
+    if drift2.size < ENOUGH:
+        return 1.0
+    return max(1.0, math.sqrt(float(np.quantile(drift2, 0.97))) / RAYLEIGH_97)
+
+
 def solid_places(plane: Plane, places: Places) -> BoolArray:
     """Detections of places that are surely at rest: often seen, over a long time, without a drift.
 
@@ -171,5 +180,6 @@ def solid_places(plane: Plane, places: Places) -> BoolArray:
     whole = float(np.ptp(plane.times)) if plane.n_epochs else 0.0
     n = places.n_epochs
     often = (n >= 3) & (n >= np.minimum(SOLID_FRACTION * plane.n_epochs, 20.0))
-    solid = often & (last - first >= SOLID_SPAN * whole) & (drift2 < DRIFT_SIGMA**2)
+    often &= last - first >= SOLID_SPAN * whole
+    solid = often & (drift2 < (DRIFT_SIGMA * _restlessness(drift2[often])) ** 2)
     return np.asarray(solid[label], dtype=bool)

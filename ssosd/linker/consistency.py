@@ -1,0 +1,102 @@
+"""Positions of a sequence made consistent: what is at rest stays at its place from exposure to exposure.
+
+An astrometric solution leaves a small pattern in each exposure (distortion near the edges, refraction, a
+tilted chip) that differs from the next one's when the field moves on the detector. Stars then seem to move,
+slowly and all alike. Here the pattern is fitted to the stars of each exposure, relative to their mean places,
+and taken out.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from ssosd.grouping import BoolArray, FloatArray
+from ssosd.linker.tracklets.plane import Plane, project, to_sky
+from ssosd.linker.tracklets.stationary import places_on_sky
+
+WIDE = 3.0  # places are looked for within so many times the usual reach
+OFTEN = 0.6  # of the exposures that see a star
+PER_TERM = 10  # stars that each coefficient of a pattern needs
+DEGREES = (3, 2, 1, 0)  # of the polynomial in the position on the chip, the highest that the stars bear
+CLIP = 3.0  # robust standard deviations
+ROUNDS = 3
+
+
+def made_consistent(detections: pd.DataFrame) -> pd.DataFrame:
+    """Take out of RA and DEC what the stars of each exposure and chip show in common.
+
+    For each exposure and chip a polynomial of the pixel position, of degree 3 or as far as there are ten
+    stars for each coefficient, is fitted to the offsets of the stars from their mean places, with outliers
+    clipped. The mean places themselves, and so the tie to the reference catalogue, stay.
+
+    Parameters
+    ----------
+    detections : DataFrame, shape (n, ...)
+        All detections of a sequence at their solved positions, with the columns of
+        `ssosd.linker.tracklets.plane.NEEDED`. Never modified.
+
+    Returns
+    -------
+    DataFrame
+        RA and DEC (deg ICRS) changed; rows without a finite position and time, and chips with fewer than ten
+        stars, as they were.
+
+    Raises
+    ------
+    Misconfigured
+        A column is missing.
+    """
+    plane = project(detections)
+    if plane.n_epochs < 2:
+        return detections
+    dx, dy, stars = _offsets(plane)
+    frames = plane.frame * (int(plane.chip.max(initial=0)) + 1) + plane.chip
+    x, y = plane.x.copy(), plane.y.copy()
+    for frame in np.unique(frames):
+        here = frames == frame
+        terms = _terms(plane, here, int((here & stars).sum()))
+        if terms is None:
+            continue
+        used = stars[here]
+        for place, offset in ((x, dx), (y, dy)):
+            place[here] -= terms @ _fit(terms[used], offset[here][used], plane.sigma[here][used])
+    ra, dec = detections["RA"].to_numpy(np.float64).copy(), detections["DEC"].to_numpy(np.float64).copy()
+    ra[plane.rows], dec[plane.rows] = to_sky(plane, x, y)
+    return detections.assign(RA=ra, DEC=dec)
+
+
+def _offsets(plane: Plane) -> tuple[FloatArray, FloatArray, BoolArray]:
+    """Offset of each detection from the mean of its place, arcsec, and which are of stars often seen."""
+    places = places_on_sky(plane, factor=WIDE)
+    label = places.label
+    stars = (places.shared >= max(2.0, OFTEN * plane.n_epochs)) & ~plane.saturated
+    weight = 1.0 / plane.sigma**2
+    total = np.bincount(label, weight)
+    dx, dy = (v - (np.bincount(label, weight * v) / total)[label] for v in (plane.x, plane.y))
+    return dx, dy, stars
+
+
+def _terms(plane: Plane, here: BoolArray, n_stars: int) -> FloatArray | None:
+    """Powers of the pixel position, scaled to the chip; None with too few stars. Shape (n_here, n_terms)."""
+    px, py = plane.pixel_x[here], plane.pixel_y[here]
+    u, v = ((p - p.mean()) / max(float(np.ptp(p)) / 2.0, 1.0) for p in (px, py))
+    for degree in DEGREES:
+        powers = [(i, j) for i in range(degree + 1) for j in range(degree + 1 - i)]
+        if n_stars >= PER_TERM * len(powers):
+            return np.stack([u**i * v**j for i, j in powers], axis=-1)
+    return None
+
+
+def _fit(terms: FloatArray, offset: FloatArray, sigma: FloatArray) -> FloatArray:
+    """Coefficients by weighted least squares without outliers, shape (n_terms,)."""
+    weight = 1.0 / np.hypot(sigma, float(np.median(sigma)))  # the brightest few shall not decide alone
+    kept = np.ones(offset.size, dtype=bool)
+    solution: FloatArray = np.zeros(terms.shape[1])
+    for _ in range(ROUNDS):
+        a, b = terms[kept] * weight[kept, None], offset[kept] * weight[kept]
+        solution = np.asarray(np.linalg.lstsq(a, b, rcond=None)[0], dtype=np.float64)
+        residual = np.abs(offset - terms @ solution) * weight
+        limit = CLIP * 1.4826 * float(np.median(residual[kept]))
+        kept = residual <= max(limit, 1e-9)
+    return solution
