@@ -31,6 +31,7 @@ lint: install
 
 bench: install
 	$(BIN)/python benchmarks/chain.py
+	$(BIN)/python benchmarks/cutouts.py
 
 soak: install
 	$(BIN)/python benchmarks/soak.py

@@ -49,7 +49,7 @@ class Station:
             A binary or set-up file is missing, the observatory code is unknown or the target is not writable.
         """
         wanted = ["sextractor", "scamp"]
-        if config["EXTRACT_CUTOUTS"] or config["FIXED_APER_MAGS"]:
+        if config["CUTOUT_RESAMPLER"] == "SWARP" and (config["EXTRACT_CUTOUTS"] or config["FIXED_APER_MAGS"]):
             wanted.append("swarp")
         limit = int(config["MEMORY_LIMIT"] * 1e9)
         binaries = {

@@ -132,7 +132,7 @@ def test_one_broken_check_does_not_stop_the_others(config: Config, tmp_path: Pat
     broken = config.replace(ASTREF_CATALOG=tmp_path / "gone.cat", OBSERVATORY_CODE="ZZ9")
     found = look(broken, tmp_path / "t", str(tmp_path / "empty"))
     failed = {name for name, f in found.items() if f.state == "fail"}
-    assert failed == {"sextractor", "scamp", "swarp", "ASTREF_CATALOG", "OBSERVATORY_CODE"}
+    assert failed == {"sextractor", "scamp", "ASTREF_CATALOG", "OBSERVATORY_CODE"}
     assert exit_code(found.values()) == 1
     assert all(found[name].next_step for name in failed)
 
@@ -183,8 +183,12 @@ def test_a_missing_binary_fails_and_says_what_to_install(
     assert "apt-get install scamp" in found["scamp"].next_step
 
 
-def test_swarp_is_needed_for_cutouts_alone(config: Config, tmp_path: Path, programs_here: str) -> None:
+def test_swarp_is_needed_when_it_makes_the_cutouts(
+    config: Config, tmp_path: Path, programs_here: str
+) -> None:
     (Path(programs_here) / "SWarp").unlink()
+    assert look(config, tmp_path, programs_here)["swarp"].state == "warn"
+    config = config.replace(CUTOUT_RESAMPLER="SWARP")
     assert look(config, tmp_path, programs_here)["swarp"].state == "fail"
     without = config.replace(EXTRACT_CUTOUTS="False", FIXED_APER_MAGS="False")
     assert look(without, tmp_path, programs_here)["swarp"].state == "warn"

@@ -263,7 +263,7 @@ def swarp(world: World, tmp_path: Path) -> None:
     path = edited(tmp_path, "ssos.swarp", ("SUBTRACT_BACK          N", "SUBTRACT_BACK          Y"))
     levels = []
     for setup in (shipped("semp/ssos.swarp"), path):
-        out = world.run(EXTRACT_CUTOUTS=True, CUTOUT_SIZE=64, SWARP_CONFIG=setup)
+        out = world.run(EXTRACT_CUTOUTS=True, CUTOUT_SIZE=64, CUTOUT_RESAMPLER="SWARP", SWARP_CONFIG=setup)
         levels.append(np.median([np.median(fits.getdata(p)) for p in cutouts(out)]))
     assert levels[0] > 300.0
     assert abs(levels[1]) < 5.0
@@ -524,6 +524,14 @@ def pictures(world: World, tmp_path: Path) -> None:
         assert {fits.getdata(path).shape for path in made} == {(size, size)}
 
 
+@shows("CUTOUT_RESAMPLER")
+def resampler(world: World, tmp_path: Path) -> None:
+    for name, stands_still in (("LANCZOS3", True), ("SWARP", False)):
+        made = cutouts(world.run(EXTRACT_CUTOUTS=True, CUTOUT_SIZE=24, CUTOUT_RESAMPLER=name))
+        grids = {(path.name.split("_")[0], fits.getval(path, "CRVAL1")) for path in made}
+        assert (len(grids) == 2) == stands_still  # one for each of the two sources
+
+
 @shows("FIXED_APER_MAGS", "REFERENCE_FILTER")
 def apertures(world: World, tmp_path: Path) -> None:
     assert "MAG_APER" not in world.plain.columns
@@ -576,7 +584,13 @@ def scamp_is_killed(world: World, tmp_path: Path) -> None:
 
 @shows("SWARP_TIME_LIMIT")
 def swarp_is_killed(world: World, tmp_path: Path) -> None:
-    out = world.run(target=tmp_path / "out", EXTRACT_CUTOUTS=True, CUTOUT_SIZE=24, SWARP_TIME_LIMIT=0.001)
+    out = world.run(
+        target=tmp_path / "out",
+        EXTRACT_CUTOUTS=True,
+        CUTOUT_SIZE=24,
+        CUTOUT_RESAMPLER="SWARP",
+        SWARP_TIME_LIMIT=0.001,
+    )
     assert cutouts(out) == []
     (linked,) = out.done.sequences
     assert sum("0.001 s" in note for note in linked.result.notes) == 8

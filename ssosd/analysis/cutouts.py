@@ -2,31 +2,37 @@
 
 from __future__ import annotations
 
+import io
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import pandas as pd
 from astropy.io import fits
 from numpy.typing import NDArray
 
-from ssosd.analysis.solved import Piece, SolvedImage, open_image
-from ssosd.analysis.swarp import SwarpCutter
-from ssosd.astromatic import Binary
+from ssosd.analysis.solved import OpenImage, SolvedImage, open_image
 from ssosd.errors import BadInput, Retriable
-from ssosd.files import atomic_path
+from ssosd.files import write_failure
 
-__all__ = ["SolvedImage", "cutout_name", "extract_cutouts"]
-
-#: Makes pixels and header of a cutout; `SwarpCutter` is one.
-Cutter = Callable[[Piece], tuple[NDArray[np.float32], fits.Header]]
+__all__ = ["Cutter", "SolvedImage", "cutout_name", "extract_cutouts"]
 
 _INDEX = ["SOURCE_NUMBER", "CATALOG_NUMBER"]
 _COLUMNS = ("PATH", "STATUS", "N_BLANK", "REASON")
 Row = dict[str, Any]
+
+
+class Cutter(Protocol):
+    """A way of making cutouts: `ssosd.analysis.skygrid.LanczosCutter`, `ssosd.analysis.swarp.SwarpCutter`."""
+
+    def read(self, image: OpenImage, detections: pd.DataFrame) -> Iterator[Any]:
+        """Read from an open image what each detection's cutout is made from, one after the other."""
+
+    def make(self, piece: Any) -> tuple[NDArray[np.float32], fits.Header]:
+        """Pixels (NaN where there is none) and header of a cutout; called in several threads."""
 
 
 def cutout_name(source_number: int, catalog_number: int) -> str:
@@ -42,13 +48,9 @@ def extract_cutouts(
     *,
     detections: pd.DataFrame,
     images: Mapping[tuple[int, int], SolvedImage],
-    binary: Binary,
-    config: Path,
-    size_px: int,
+    cutter: Cutter,
     directory: Path,
-    time_limit_s: float,
     workers: int = 1,
-    cutter: Cutter | None = None,
 ) -> pd.DataFrame:
     """Write a cutout ``SOURCE_CATALOG.fits`` of each detection; each image is opened once.
 
@@ -63,20 +65,12 @@ def extract_cutouts(
         SOURCE_NUMBER, CATALOG_NUMBER, EXTENSION, RA, DEC (degrees, ICRS); OBJECT if there is one.
     images : mapping
         The solved images by (CATALOG_NUMBER, EXTENSION).
-    binary : Binary
-        SWarp, from `ssosd.astromatic.find`.
-    config : Path
-        SWARP_CONFIG.
-    size_px : int
-        CUTOUT_SIZE, pixels on each side.
+    cutter : Cutter
+        What makes the cutouts.
     directory : Path
-        Where to; made when it is missing.
-    time_limit_s : float
-        Wall seconds for one cutout.
+        Where to; made when it is missing. Nobody reads it yet: files are written in place and not flushed.
     workers : int
         Cutouts made at a time.
-    cutter : callable, optional
-        Makes a cutout of a `Piece` instead of SWarp.
 
     Returns
     -------
@@ -87,12 +81,16 @@ def extract_cutouts(
     Raises
     ------
     Misconfigured
-        SWARP_CONFIG cannot be read, SWarp has vanished, the folder cannot be written to.
+        The folder cannot be written to; what the cutter was made with cannot be used.
     Retriable
         The disk is full.
     """
-    make = cutter or SwarpCutter(binary=binary, config=config, time_limit_s=time_limit_s)
     wanted = detections.drop_duplicates(_INDEX).reset_index(drop=True)
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise write_failure(directory, error) from error
+    targets = wanted.reindex(columns=["RA", "DEC", "OBJECT"]).to_dict("records")
     rows: dict[int, Row] = {}
 
     def finish(work: tuple[int, Future[Row]]) -> None:
@@ -100,11 +98,11 @@ def extract_cutouts(
 
     with ThreadPoolExecutor(max_workers=max(1, workers)) as pool:
         running: deque[tuple[int, Future[Row]]] = deque()
-        for place, row, image, piece in _pieces(wanted, images, size_px):
-            if piece is None or image is None:
+        for place, row, image, piece in _pieces(wanted, images, cutter):
+            if image is None:
                 rows[place] = row
                 continue
-            running.append((place, pool.submit(_write, row, image, piece, make, directory)))
+            running.append((place, pool.submit(_write, row, targets[place], image, piece, cutter, directory)))
             if len(running) > 2 * workers:  # pieces wait in memory: not too many
                 finish(running.popleft())
         while running:
@@ -114,66 +112,57 @@ def extract_cutouts(
 
 
 def _pieces(
-    wanted: pd.DataFrame, images: Mapping[tuple[int, int], SolvedImage], size_px: int
-) -> Iterator[tuple[int, Row, SolvedImage | None, Piece | None]]:
-    """Place in the table, row to report and piece of each detection, one image after the other."""
-    objects = wanted["OBJECT"].fillna("").astype(str) if "OBJECT" in wanted else pd.Series("", wanted.index)
+    wanted: pd.DataFrame, images: Mapping[tuple[int, int], SolvedImage], cutter: Cutter
+) -> Iterator[tuple[int, Row, SolvedImage | None, Any]]:
+    """Place in the table, row to report, image and piece of each detection, one image after the other."""
     for _, group in wanted.groupby(["CATALOG_NUMBER", "EXTENSION"], sort=True):
         catalog, extension = int(group["CATALOG_NUMBER"].iloc[0]), int(group["EXTENSION"].iloc[0])
         begun = [
-            {"SOURCE_NUMBER": int(s), "CATALOG_NUMBER": catalog, "PATH": "", "STATUS": "failed", "N_BLANK": 0}
-            | {"REASON": f"no solved image of catalogue {catalog}, extension {extension}"}
-            for s in group["SOURCE_NUMBER"]
+            {"SOURCE_NUMBER": source, "CATALOG_NUMBER": catalog, "PATH": "", "STATUS": "failed"}
+            | {"N_BLANK": 0, "REASON": f"no solved image of catalogue {catalog}, extension {extension}"}
+            for source in group["SOURCE_NUMBER"].tolist()
         ]
         image = images.get((catalog, extension))
         done = 0
-        try:
-            if image is not None:
-                xy = image.pixels_of(group["RA"], group["DEC"])
+        if image is not None:
+            try:
                 with open_image(image) as opened:
-                    for ra, dec, (x, y) in zip(group["RA"], group["DEC"], xy, strict=True):
-                        piece = opened.piece(ra_deg=ra, dec_deg=dec, x=x, y=y, size_px=size_px)
-                        if objects[group.index[done]]:
-                            piece.header["OBJECT"] = (
-                                objects[group.index[done]].encode("ascii", "replace").decode()
-                            )
+                    for piece in cutter.read(opened, group):
                         done += 1
                         yield group.index[done - 1], begun[done - 1], image, piece
-                continue
-        except BadInput as error:
-            begun = [row | {"REASON": str(error)} for row in begun]
+            except BadInput as error:
+                begun = [row | {"REASON": str(error)} for row in begun]
         for k in range(done, len(begun)):
             yield group.index[k], begun[k], None, None
 
 
-def _write(row: Row, image: SolvedImage, piece: Piece, make: Cutter, directory: Path) -> Row:
+def _write(
+    row: Row, target: Mapping[Any, Any], image: SolvedImage, piece: Any, cutter: Cutter, directory: Path
+) -> Row:
     """Make one cutout and write it; the finished row."""
-    window = piece.window
-    if not piece.valid[window].any():
-        pixels = np.full((piece.size_px, piece.size_px), np.nan, dtype=np.float32)
-        header = piece.header.copy()
-        header["CRPIX1"] -= piece.corner
-        header["CRPIX2"] -= piece.corner
-    else:
-        try:
-            pixels, header = make(piece)
-        except (BadInput, Retriable) as error:
-            return row | {"REASON": str(error)}
+    try:
+        pixels, header = cutter.make(piece)
+    except (BadInput, Retriable) as error:
+        return row | {"REASON": str(error)}
     n_blank = int(np.count_nonzero(~np.isfinite(pixels)))
     header["DATE-OBS"] = image.date_obs
     header["FILTER"] = image.filter
-    if "OBJECT" in piece.header:
-        header["OBJECT"] = piece.header["OBJECT"]
+    if isinstance(name := target["OBJECT"], str) and name:
+        header["OBJECT"] = name.encode("ascii", "replace").decode()
     header["SOURCE"] = (row["SOURCE_NUMBER"], "SOURCE_NUMBER of the detection")
     header["CATALOG"] = (row["CATALOG_NUMBER"], "CATALOG_NUMBER of the detection")
     header["IMAGE"] = image.path.name.encode("ascii", "replace").decode()
     header["IMAGEHDU"] = (image.hdu, "HDU of IMAGE it is cut from")
-    header["RATARGET"] = (piece.ra_deg, "[deg] centred on, ICRS")
-    header["DETARGET"] = (piece.dec_deg, "[deg] centred on, ICRS")
+    header["RATARGET"] = (float(target["RA"]), "[deg] centred on, ICRS")
+    header["DETARGET"] = (float(target["DEC"]), "[deg] centred on, ICRS")
     header["NBLANK"] = (n_blank, "NaN pixels: off the detector or bad")
     path = directory.absolute() / cutout_name(row["SOURCE_NUMBER"], row["CATALOG_NUMBER"])
-    with atomic_path(path) as temporary:
-        fits.PrimaryHDU(pixels, header).writeto(temporary)
+    file = io.BytesIO()
+    fits.PrimaryHDU(pixels, header).writeto(file)
+    try:
+        path.write_bytes(file.getvalue())
+    except OSError as error:
+        raise write_failure(path, error) from error
     blank = n_blank == pixels.size
     return row | {
         "PATH": str(path),

@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from astropy.io import fits
@@ -75,18 +74,32 @@ class SolvedImage:
         """
         sky = np.column_stack([np.asarray(ra_deg, dtype=np.float64), np.asarray(dec_deg, dtype=np.float64)])
         try:
+            return np.asarray(self.wcs().all_world2pix(sky, 1, quiet=True), dtype=np.float64)
+        except NoConvergence:
+            return np.full(sky.shape, np.nan)
+        except ValueError as error:
+            raise self._without_wcs(f": {error}") from error
+
+    def wcs(self) -> WCS:
+        """The solved WCS, its two celestial axes.
+
+        Raises
+        ------
+        BadInput
+            The header text has no usable WCS.
+        """
+        try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", FITSFixedWarning)
                 wcs = WCS(self.astrometry())
-            if not wcs.has_celestial:
-                raise BadInput(f"{self.path.name}[{self.hdu}]: its solved header has no celestial WCS")
-            return np.asarray(wcs.celestial.all_world2pix(sky, 1, quiet=True), dtype=np.float64)
-        except NoConvergence:
-            return np.full(sky.shape, np.nan)
         except (ValueError, TypeError, VerifyError) as error:
-            raise BadInput(
-                f"{self.path.name}[{self.hdu}]: its solved header has no usable WCS: {error}"
-            ) from error
+            raise self._without_wcs(f": {error}") from error
+        if not wcs.has_celestial:
+            raise self._without_wcs(", it is not celestial")
+        return wcs.celestial
+
+    def _without_wcs(self, because: str) -> BadInput:
+        return BadInput(f"{self.path.name}[{self.hdu}]: its solved header has no usable WCS{because}")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -98,8 +111,6 @@ class Piece:
     header: fits.Header  # the image's own cards and the solved WCS of these pixels, no structure
     ra_deg: float  # the position, ICRS
     dec_deg: float
-    x: float  # the position in the piece, FITS pixels
-    y: float
     size_px: int  # of the cutout to be
     corner: int  # 0-based index in the piece of the first pixel, on both axes, of an unresampled cutout
 
@@ -115,40 +126,52 @@ class OpenImage:
 
     def __init__(self, image: SolvedImage, hdus: fits.HDUList) -> None:
         hdu = hdus[image.hdu]
-        self.solved = image.astrometry()
+        self.solved = image
+        self.astrometry = image.astrometry()
         self.height, self.width = (int(n) for n in hdu.shape)
-        # tiles of a compressed image would be unpacked again for each piece; a plain one is read in parts
-        compressed = isinstance(hdu, fits.CompImageHDU) or image.path.name.lower().endswith(".gz")
-        self.source: Any = hdu.data if compressed else hdu.section
+        self._data = hdu.data  # of a plain file of floats only the parts that are looked at are ever read
         self.cards = own_cards(hdu.header, hdus[0].header)
+
+    def read(
+        self, left: int, low: int, width: int, height: int
+    ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+        """Pixels of a part of the image and which have a value; both 0 off the image.
+
+        Parameters
+        ----------
+        left, low : int
+            0-based indices of the first pixel, on the image or not.
+        width, height : int
+            Size of the part.
+        """
+        pixels = np.zeros((height, width), dtype=np.float32)
+        valid = np.zeros((height, width), dtype=np.bool_)
+        x, right = max(0, left), min(self.width, left + width)
+        y, high = max(0, low), min(self.height, low + height)
+        if x < right and y < high:
+            inside = np.s_[y - low : high - low, x - left : right - left]
+            values = np.asarray(self._data[y:high, x:right], dtype=np.float32)
+            valid[inside] = np.isfinite(values)
+            pixels[inside] = np.where(valid[inside], values, 0.0)
+        return pixels, valid
 
     def piece(self, *, ra_deg: float, dec_deg: float, x: float, y: float, size_px: int) -> Piece:
         """Pixels around FITS pixel position (x, y), which need not be on the image, nor finite."""
         border = math.ceil(0.21 * size_px) + 16  # (sqrt(2) - 1) / 2 and room for an interpolation kernel
         n = size_px + 2 * border
-        pixels = np.zeros((n, n), dtype=np.float32)
-        valid = np.zeros((n, n), dtype=np.bool_)
-        header = self.cards.copy()
         if not (math.isfinite(x) and math.isfinite(y)):
             x = y = -10.0 * n
         # 0-based image index of the piece's first pixel; the position is within half a pixel of the middle
         first_x, first_y = (round(v - 1.0 - (n - 1) / 2.0) for v in (x, y))
-        left, right = max(0, first_x), min(self.width, first_x + n)
-        low, high = max(0, first_y), min(self.height, first_y + n)
-        if left < right and low < high:
-            inside = np.s_[low - first_y : high - first_y, left - first_x : right - first_x]
-            values = np.asarray(self.source[low:high, left:right], dtype=np.float32)
-            valid[inside] = np.isfinite(values)
-            pixels[inside] = np.where(valid[inside], values, 0.0)
-        header.update(shifted(self.solved, first_x, first_y))
+        pixels, valid = self.read(first_x, first_y, n, n)
+        header = self.cards.copy()
+        header.update(shifted(self.astrometry, first_x, first_y))
         return Piece(
             pixels=pixels,
             valid=valid,
             header=header,
             ra_deg=ra_deg,
             dec_deg=dec_deg,
-            x=x - first_x,
-            y=y - first_y,
             size_px=size_px,
             corner=border,
         )

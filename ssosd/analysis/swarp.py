@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 from astropy.io import fits
 from numpy.typing import NDArray
 
-from ssosd.analysis.solved import Piece, shifted
+from ssosd.analysis.solved import OpenImage, Piece, shifted
 from ssosd.astromatic import Binary, run
 from ssosd.astromatic_setup import read_setup
 from ssosd.errors import BadInput
@@ -42,9 +44,33 @@ class SwarpCutter:
     binary: Binary
     config: Path  # SWARP_CONFIG
     time_limit_s: float  # wall seconds for one cutout
+    size_px: int  # CUTOUT_SIZE
 
-    def __call__(self, piece: Piece) -> tuple[NDArray[np.float32], fits.Header]:
-        """Run SWarp on one piece.
+    def read(self, image: OpenImage, detections: pd.DataFrame) -> Iterator[Piece]:
+        """Read what the cutouts of an image need.
+
+        Parameters
+        ----------
+        image : OpenImage
+        detections : DataFrame
+            Those in this image: SOURCE_NUMBER, RA, DEC (degrees, ICRS), OBJECT if there is one.
+
+        Yields
+        ------
+        Piece
+            For `make`, one per detection in their order; the image may be closed after the last one.
+
+        Raises
+        ------
+        BadInput
+            The image cannot be read or its solution cannot be used.
+        """
+        places = image.solved.pixels_of(detections["RA"], detections["DEC"])
+        for ra, dec, (x, y) in zip(detections["RA"], detections["DEC"], places, strict=True):
+            yield image.piece(ra_deg=ra, dec_deg=dec, x=x, y=y, size_px=self.size_px)
+
+    def make(self, piece: Piece) -> tuple[NDArray[np.float32], fits.Header]:
+        """Run SWarp on one piece; a piece without any pixel of the image needs no run.
 
         With RESAMPLE N SWarp is given the output grid as a header: the solved WCS moved by whole pixels.
         (Left to itself it would shift the pixels but write a WCS with north up.) With RESAMPLE Y the grid
@@ -66,6 +92,8 @@ class SwarpCutter:
         setup = {keyword: value.upper() for keyword, value in read_setup(self.config).items()}
         as_they_are = setup.get("RESAMPLE", "Y").startswith("N")
         grid = shifted(piece.header, piece.corner, piece.corner)
+        if not piece.valid[piece.window].any():
+            return np.full((n, n), np.nan, dtype=np.float32), grid
         grid.update({"NAXIS": 2, "NAXIS1": n, "NAXIS2": n})
         with tempfile.TemporaryDirectory(prefix="ssosd-") as room:
             scratch = Path(room)

@@ -172,7 +172,7 @@ ENTRIES: tuple[Parameter, ...] = (
         default="semp/ssos.swarp",
         kind=FileName(),
         help="SWarp set-up file for cutouts",
-        doc="The set-up file of SWarp, which cuts and aligns the images around candidates.",
+        doc="The set-up file of SWarp, which makes the cutouts with CUTOUT_RESAMPLER `SWARP`.",
     ),
     Parameter(
         name="FIELD_RADIUS",

@@ -83,6 +83,18 @@ ENTRIES: tuple[Parameter, ...] = (
         doc="Width and height of the cutouts.",
     ),
     Parameter(
+        name="CUTOUT_RESAMPLER",
+        section=_CUTOUTS,
+        stage="analysis",
+        default="LANCZOS3",
+        kind=Pattern(
+            expression=r"(?i:LANCZOS3|SWARP)", description="LANCZOS3 | SWARP", metavar="NAME", upper=True
+        ),
+        help="What makes the cutouts",
+        doc="`LANCZOS3`: interpolated by ssosd, all cutouts of a source on one grid, north up, east left. "
+        "`SWARP`: by SWarp as SWARP_CONFIG says, one run for each cutout.",
+    ),
+    Parameter(
         name="FIXED_APER_MAGS",
         section=_CUTOUTS,
         stage="analysis",

@@ -64,15 +64,20 @@ def check_libraries(requirements: list[str] | None = None) -> Finding:
 
 
 def check_binaries(config: Mapping[str, Any], *, search_path: str | None = None) -> list[Finding]:
-    """Find the three programs and their versions; SWarp is needed for cutouts alone."""
+    """Find the three programs and their versions; SWarp is needed when it makes the cutouts."""
     findings = []
     for program in astromatic.PROGRAMS:
-        needed = program != "swarp" or config["EXTRACT_CUTOUTS"] or config["FIXED_APER_MAGS"]
+        cuts = config["EXTRACT_CUTOUTS"] or config["FIXED_APER_MAGS"]
+        needed = program != "swarp" or (cuts and config["CUTOUT_RESAMPLER"] == "SWARP")
         try:
             binary = astromatic.find(program, search_path=search_path)
         except Misconfigured as error:
             state: State = "fail" if needed else "warn"
-            detail = error.message if needed else f"{error.message}; needed for cutouts, which are off"
+            detail = (
+                error.message
+                if needed
+                else f"{error.message}; needed when it makes the cutouts (CUTOUT_RESAMPLER)"
+            )
             findings.append(Finding(name=program, state=state, detail=detail, next_step=error.next_step))
             continue
         detail = f"{binary.version} ({binary.path})"

@@ -8,9 +8,13 @@ from pathlib import Path
 import pandas as pd
 
 from ssosd.analysis.apertures import fixed_apertures
-from ssosd.analysis.cutouts import SolvedImage, extract_cutouts
+from ssosd.analysis.cutouts import Cutter, SolvedImage, extract_cutouts
+from ssosd.analysis.skygrid import LanczosCutter
+from ssosd.analysis.swarp import SwarpCutter
 from ssosd.linker.scamp import Linked
 from ssosd.station import Station
+
+_THREADS = 2  # cutouts made at a time; sequences are linked side by side already
 
 
 def pictures(
@@ -22,14 +26,13 @@ def pictures(
     if (config["EXTRACT_CUTOUTS"] or config["FIXED_APER_MAGS"]) and len(found):
         kept = staged / "cutouts" if config["EXTRACT_CUTOUTS"] else staged / ".cutouts"
         kept.mkdir(exist_ok=True)
+        images = _solved_images(linked)
         cut = extract_cutouts(
             detections=found,
-            images=_solved_images(linked),
-            binary=station.binaries["swarp"],
-            config=config["SWARP_CONFIG"],
-            size_px=config["CUTOUT_SIZE"],
+            images=images,
+            cutter=_cutter(found, images, station),
             directory=kept,
-            time_limit_s=config["SWARP_TIME_LIMIT"],
+            workers=_THREADS,
         )
         notes += [reason for reason in cut["REASON"] if reason]
         if config["FIXED_APER_MAGS"]:
@@ -56,6 +59,19 @@ def pictures(
             title=title,
         )
     return found, notes
+
+
+def _cutter(found: pd.DataFrame, images: dict[tuple[int, int], SolvedImage], station: Station) -> Cutter:
+    config = station.config
+    size_px = config["CUTOUT_SIZE"]
+    if config["CUTOUT_RESAMPLER"] == "LANCZOS3":
+        return LanczosCutter.of(found, images, size_px=size_px)
+    return SwarpCutter(
+        binary=station.binaries["swarp"],
+        config=config["SWARP_CONFIG"],
+        time_limit_s=config["SWARP_TIME_LIMIT"],
+        size_px=size_px,
+    )
 
 
 def _solved_images(linked: Linked) -> dict[tuple[int, int], SolvedImage]:
