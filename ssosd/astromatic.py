@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import resource
@@ -11,6 +12,7 @@ import subprocess
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from ssosd.errors import BadInput, Misconfigured, Retriable
@@ -25,6 +27,7 @@ _PACKAGES = {"sextractor": "source-extractor", "scamp": "scamp", "swarp": "swarp
 _VERSION = re.compile(r"version\s+(\d+(?:\.\d+)+)", re.IGNORECASE)
 _TAIL_LINES = 12
 _DRAIN_S = 1.0  # a killed group has let go of its pipes long before
+_NOT_STARTED = frozenset({126, 127})  # exit codes of the leash when it cannot start the program
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -68,6 +71,19 @@ _children = _Children()
 def stop_all() -> None:
     """Kill every program that runs now or is started later in this process: it is about to end."""
     _children.stop()
+
+
+@cache
+def _leash() -> tuple[str, ...]:
+    """A command in front of a program that has the kernel kill it when we die, whatever kills us.
+
+    The kernel watches the thread that starts the program (prctl(2), PR_SET_PDEATHSIG), and `run` waits for
+    the program in that same thread: it cannot end before the program but by the end of the process. Done by
+    a program between us and the other, as Python code between fork and exec may hang in a process with
+    threads. Empty where there is no setpriv (util-linux): a program then outlives a kill -9 of ours.
+    """
+    setpriv = shutil.which("setpriv", path=os.defpath)
+    return () if setpriv is None else (setpriv, "--pdeathsig", "KILL", "--")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -141,6 +157,8 @@ def run(
 ) -> Finished:
     """Run a program to its end, in a process group of its own that is killed with all its children.
 
+    It does not outlive this process, however that ends.
+
     Parameters
     ----------
     binary : Binary
@@ -163,8 +181,9 @@ def run(
     BadInput
         It ended with a non-zero exit code; the message carries the last lines it printed.
     """
-    command = [binary.path, *(str(a) for a in arguments)]
+    command = [*_leash(), binary.path, *(str(a) for a in arguments)]
     try:
+        _require_program(binary)
         child = subprocess.Popen(
             command,
             cwd=cwd,
@@ -179,9 +198,7 @@ def run(
     except (FileNotFoundError, PermissionError) as error:
         if not cwd.is_dir():
             raise Retriable(f"{cwd}: the working folder of {binary.program} is gone") from error
-        raise Misconfigured(
-            f"{binary.path}: {error.strerror}", next_step=f"apt-get install {_PACKAGES[binary.program]}"
-        ) from error
+        raise _vanished(binary, error.strerror) from error
     except OSError as error:
         raise Retriable(f"{binary.program} could not be started: {error}") from error
     with child:
@@ -207,11 +224,25 @@ def run(
             f"{binary.program} was killed by {_signal_name(-child.returncode)}; "
             f"its last lines: {log_tail(stdout + stderr, 3)}"
         )
+    if child.returncode in _NOT_STARTED and stderr.startswith("setpriv:"):
+        raise _vanished(binary, log_tail(stderr, 1))
     if child.returncode > 0:
         raise BadInput(
             f"{binary.program} ended with exit code {child.returncode}: {log_tail(stdout + stderr)}"
         )
     return Finished(stdout=stdout, stderr=stderr)
+
+
+def _require_program(binary: Binary) -> None:
+    """PermissionError or FileNotFoundError, as when it is started without a leash."""
+    if not os.access(binary.path, os.X_OK):
+        number = errno.EACCES if Path(binary.path).exists() else errno.ENOENT
+        raise OSError(number, os.strerror(number), binary.path)
+
+
+def _vanished(binary: Binary, why: str) -> Misconfigured:
+    package = _PACKAGES[binary.program]
+    return Misconfigured(f"{binary.path}: {why}", next_step=f"apt-get install {package}")
 
 
 def _limit_memory(child: subprocess.Popen[str], limit_bytes: int) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -96,6 +98,38 @@ def test_a_hang_ends_with_all_its_children(tmp_path: Path) -> None:
     for pid in started:
         while not _gone(pid):
             os.sched_yield()
+
+
+def test_a_program_does_not_outlive_us(tmp_path: Path) -> None:
+    """kill -9 of the whole of ssosd while a worker thread waits for a program."""
+    pid = tmp_path / "pid"
+    slow = _binary(tmp_path / "slow", f'echo $$ > "{pid}.part"; mv "{pid}.part" "{pid}"; exec sleep 300\n')
+    parent = subprocess.Popen(
+        [
+            sys.executable, "-c",
+            "import sys; from concurrent.futures import ThreadPoolExecutor as Pool; from pathlib import Path\n"
+            "from ssosd.astromatic import Binary, run\n"
+            "slow = Binary(program='swarp', path=sys.argv[1], version='0')\n"
+            "Pool().submit(run, slow, [], cwd=Path(sys.argv[2]), time_limit_s=300).result()",
+            slow.path, tmp_path,
+        ],
+    )  # fmt: skip
+    while not pid.exists():
+        assert parent.poll() is None
+        os.sched_yield()
+    assert not _gone(int(pid.read_text()))
+    parent.kill()
+    parent.wait()
+    while not _gone(int(pid.read_text())):
+        os.sched_yield()
+
+
+def test_a_program_that_vanishes_at_the_last_moment(tmp_path: Path) -> None:
+    """The leash finds nothing to start: the same error as without one."""
+    lost = _binary(tmp_path / "lost", "exit 0\n")
+    Path(lost.path).write_text("#!/no/such/shell\n")
+    with pytest.raises(Misconfigured, match=r"lost.*apt-get install swarp"):
+        run(lost, [], cwd=tmp_path, time_limit_s=10)
 
 
 def test_a_child_that_left_the_group_does_not_hold_us(tmp_path: Path) -> None:
