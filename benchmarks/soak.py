@@ -3,6 +3,10 @@
 `make soak` runs it with 30,000 files; `tests/test_soak_small.py` with a few hundred. A real daemon watches
 the folder in a process of its own. Only extraction and linking are stubs, as this is about files. At the end
 every file must be accounted for: as many exposures as there are different files, none twice, none half.
+
+Bursts: the daemon is stopped (SIGSTOP), small files that are none of its business fill the kernel's queue of
+events beyond its limit, and then thousands of exposures come of which it gets no event at all. A burst that
+does not overflow the queue fails the soak.
 """
 
 from __future__ import annotations
@@ -31,13 +35,14 @@ from pathlib import Path
 import numpy as np
 
 ROOT = Path(__file__).resolve().parents[1]
-BURST = 7000  # files whose events do not fit into the kernel's queue of 16,384
+BURSTS = (1 / 8, 3 / 8, 5 / 8)  # when they begin, as a share of all files
+BURST = 5000  # exposures that come in one
+QUEUE_LIMIT = Path("/proc/sys/fs/inotify/max_queued_events")
 BLOCK = 2880
 PER_NIGHT = 1500
 FIELDS_PER_NIGHT = 10
 PARAMETERS = {
     "SETTLE_TIME": "1",
-    "SCAN_INTERVAL": "15",
     "SETTLE_LIMIT": "60",
     "CROSSMATCH_SKYBOT": "False",
     "EXTRACT_CUTOUTS": "False",
@@ -151,6 +156,13 @@ class Keeper:
         self.process = None
         return code
 
+    def thaw(self, already: int) -> None:
+        """Let it go on after a burst; RuntimeError when it says nothing of an overflow within a minute."""
+        self.freeze(False)
+        _wait(lambda: self.overflows > already, 60.0)
+        if self.overflows == already:
+            raise RuntimeError("the queue of events did not overflow in a burst")
+
     @property
     def hints(self) -> int:
         """Events that reached the daemon, all starts together."""
@@ -207,6 +219,13 @@ class Telescope:
         self.names += len(files)
         self.ways[way] += len(files)
         getattr(self, f"_by_{way}")(folder, files)
+
+    def chatter(self, events: int) -> None:
+        """Files of another kind that come and go, for more than so many events."""
+        for n in range(events // 2 + 1):  # made and removed: two at least, none like the one before
+            path = self.root / f"guider-{n}.log"
+            path.touch()
+            path.unlink()
 
     def _by_slow_write(self, folder: Path, files: dict[str, bytes]) -> None:
         """All at once and in pieces, flushed: headers, half of the pixels, the rest."""
@@ -289,6 +308,7 @@ def soak(
     files: int,
     kills: int,
     seed: int = 1,
+    scan_s: float = 15.0,
     patience_s: float = 3600.0,
     say: Callable[[str], None] = lambda _: None,
 ) -> dict[str, object]:
@@ -304,6 +324,7 @@ def soak(
     nights = [root / f"n{night:03d}" for night in range(-(-files // PER_NIGHT))]
     for path in (root, target, staging, *nights):
         path.mkdir()
+    (target / "default.ssos").write_text(f"SCAN_INTERVAL {scan_s:g}\n")
     shm = Path("/dev/shm")
     other = shm if os.access(shm, os.W_OK) and shm.stat().st_dev != folder.stat().st_dev else folder
     keeper = Keeper(root, target)
@@ -315,6 +336,9 @@ def soak(
         ways = [WAYS[k % len(WAYS)] for k in range(len(batches))]
         rng.shuffle(ways)
         plan = _plan(len(batches), kills, rng)
+        queue_limit = int(QUEUE_LIMIT.read_text())
+        overflows = 0
+        say(f"in {len(BURSTS)} bursts the daemon is stopped while more than {queue_limit} events are queued")
         try:
             for k, (numbers, way) in enumerate(zip(batches, ways, strict=True)):
                 if k == len(batches) // 20:
@@ -324,11 +348,11 @@ def soak(
                 order = plan.get(k)
                 if order == "freeze":
                     keeper.freeze(True)
+                    overflows = keeper.overflows
+                    telescope.chatter(queue_limit)
                 elif order == "thaw":
-                    seen = keeper.overflows
-                    keeper.freeze(False)
-                    _wait(lambda before=seen: keeper.overflows > before, 10.0 if files >= 2 * BURST else 0.0)
-                    say(f"burst over after {k + 1} of {len(batches)} batches")
+                    keeper.thaw(overflows)
+                    say(f"burst over after {k + 1} of {len(batches)} batches, the queue of events overflowed")
                 elif order == "kill":
                     enough = rng.random() * (k + 1) * batch
                     _wait(lambda count=enough: _count(target) >= count, 20.0)
@@ -355,18 +379,20 @@ def soak(
         "starts": keeper.starts,
         "kills": keeper.kills,
         "hints": keeper.hints,
+        "queue_limit": queue_limit,
+        "bursts": len(BURSTS),
         "overflows": keeper.overflows,
         "ways": dict(telescope.ways),
     }
 
 
 def _plan(batches: int, kills: int, rng: random.Random) -> dict[int, str]:
-    """What happens after which batch: the daemon is frozen during two bursts, and killed in between.
+    """What happens after which batch: the daemon is frozen during the bursts, and killed in between.
 
     One batch comes after each kill while nobody watches.
     """
-    burst = min(BURST // 100, batches // 4)
-    frozen = [range(at, at + burst + 1) for at in (batches // 8, batches * 5 // 8)]
+    burst = min(BURST // 100, batches // 6)
+    frozen = [range(at, at + burst + 1) for at in (int(batches * share) for share in BURSTS)]
     plan = {at: order for r in frozen for at, order in ((r[0], "freeze"), (r[-1], "thaw"))}
     free = [k for k in range(batches // 20 + 1, batches - 1, 2) if not any({k, k + 1} & {*r} for r in frozen)]
     for k in rng.sample(free, kills):

@@ -198,7 +198,7 @@ def run(
     except (FileNotFoundError, PermissionError) as error:
         if not cwd.is_dir():
             raise Retriable(f"{cwd}: the working folder of {binary.program} is gone") from error
-        raise _vanished(binary, error.strerror) from error
+        raise _vanished(binary, error.strerror or str(error)) from error
     except OSError as error:
         raise Retriable(f"{binary.program} could not be started: {error}") from error
     with child:

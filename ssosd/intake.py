@@ -10,12 +10,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from ssosd.errors import Retriable, SsosdError
+from ssosd.errors import BadInput, Retriable, SsosdError
 from ssosd.ingest.calibration import calibration_reason
 from ssosd.ingest.exposure import read_exposure
-from ssosd.ingest.fitsblocks import read_layout
+from ssosd.ingest.fitsblocks import FitsLayout, read_layout
 from ssosd.ingest.habits import Habits
+from ssosd.ingest.headers import HeaderStack
 from ssosd.ingest.settle import Missing, what_is_missing
+from ssosd.ingest.starttime import read_start
 from ssosd.model import Exposure
 from ssosd.station import Station
 
@@ -31,17 +33,21 @@ class TakenIn:
     error: SsosdError | None = None  # why it cannot be used
     ignored: str = ""  # why it is none of ours: a calibration frame
     missing: tuple[Missing, ...] = ()  # what it lacks, gravest first, as if it were still growing
+    taken_mjd: float | None = None  # start by its header, UTC, where it is no exposure and has one
 
 
 def take_in(path: Path, *, station: Station) -> TakenIn:
     """Read a file's headers; never raises for a bad file."""
     size, mtime = 0, 0
+    layout: FitsLayout | None = None
     try:
         before = path.stat()
         size, mtime = before.st_size, before.st_mtime_ns
-        ignored = calibration_reason(read_layout(path), name=path.name, words=station.config["CALIBRATION"])
+        layout = read_layout(path)
+        ignored = calibration_reason(layout, name=path.name, words=station.config["CALIBRATION"])
         if ignored:
-            return TakenIn(path=path, size_bytes=size, mtime_ns=mtime, ignored=ignored)
+            when = _start_mjd(layout, station)
+            return TakenIn(path=path, size_bytes=size, mtime_ns=mtime, ignored=ignored, taken_mjd=when)
         exposure = read_exposure(path, keywords=station.keywords, extensions=station.config["SCI_EXTENSION"])
         after = path.stat()
         if (after.st_size, after.st_mtime_ns) != (size, mtime):
@@ -49,11 +55,22 @@ def take_in(path: Path, *, station: Station) -> TakenIn:
                 f"{path}: changed while it was read", next_step="it is read again once it is whole"
             )
     except SsosdError as error:
-        return TakenIn(path=path, size_bytes=size, mtime_ns=mtime, error=error)
+        when = None if layout is None else _start_mjd(layout, station)
+        return TakenIn(path=path, size_bytes=size, mtime_ns=mtime, error=error, taken_mjd=when)
     except OSError as error:
         problem = Retriable(f"{path}: {error.strerror or error}", next_step="check that it can be read")
         return TakenIn(path=path, size_bytes=size, mtime_ns=mtime, error=problem)
     return TakenIn(path=path, size_bytes=size, mtime_ns=mtime, exposure=exposure)
+
+
+def _start_mjd(layout: FitsLayout, station: Station) -> float | None:
+    """When a file that is no exposure was taken, UTC MJD, as far as its header says so."""
+    stack = HeaderStack([(hdu.index, hdu.cards) for hdu in layout.hdus])
+    try:
+        start, _ = read_start(stack, keyword=station.keywords.date_obs, exptime_s=0.0, name="")
+    except BadInput:
+        return None
+    return start.mjd
 
 
 def admit(path: Path, *, station: Station, habits: Habits) -> TakenIn:

@@ -448,3 +448,23 @@ def for_the_linkers(db: Database) -> None:
         "ALTER TABLE sequences ADD COLUMN n_false_expected REAL",  # chance tracks among the candidates
     ):
         db.execute(statement)
+
+
+_STRAYS = (
+    "ALTER TABLE files ADD COLUMN night TEXT",  # that accounts for a file without an exposure
+    "UPDATE files SET read_with = '' WHERE exposure IS NULL",  # read again, to know it
+    "CREATE INDEX files_by_night ON files(night) WHERE night IS NOT NULL",
+    """
+    CREATE TRIGGER files_left AFTER UPDATE OF night ON files
+      WHEN old.night IS NOT NULL AND new.night IS NOT old.night BEGIN
+      UPDATE nights SET written = 0 WHERE night = old.night;
+    END
+    """,
+)
+
+
+@migrations()
+def nights_of_strays(db: Database) -> None:
+    """Which night accounts for a file that is no exposure, as its time of change may be that of a copy."""
+    for statement in _STRAYS:
+        db.execute(statement)

@@ -14,7 +14,7 @@ from ssosd.errors import BadInput
 from ssosd.files import TEMPORARY_PREFIX, atomic_write_text
 from ssosd.ingest.watcher import Sieve
 from ssosd.reports.mpc80 import render_draft
-from ssosd.reports.summary import audit, night_files, night_summary, summary_json
+from ssosd.reports.summary import audit, night_summary, summary_json
 from ssosd.reports.summary_text import summary_text
 from ssosd.reports.tables import read_candidates_csv, write_candidates_csv
 from ssosd.site import night_bounds
@@ -170,8 +170,6 @@ def _write_summary(
     bounds = night_bounds(night, station.site.lon_deg)
     first_s, end_s = ((mjd - _MJD_UNIX_EPOCH) * _DAY_S for mjd in bounds)
     rows = store.night_rows(night)
-    files = store.file_rows(night, first_s=first_s, end_s=end_s)
-    digests = {row["digest"] for row in rows["exposures"]}
     there = [
         path
         for data in folders
@@ -183,7 +181,7 @@ def _write_summary(
     lost = audit(there, store.outcomes(there))
     summary = night_summary(
         night=night,
-        files=night_files(files, digests=digests, first_s=first_s, end_s=end_s),
+        files=store.file_rows(night),
         **rows,
         unaccounted=lost,
         exposures_per_field=station.config["EXPOSURES_PER_FIELD"],

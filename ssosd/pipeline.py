@@ -107,8 +107,14 @@ class Corridor:
         """How often what may succeed later is tried again."""
         return Patience(tries=self.station.config["TRIES"], delay_s=self.station.config["RETRY_DELAY"])
 
-    def record_taken(self, taken: TakenIn) -> str:
+    def record_taken(self, taken: TakenIn, *, night: str | None = None) -> str:
         """Record a file as an exposure of its night, as ignored, or as parked with its reason.
+
+        Parameters
+        ----------
+        taken : TakenIn
+        night : str, optional
+            The night that accounts for it where it is no exposure; `night_of_stray` when not given.
 
         Returns
         -------
@@ -121,21 +127,24 @@ class Corridor:
             "read_with": self.station.read_with,
         }
         if taken.exposure is not None:
-            night = night_of(taken.exposure.mjd_mid, self.station.site.lon_deg)
-            self.store.record_exposure(taken.exposure, night=night, **stamp)
-            return night
-        night = self._night_of_file(taken.mtime_ns)
+            own = night_of(taken.exposure.mjd_mid, self.station.site.lon_deg)
+            self.store.record_exposure(taken.exposure, night=own, **stamp)
+            return own
+        if night is None:
+            night = self.night_of_stray(taken)
         self.store.spoil_night(night)
         if taken.ignored:
-            self.store.ignore_file(taken.path, reason=taken.ignored, **stamp)
+            self.store.ignore_file(taken.path, reason=taken.ignored, night=night, **stamp)
         elif taken.error is not None:
-            self.store.park_file(taken.path, error=taken.error, patience=self.patience, **stamp)
+            self.store.park_file(taken.path, error=taken.error, patience=self.patience, night=night, **stamp)
             self.store.event("warning", taken.path.name, str(taken.error))
         return night
 
-    def _night_of_file(self, mtime_ns: int) -> str:
-        """The night whose summary accounts for a file that is no exposure."""
-        return night_of(mtime_ns / 1e9 / 86400.0 + _MJD_UNIX_EPOCH, self.station.site.lon_deg)
+    def night_of_stray(self, taken: TakenIn) -> str:
+        """The night of a file that is no exposure: by its header, else by its time of change."""
+        changed_mjd = taken.mtime_ns / 1e9 / 86400.0 + _MJD_UNIX_EPOCH
+        mjd = changed_mjd if taken.taken_mjd is None else taken.taken_mjd
+        return night_of(mjd, self.station.site.lon_deg)
 
     # ---- exposures -----------------------------------------------------------------------------------
 

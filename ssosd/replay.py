@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field
+from datetime import date
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -146,11 +148,15 @@ def replay(
         corridor.clean_up()
         fresh = corridor.unread(files)
         task = bars.add_task("headers", total=len(fresh))
+        strays: list[intake.TakenIn] = []
         for taken in _spread(executor, lambda path: intake.take_in(path, station=station), fresh):
-            corridor.record_taken(taken)
-            if taken.error is not None:
-                done.parked_files.append(taken)
+            if taken.exposure is not None:
+                corridor.record_taken(taken)
+            else:
+                strays.append(taken)
             bars.advance(task)
+        done.parked_files = [taken for taken in strays if taken.error is not None]
+        account_for(strays, corridor, {Path(f): n for f, n in store.file_nights().items() if f in names})
         done.n_ignored = sum(1 for f, row in store.files().items() if row.outcome == "ignored" and f in names)
         after = store.file_nights()
         touched = {before[f] for f in (*names, *gone) if f in before} | {after[f] for f in names & set(after)}
@@ -166,6 +172,36 @@ def replay(
             for other in set(store.unwritten_nights()) - chosen.keys():  # of files that are no exposures
                 corridor.finish(other)
     return done
+
+
+def account_for(strays: Iterable[intake.TakenIn], corridor: Corridor, nights: Mapping[Path, str]) -> None:
+    """Record files that are no exposures, each in the summary of a night that is replayed.
+
+    One whose header does not say when it was taken was perhaps only copied in the night of its time of
+    change: where that night has no exposures, the nearest one accounts for it that has exposures in the same
+    folder, or else anywhere.
+
+    Parameters
+    ----------
+    strays : iterable of TakenIn
+    corridor : Corridor
+    nights : mapping
+        Night of each file that holds an exposure, by path.
+    """
+    everywhere = set(nights.values())
+    beside: dict[Path, set[str]] = {}
+    for path, night in nights.items():
+        beside.setdefault(path.parent, set()).add(night)
+    for taken in strays:
+        own = corridor.night_of_stray(taken)
+        if taken.taken_mjd is None and everywhere and own not in everywhere:
+            near = sorted(beside.get(taken.path.parent, everywhere))
+            own = min(near, key=partial(_days_between, own))
+        corridor.record_taken(taken, night=own)
+
+
+def _days_between(night: str, other: str) -> int:
+    return abs((date.fromisoformat(night) - date.fromisoformat(other)).days)
 
 
 def _work_nights(

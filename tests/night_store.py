@@ -68,11 +68,11 @@ def night_of_work(target):
         target, "files",
         *(file_row(f"{d}.fits", exposure=d, seen_at_s=NOW_S - 100 * n) for n, d in enumerate(states, 1)),
         file_row("copy of e1.fits", "duplicate", "e1"),
-        file_row("flat.fits", "ignored", reason="calibration frame: IMAGETYP is 'FLAT'"),
-        file_row("x.fits", "parked", **BROKEN),
-        file_row("y.fits", "parked", **BROKEN, next_try_s=NOW_S + 30),
+        file_row("flat.fits", "ignored", night=NIGHT, reason="calibration frame: IMAGETYP is 'FLAT'"),
+        file_row("x.fits", "parked", night=NIGHT, **BROKEN),
+        file_row("y.fits", "parked", night=NIGHT, **BROKEN, next_try_s=NOW_S + 30),
         file_row("old.fits", exposure="old", seen_at_s=NOW_S - 90000),
-        file_row("broken yesterday.fits", "parked", seen_at_s=NOW_S - 90000, **BROKEN),
+        file_row("broken yesterday.fits", "parked", night="2026-11-13", seen_at_s=NOW_S - 90000, **BROKEN),
     )  # fmt: skip
     sequence = {"night": NIGHT, "ra_deg": 1.0, "dec_deg": 2.0}
     insert(

@@ -68,8 +68,8 @@ class Outcome:
 
     @property
     def nights(self) -> list[str]:
-        """Nights that have a table of candidates; files that are no exposures make a night with a summary alone."""
-        return sorted(p.parent.name for p in self.target.glob("20*/candidates.csv"))
+        """Nights that have a folder."""
+        return sorted(p.name for p in self.target.glob("20*"))
 
     @property
     def night(self) -> str:

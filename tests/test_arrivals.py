@@ -230,6 +230,7 @@ def test_a_parked_file_is_looked_at_again_on_a_hint(night):
         size_bytes=path.stat().st_size,
         mtime_ns=path.stat().st_mtime_ns,
         read_with=night.station.read_with,
+        night="2026-11-14",
         error=BadInput("a.fits: not whole: it cannot be read: Permission denied"),
     )
     night.settle()

@@ -64,7 +64,8 @@ def test_reading_with_other_keywords_updates_the_exposure_and_its_night(store):
 
 def test_a_parked_file_says_why_and_counts_its_tries(store):
     for _ in range(2):
-        store.park_file(Path("/d/x.fits"), error=BadInput("x.fits: no WCS", next_step="solve it"), **STAMP)
+        error = BadInput("x.fits: no WCS", next_step="solve it")
+        store.park_file(Path("/d/x.fits"), error=error, night="n", **STAMP)
     assert store.rows("SELECT * FROM parked") == [
         {"kind": "file", "subject": "/d/x.fits", "error_class": "BadInput", "reason": "x.fits: no WCS",
          "next_step": "solve it", "tries": 2}

@@ -12,16 +12,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ssosd.reports.summary import MATCH_STATES, OUTCOMES, audit, night_files, night_summary, summary_json
+from ssosd.reports.summary import MATCH_STATES, OUTCOMES, audit, night_summary, summary_json
 from ssosd.reports.summary_text import summary_text
-from ssosd.site import night_bounds
 from ssosd.store import STORE_NAME, Store
 from tests.night_store import NIGHT, insert, key_paths, night_of_work
 
 DATA, TARGET = PurePosixPath("/data"), PurePosixPath("/r")
 #: The rows that a summary is made of, as the store has them.
 QUERIES = {
-    "files": "SELECT path, outcome, exposure, mtime_ns, reason, next_step FROM files",
     "exposures": "SELECT e.digest, e.path, e.date_obs, e.mjd_mid, e.exptime_s, e.filter, e.object, e.state,"
     " e.reason, e.next_step, c.n_detections, c.fwhm_px FROM exposures e"
     " LEFT JOIN catalogues c ON c.key = e.catalogue WHERE e.night = :night",
@@ -45,13 +43,8 @@ def rows(tmp_path):
                                     "fwhm_px": 2.8349, "log_tail": ""})  # fmt: skip
     connection = sqlite3.connect(tmp_path / STORE_NAME)
     connection.row_factory = sqlite3.Row
-    first_s = (night_bounds(NIGHT, 0.0)[0] - 40587.0) * 86400.0
     with connection:
         connection.execute("UPDATE exposures SET catalogue = 'k1' WHERE digest = 'e1'")
-        connection.execute("UPDATE files SET mtime_ns = ?", [int((first_s + 3600) * 1e9)])
-        connection.execute(
-            "UPDATE files SET mtime_ns = ? WHERE path LIKE '%yesterday%'", [int((first_s - 1) * 1e9)]
-        )
         connection.execute(
             "UPDATE sequences SET funnel = ? WHERE id = 1", [json.dumps([["all", 900], ["FILTER_PM", 3]])]
         )
@@ -67,9 +60,8 @@ def rows(tmp_path):
         for name, sql in QUERIES.items()
     }
     connection.close()
-    digests = {row["digest"] for row in found["exposures"]}
-    found["files"] = night_files(found["files"], digests=digests, first_s=first_s, end_s=first_s + 86400.0)
-    return found
+    with Store(tmp_path / STORE_NAME) as store:
+        return {"files": store.file_rows(NIGHT), **found}
 
 
 def summary_of(rows, **changes):
@@ -186,16 +178,18 @@ def test_audit_finds_exactly_what_has_no_row(there, outcomes):
     assert set(missing) == {path for path in there if path not in outcomes or outcomes[path] == "gone"}
 
 
-def test_files_belong_to_the_night_of_their_exposure_or_of_their_writing():
-    files = [
-        {"path": "a", "exposure": "e1", "mtime_ns": 0},  # copied much later or earlier: its exposure counts
-        {"path": "b", "exposure": "old", "mtime_ns": 150_000_000_000},
-        {"path": "c", "exposure": None, "mtime_ns": 100_000_000_000},
-        {"path": "d", "exposure": None, "mtime_ns": 99_999_000_000},
-        {"path": "e", "exposure": None, "mtime_ns": 200_000_000_000},
-    ]
-    found = night_files(files, digests={"e1"}, first_s=100.0, end_s=200.0)
-    assert [row["path"] for row in found] == ["a", "c"]
+def test_files_belong_to_the_night_of_their_exposure_or_of_their_own(tmp_path):
+    Store(tmp_path / STORE_NAME).close()
+    night_of_work(tmp_path)
+    with Store(tmp_path / STORE_NAME) as store:
+        names = {
+            night: sorted(row["path"].removeprefix("/data/") for row in store.file_rows(night))
+            for night in (NIGHT, "2026-11-13", "2026-11-12")
+        }
+        every = sorted(path.removeprefix("/data/") for path in store.files())
+    assert names["2026-11-13"] == ["broken yesterday.fits", "old.fits"]
+    assert sorted(names[NIGHT] + names["2026-11-13"]) == every
+    assert names["2026-11-12"] == []
 
 
 def test_every_key_of_the_json_is_documented(rows):

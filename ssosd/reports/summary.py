@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import math
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import PurePath
 from typing import Any
 
@@ -43,28 +43,6 @@ def audit(folder_files: Iterable[PurePath | str], outcomes: Mapping[str, str]) -
     """
     there = {str(path) for path in folder_files}
     return sorted(path for path in there if outcomes.get(path, "gone") == "gone")
-
-
-def night_files(files: Iterable[Row], *, digests: Collection[str], first_s: float, end_s: float) -> list[Row]:
-    """The files that belong to a night: those of its exposures, and others that were last written in it.
-
-    Whether a file without an exposure belongs to a night follows from the file alone, not from when it was
-    found, so that a replay gives the summary that the daemon gave.
-
-    Parameters
-    ----------
-    files : iterable of mapping
-        Columns ``exposure`` (digest or None) and ``mtime_ns``, and whatever else they have.
-    digests : collection of str
-        The night's exposures.
-    first_s, end_s : float
-        First moment of the night and of the next one, Unix seconds.
-    """
-    return [
-        row
-        for row in files
-        if (row["exposure"] in digests if row["exposure"] else first_s <= row["mtime_ns"] / 1e9 < end_s)
-    ]
 
 
 def night_summary(

@@ -94,22 +94,27 @@ class Exposures(Base):
         size_bytes: int,
         mtime_ns: int,
         read_with: str,
+        night: str,
         error: SsosdError,
         patience: Patience | None = None,
     ) -> None:
-        """Record that a file cannot be used, and why."""
+        """Record that a file cannot be used, why, and which night's summary says so."""
         with self.db.atomic():
             former = self._exposure_of(str(path))
-            self._write_file(str(path), size_bytes, mtime_ns, read_with, outcome="parked", error=error)
+            self._write_file(
+                str(path), size_bytes, mtime_ns, read_with, outcome="parked", error=error, night=night
+            )
             self._count_try("files", "path = ?", [str(path)], error=error, patience=patience)
             if former is not None:
                 self._settle_names(former)
 
-    def ignore_file(self, path: Path, *, size_bytes: int, mtime_ns: int, read_with: str, reason: str) -> None:
-        """Record that a file is none of ours, visibly: a calibration frame."""
+    def ignore_file(
+        self, path: Path, *, size_bytes: int, mtime_ns: int, read_with: str, night: str, reason: str
+    ) -> None:
+        """Record that a file is none of ours, visibly in a night's summary: a calibration frame."""
         with self.db.atomic():
             former = self._exposure_of(str(path))
-            self._write_file(str(path), size_bytes, mtime_ns, read_with, outcome="ignored")
+            self._write_file(str(path), size_bytes, mtime_ns, read_with, outcome="ignored", night=night)
             self.db.execute("UPDATE files SET reason = ? WHERE path = ?", [reason, str(path)])
             if former is not None:
                 self._settle_names(former)
@@ -119,7 +124,11 @@ class Exposures(Base):
         for path in paths:
             with self.db.atomic():
                 former = self._exposure_of(path)
-                self.db.execute("UPDATE files SET outcome = 'gone', exposure = NULL WHERE path = ?", [path])
+                self.db.execute(
+                    "UPDATE files SET outcome = 'gone', exposure = NULL, night = coalesce("
+                    "(SELECT night FROM exposures WHERE digest = files.exposure), night) WHERE path = ?",
+                    [path],
+                )
                 if former is not None:
                     self._settle_names(former)
                     self.db.execute(
@@ -140,6 +149,7 @@ class Exposures(Base):
         outcome: str,
         exposure: str | None = None,
         error: SsosdError | None = None,
+        night: str | None = None,
     ) -> None:
         self.db.table("files").upsert(
             {
@@ -149,6 +159,7 @@ class Exposures(Base):
                 "read_with": read_with,
                 "outcome": outcome,
                 "exposure": exposure,
+                "night": night,
                 "seen_at_s": self.now_s,
                 **error_columns(error),
             },

@@ -96,19 +96,12 @@ class Nights(Base):
         """All rows of a night that its summary is made of, by table."""
         return {name: self.rows(sql, [night]) for name, sql in _SUMMARY.items()}
 
-    def file_rows(self, night: str, *, first_s: float, end_s: float) -> list[dict[str, Any]]:
-        """Files of a night's exposures, and those without an exposure that were written between two times.
-
-        Parameters
-        ----------
-        night : str
-        first_s, end_s : float
-            Unix seconds.
-        """
+    def file_rows(self, night: str) -> list[dict[str, Any]]:
+        """Files of a night's exposures, and those without an exposure that it accounts for."""
         return self.rows(
             "SELECT f.* FROM exposures e JOIN files f ON f.exposure = e.digest WHERE e.night = ?"
-            " UNION ALL SELECT * FROM files WHERE exposure IS NULL AND mtime_ns >= ? AND mtime_ns < ?",
-            [night, int(first_s * 1e9), int(end_s * 1e9)],
+            " UNION ALL SELECT * FROM files WHERE exposure IS NULL AND night = ?",
+            [night, night],
         )
 
     def forget_drafts(self, night: str) -> None:
