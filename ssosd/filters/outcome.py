@@ -87,3 +87,15 @@ class Outcome:
 def sorted_column(detections: pd.DataFrame, name: str, grouping: Grouping) -> NDArray[np.float64]:
     """Take column `name` as floats in the order of the grouping's rows, shape (n_rows,)."""
     return detections[name].to_numpy(dtype=np.float64)[grouping.order]
+
+
+def by_tracklets(detections: pd.DataFrame, grouping: Grouping) -> NDArray[np.bool_]:
+    """Sources of the tracklet linker, shape (n_sources,); none without LINKED_BY.
+
+    That linker has told them, by the whole field's detections, from what is fixed on the detector and from
+    centroids that wander.
+    """
+    if "LINKED_BY" not in detections:
+        return np.zeros(grouping.n_groups, dtype=bool)
+    linked_by = detections["LINKED_BY"].to_numpy()[grouping.order[grouping.starts]]
+    return np.asarray(linked_by == "TRACKLET", dtype=bool)

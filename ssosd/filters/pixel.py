@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from ssosd.filters.outcome import Criterion, Outcome, sorted_column
+from ssosd.filters.outcome import Criterion, Outcome, by_tracklets, sorted_column
 from ssosd.grouping import Grouping
 
 COLUMNS = ("XWIN_IMAGE", "YWIN_IMAGE", "EXTENSION")
@@ -47,16 +47,12 @@ def filter_pixel(detections: pd.DataFrame, grouping: Grouping, *, delta_pixel: f
     extent = np.maximum(*extents)  # NaN if either is NaN
     chip = sorted_column(detections, "EXTENSION", grouping)
     one_chip = grouping.max(chip) == grouping.min(chip)
-    told = np.zeros(grouping.n_groups, dtype=bool)
-    if "LINKED_BY" in detections:
-        linked_by = detections["LINKED_BY"].to_numpy()[grouping.order[grouping.starts]]
-        told = np.asarray(linked_by == "TRACKLET", dtype=bool)
     return Outcome.of(
         grouping.n_groups,
         [
             Criterion(
                 reason="X and Y both stay within DELTA_PIXEL",
-                rejects=~told & one_chip & (extent < delta_pixel),
+                rejects=~by_tracklets(detections, grouping) & one_chip & (extent < delta_pixel),
                 measured=extent,
                 limit=delta_pixel,
             )

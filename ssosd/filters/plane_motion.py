@@ -7,12 +7,14 @@ observer's parallax) is part of the model.
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pandas as pd
 from scipy.special import chdtri
 
 from ssosd import motion
-from ssosd.filters.outcome import Criterion, Outcome, sorted_column
+from ssosd.filters.outcome import Criterion, Outcome, by_tracklets, sorted_column
 from ssosd.grouping import BoolArray, FloatArray, Grouping, IntArray
 from ssosd.trackfit import fit_motion
 
@@ -23,7 +25,7 @@ MIN_INSTANTS = 3  # two positions fit any motion
 SIGNIFICANT = 5.0  # smallest rate in its own standard errors
 MIN_MOVED = 0.4  # arcsec: less is a centroid that wanders
 CALM_MOVED, OFTEN, ENOUGH = 1.5, 0.6, 100  # arcsec, share of the instants, number: sources at rest
-RAYLEIGH_99 = 3.035  # 0.99 quantile of a rate over its error for what is at rest: sqrt(-2 ln 0.01)
+MOVING_SHARE, MOVING_NUMBER = 0.01, 5  # of these, that may be slow movers after all
 FIT_CHANCE = 1e-4  # a fit is bad when so few of the true ones have as large a chi-square
 
 
@@ -61,7 +63,14 @@ def filter_plane_motion(detections: pd.DataFrame, grouping: Grouping) -> Outcome
         significance = simple.pm / simple.pm_err
     arc = (grouping.max(np.where(usable, t, np.nan)) - grouping.min(np.where(usable, t, np.nan))) * 24.0
     moved = simple.pm * arc
-    significant = SIGNIFICANT * _restlessness(significance, moved, n_instants)
+    steady = simple.chi2 <= chdtri(np.maximum(2 * simple.n - 4, 1), FIT_CHANCE)
+    often = simple.n >= OFTEN * simple.n.max(initial=0)
+    calm = often & (moved < CALM_MOVED) & np.isfinite(significance)
+    significant = SIGNIFICANT * np.where(
+        by_tracklets(detections, grouping),
+        _restlessness(significance[calm & steady]),
+        _restlessness(significance[calm]),
+    )
     resting = ~(significance >= significant)
 
     chi2_dof, limit = np.full(grouping.n_groups, np.nan), np.full(grouping.n_groups, np.nan)
@@ -103,14 +112,16 @@ def filter_plane_motion(detections: pd.DataFrame, grouping: Grouping) -> Outcome
     )
 
 
-def _restlessness(significance: FloatArray, moved: FloatArray, n_instants: IntArray) -> float:
-    """How many times larger the rates of what is at rest are than their errors say; 1 if few tell."""
-    calm = (
-        (moved < CALM_MOVED) & (n_instants >= OFTEN * n_instants.max(initial=0)) & np.isfinite(significance)
-    )
-    if calm.sum() < ENOUGH:
+def _restlessness(significance: FloatArray) -> float:
+    """How many times larger the rates of what is at rest are than their errors say; 1 if few tell.
+
+    Some may be slow movers after all, so the quantile is the one that leaves out 1 %, or five.
+    """
+    if significance.size < ENOUGH:
         return 1.0
-    return max(1.0, float(np.quantile(significance[calm], 0.99)) / RAYLEIGH_99)
+    beyond = max(MOVING_SHARE, MOVING_NUMBER / significance.size)
+    expected = math.sqrt(-2.0 * math.log(beyond))  # quantile of a rate in its errors: Rayleigh's distribution
+    return max(1.0, float(np.quantile(significance, 1.0 - beyond)) / expected)
 
 
 def _instants(t: FloatArray) -> IntArray:

@@ -18,7 +18,7 @@ from ssosd.linker.tracklets.stationary import places_on_sky
 WIDE = 3.0  # places are looked for within so many times the usual reach
 OFTEN = 0.6  # of the exposures that see a star
 PER_TERM = 10  # stars that each coefficient of a pattern needs
-DEGREES = (3, 2, 1, 0)  # of the polynomial in the position on the chip, the highest that the stars bear
+DEGREES = (5, 4, 3, 2, 1, 0)  # of the polynomial in the position on the chip, the highest that the stars bear
 CLIP = 3.0  # robust standard deviations
 ROUNDS = 3
 
@@ -26,7 +26,7 @@ ROUNDS = 3
 def made_consistent(detections: pd.DataFrame) -> pd.DataFrame:
     """Take out of RA and DEC what the stars of each exposure and chip show in common.
 
-    For each exposure and chip a polynomial of the pixel position, of degree 3 or as far as there are ten
+    For each exposure and chip a polynomial of the pixel position, of degree 5 or as far as there are ten
     stars for each coefficient, is fitted to the offsets of the stars from their mean places, with outliers
     clipped. The mean places themselves, and so the tie to the reference catalogue, stay.
 
