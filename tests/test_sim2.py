@@ -59,7 +59,7 @@ def test_finds_what_the_seed_finds(shared_data: Path, target: Path, truth: pd.Da
     comparison = replayed(shared_data, target, truth, radius, *SEED)
     assert comparison.n_eligible == 113
     assert comparison.n_found >= SEED_FINDS[radius]
-    assert comparison.n_false <= 1
+    assert comparison.n_false <= 2
 
 
 def test_both_linkers_find_far_more(shared_data: Path, target: Path, truth: pd.DataFrame) -> None:
