@@ -8,7 +8,6 @@ from datetime import datetime
 from pathlib import Path
 
 import pandas as pd
-from rich import box
 from rich.console import Console
 from rich.markup import escape
 from rich.padding import Padding
@@ -101,19 +100,21 @@ def show_replay(done: Replayed, *, target: Path, console: Console) -> None:
 
 
 def candidate_table(night: str, candidates: pd.DataFrame) -> Table:
-    """The night's candidates, one line each."""
+    """The night's candidates, one line each; magnitudes with the letter of a band are calibrated."""
     table = Table(
         title=f"candidates of the night {night}",
         title_justify="left",
-        box=box.SIMPLE_HEAD,
+        box=None,
+        padding=(0, 1, 0, 0),
         pad_edge=False,
     )
     table.add_column("candidate", no_wrap=True, overflow="fold")
-    for name in ("n", "RA", "Dec", '"/h', "PA", "mag"):
+    for name in ("n", "RA", "Dec", '"/h', "PA", "mag", "score"):
         table.add_column(name, justify="right", no_wrap=True, overflow="fold")
     table.add_column("known as", overflow="fold", min_width=8)
     grouped = candidates.sort_values(["CANDIDATE", "MID_EXPOSURE_MJD"]).groupby("CANDIDATE", sort=True)
-    first = grouped.first().assign(N=grouped.size(), MAG=grouped["MAG"].median())
+    mags = grouped[["MAG", "MAG_CALIB"]].median()
+    first = grouped.first().assign(N=grouped.size(), **mags)
     for candidate, row in first.iterrows():
         known = " ".join(str(x) for x in (row["SKYBOT_NUMBER"], row["SKYBOT_NAME"]) if pd.notna(x) and str(x))
         known += "?" if known and row["MATCH_STATE"] == "possible" else ""
@@ -125,7 +126,8 @@ def candidate_table(night: str, candidates: pd.DataFrame) -> Table:
             f"{row['DEC']:+.5f}",
             f"{row['PM']:.2f}",
             f"{angle:.0f}",
-            f"{row['MAG']:.2f}",
+            f"{row['MAG']:.2f}" if pd.isna(row["MAG_CALIB"]) else f"{row['MAG_CALIB']:.2f}{row['BAND']}",
+            "" if pd.isna(row["SCORE"]) else f"{row['SCORE']:.1f}",
             escape(known) or str(row["MATCH_STATE"]),
         )
     return table

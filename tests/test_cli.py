@@ -242,7 +242,7 @@ def test_what_the_console_shows(one: PaintedNight, base: dict[str, object], tmp_
     assert counts == sorted(counts, reverse=True)
     assert counts[-1] == 2
     assert "unchecked: CROSSMATCH_SKYBOT is False" in out
-    assert len(re.findall(r"^ F01-000\d +4 ", out, re.MULTILINE)) == 2
+    assert len(re.findall(r"^F01-000\d +4 ", out, re.MULTILINE)) == 2
     assert "4 files, 4 extracted, 0 catalogues reused, 1 of 1 sequences done, 2 candidates" in out
     for name in ("2026-11-14/candidates.csv", "2026-11-14/drafts/mpc80.txt", "ssosd.db"):
         assert str(tmp_path / "out" / name) in out
@@ -318,6 +318,7 @@ def test_jobs(one: PaintedNight, base: dict[str, object], tmp_path: Path) -> Non
 def test_table_of_candidates_on_a_narrow_terminal() -> None:
     """Names and numbers stay whole; what a candidate is known as is folded, with ? when it is only possible."""
     import io
+    import math
 
     import pandas as pd
     from rich.console import Console
@@ -334,6 +335,9 @@ def test_table_of_candidates_on_a_narrow_terminal() -> None:
             "PMRA": [3.9, 0.0, -1.0],
             "PMDEC": [-8.4, 1.0, 0.0],
             "MAG": -10.76,
+            "MAG_CALIB": [17.93, math.nan, math.nan],
+            "BAND": ["G", "", ""],
+            "SCORE": [46.2, math.nan, 3.0],
             "SKYBOT_NUMBER": ["5945", "", ""],
             "SKYBOT_NAME": ["Roachapproach", "2015 LA1 [x]", ""],
             "MATCH_STATE": ["matched", "possible", "unknown"],
@@ -342,7 +346,7 @@ def test_table_of_candidates_on_a_narrow_terminal() -> None:
     console = Console(file=io.StringIO(), width=80)
     console.print(candidate_table("2019-03-25", rows))
     text = console.file.getvalue()
-    for whole in (*rows["CANDIDATE"], "124.62661", "-25.34294", "9.27", "155", "270"):
+    for whole in (*rows["CANDIDATE"], "124.62661", "-25.34294", "9.27", "155", "270", "17.93G", "46.2"):
         assert whole in text
     assert max(map(len, text.splitlines())) <= 80
     wide = Console(file=io.StringIO(), width=200)
