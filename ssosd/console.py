@@ -16,6 +16,7 @@ from rich.table import Table
 from ssosd.pipeline import Linked
 from ssosd.replay import Replayed
 from ssosd.reports.tables import render_funnel
+from ssosd.work import Identified
 
 _LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 
@@ -44,6 +45,11 @@ def show_sequence(linked: Linked, console: Console) -> None:
         console.print(f"[bold]{subject}[/bold]  [red]parked:[/red] {linked.error}", highlight=False)
         log.error("%s parked: %s", subject, linked.error)
         return
+    if linked.identified is not None:
+        console.print(f"[bold]{subject}[/bold]  compared with the known objects again", highlight=False)
+        _show_known(linked.identified, console)
+        log.info("%s compared with the known objects again", subject)
+        return
     if linked.skipped or linked.result is None:
         console.print(
             f"[bold]{subject}[/bold]  [dim]done before with the same settings[/dim]", highlight=False
@@ -69,8 +75,21 @@ def show_sequence(linked: Linked, console: Console) -> None:
             f"    [yellow]left out[/yellow] {names.get(drop.digest, drop.digest)}: {drop.reason}",
             highlight=False,
         )
-    if result.unchecked_because:
-        console.print(f"    [yellow]unchecked:[/yellow] {result.unchecked_because}", highlight=False)
+    _show_known(result.identified, console)
+
+
+def _show_known(identified: Identified, console: Console) -> None:
+    """The known objects by magnitude, those that were not recovered, and why nobody was asked."""
+    if identified.rows.unchecked_because:
+        console.print(
+            f"    [yellow]unchecked:[/yellow] {escape(identified.rows.unchecked_because)}", highlight=False
+        )
+    if not len(identified.expected):
+        return
+    for line in identified.histogram.splitlines():
+        console.print(f"    {line}", highlight=False, markup=False)
+    for collision in identified.collisions:
+        console.print(f"    [yellow]near[/yellow] {escape(collision)}", highlight=False)
 
 
 def show_replay(done: Replayed, *, target: Path, console: Console) -> None:

@@ -277,6 +277,8 @@ class Daemon:
             log.info("the night %s is over", tonight)
             self.scan()
         self.nights.look_at_all()
+        if not (self._waits_for or self._short_of_disk):
+            self.nights.catch_up()
 
     def report(self) -> None:
         """REPORT_TIME: write the summaries of tonight and of all nights that have none yet."""

@@ -8,12 +8,14 @@ process left behind is recognised by `is_temporary` and may be deleted.
 from __future__ import annotations
 
 import errno
+import hashlib
 import os
 import secrets
 import shutil
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
+from functools import lru_cache
 from itertools import repeat
 from pathlib import Path
 
@@ -119,6 +121,21 @@ def atomic_write_bytes(path: Path, data: bytes) -> None:
 def atomic_write_text(path: Path, text: str) -> None:
     r"""Write a whole text file (UTF-8, ``\n`` line ends as given) as `atomic_write_bytes` does."""
     atomic_write_bytes(path, text.encode("utf-8"))
+
+
+def digest_of(path: Path) -> str:
+    """BLAKE2b-128 of a file's bytes, hex; "" when it is not there. Not read again while it is unchanged."""
+    try:
+        stat = path.stat()
+        return _digest(path, stat.st_size, stat.st_mtime_ns, stat.st_ino)
+    except OSError:
+        return ""
+
+
+@lru_cache(maxsize=16)
+def _digest(path: Path, *_: int) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
 
 
 def free_bytes(path: Path) -> int:

@@ -365,11 +365,13 @@ _KNOWLEDGE = (
     """,
     """
     CREATE TABLE skybot_answers (      -- what SkyBoT said, kept so that no question is asked twice
-      question     TEXT PRIMARY KEY,   -- digest of epoch, place, observer and address
+      question     TEXT PRIMARY KEY,   -- digest of address, epoch, place, size and observer
+      exposure     TEXT NOT NULL,      -- digest of the exposure that it was asked for
       asked_s      REAL NOT NULL,      -- Unix time of the answer
-      objects      TEXT NOT NULL       -- JSON, by column
-    ) STRICT, WITHOUT ROWID
+      reply        BLOB NOT NULL       -- its bytes, compressed with zlib
+    ) STRICT
     """,
+    "CREATE INDEX skybot_answers_by_exposure ON skybot_answers(exposure)",
     """
     CREATE TABLE services (            -- how each source of knowledge is
       name         TEXT PRIMARY KEY,   -- SkyBoT, ORBITS, COMETS

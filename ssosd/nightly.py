@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from ssosd.errors import BadInput
@@ -98,6 +99,7 @@ def candidate_rows(night: str, candidates: pd.DataFrame) -> list[dict[str, Any]]
             "match_state": first["MATCH_STATE"],
             "known_number": first["SKYBOT_NUMBER"],
             "known_name": first["SKYBOT_NAME"],
+            "known_nearby": first["KNOWN_NEARBY"].replace("", np.nan),
         }
     )
     table = table.astype(object).where(table.notna(), None)

@@ -13,11 +13,12 @@ from ssosd.backlog import Backlog, Waiting
 from ssosd.errands import Errands
 from ssosd.errors import SsosdError
 from ssosd.ingest.sequence import FieldSequence, completeness
+from ssosd.inquiry import IdentifyJob
 from ssosd.model import Catalogue
-from ssosd.pipeline import Corridor, Linked, LinkJob
+from ssosd.pipeline import Corridor, Linked, LinkJob, Outcome
 from ssosd.site import night_of
 from ssosd.sun import is_night_over
-from ssosd.work import SequenceResult
+from ssosd.work import Identified
 
 log = logging.getLogger("ssosd.daemon")
 _WRITE_AGAIN_S = 30.0  # a night that is still being extracted has its files written this often at most
@@ -206,15 +207,30 @@ class NightWork:
         )
         if not because:
             return
-        about = {"sequence": "/".join(name)}
         plan = self._corridor.plan(sequence, ready, again=False)
+        about = {"sequence": "/".join(name)}
         if isinstance(plan, Linked):
             if plan.error is not None:
                 log.warning("parked %s/%s: %s", *name, plan.error, extra=about)
             return
-        log.info("linking %s/%s: %s", *name, because, extra=about)
-        self._store.claim_sequence(plan.number, because=because)
-        self._linking.add(name)
+        if isinstance(plan, LinkJob):
+            log.info("linking %s/%s: %s", *name, because, extra=about)
+            self._store.claim_sequence(plan.number, because=because)
+        self._send(plan)
+
+    def catch_up(self) -> None:
+        """Compare sequences with the known objects again for which somebody is to be asked again now."""
+        for row in self._corridor.inquiry.due():
+            if len(self._linking) >= self._corridor.station.workers:
+                return
+            if (row.night, row.field) not in self._linking:
+                job = self._corridor.inquiry.again(row, self._corridor.station)
+                if job is not None:
+                    self._send(job)
+
+    def _send(self, plan: LinkJob | IdentifyJob) -> None:
+        station = self._corridor.station
+        self._linking.add((plan.sequence.night, plan.sequence.field))
         self._errands.send(
             self._linkers,
             partial(self._corridor.run, plan),
@@ -222,19 +238,23 @@ class NightWork:
             then=partial(self._on_linked, plan),
         )
 
-    def _on_linked(self, plan: LinkJob, outcome: SequenceResult | SsosdError) -> None:
+    def _on_linked(self, plan: LinkJob | IdentifyJob, outcome: Outcome) -> None:
         night, field = plan.sequence.night, plan.sequence.field
         self._linking.discard((night, field))
         self.touch(night)
         if isinstance(outcome, SsosdError):
             self._blame(outcome)
-        linked = self._corridor.record_linked(plan, outcome)
+        linked = self._corridor.record(plan, outcome)
         self._write_due.pop(night, None)
         about = {"sequence": f"{night}/{field}"}
         if linked.stale:
             log.info("%s/%s has changed while it was linked: once more", night, field, extra=about)
         elif linked.error is not None:
             log.error("parked %s/%s: %s", night, field, linked.error, extra=about)
+        elif linked.identified is not None:
+            count = linked.identified.candidates["CANDIDATE"].nunique() - _unchecked(linked.identified)
+            log.info("compared %s/%s again: %d candidates checked", night, field, count, extra=about)
+            self.catch_up()
         elif linked.result is not None:
             count = linked.result.candidates["CANDIDATE"].nunique()
             log.info("linked %s/%s: %d candidates", night, field, count, extra=about)
@@ -251,3 +271,8 @@ class NightWork:
             return
         self._write_due[night] = self.now_s + _WRITE_AGAIN_S
         self._corridor.finish(night, summary=self._store.is_reported(night) or self.wants_summary(night))
+
+
+def _unchecked(identified: Identified) -> int:
+    found = identified.candidates
+    return int(found.loc[found["MATCH_STATE"] == "unchecked", "CANDIDATE"].nunique()) if len(found) else 0

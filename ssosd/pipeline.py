@@ -21,17 +21,19 @@ from ssosd import work
 from ssosd.errors import BadInput, Misconfigured, SsosdError
 from ssosd.files import TEMPORARY_PREFIX, flush_folder
 from ssosd.ingest.sequence import FieldSequence, group_exposures
+from ssosd.inquiry import IdentifyJob, Inquiry
 from ssosd.intake import TakenIn
 from ssosd.model import Catalogue, Exposure
 from ssosd.nightly import candidate_rows, write_night
 from ssosd.site import night_of
 from ssosd.station import STAGING_PREFIX, Station
 from ssosd.store import ExposureState, FileRow, Patience, SequenceRow, Store
-from ssosd.work import SequenceResult
+from ssosd.work import Identified, SequenceResult
 
-_SERVICE_PATIENCE = 2  # fields in a row without an answer after which a service is left alone
-_SERVICE_REST_S = 900.0  # for so long
 _MJD_UNIX_EPOCH = 40587.0
+
+#: What a job's work gives: results whose files wait in a staging folder, or why there are none.
+Outcome = SequenceResult | tuple[Path, Identified] | SsosdError
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -43,7 +45,7 @@ class LinkJob:
     members: tuple[str, ...]  # digests of all its exposures
     catalogues: Mapping[str, Catalogue]  # by the exposure's digest
     fingerprint: str
-    ask_skybot: bool
+    access: work.Access  # what it may use of the services
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -54,6 +56,7 @@ class Linked:
     result: SequenceResult | None  # None when it was parked or was done before
     error: SsosdError | None
     skipped: bool  # done before with the same inputs, or parked before and nothing has changed
+    identified: Identified | None = None  # compared with the known objects again, without linking
     stale: bool = False  # thrown away: the sequence is not what it was when the work began
 
 
@@ -75,8 +78,7 @@ class Corridor:
         self.station = station
         self.store = store
         self._folders = tuple(folders)
-        self._service_misses = 0
-        self._ask_again_s = 0.0
+        self.inquiry = Inquiry(store)
 
     def clean_up(self) -> None:
         """Remove what a process left behind that was killed; only for one that holds the target alone."""
@@ -239,12 +241,18 @@ class Corridor:
             elif not state.rests(key, now_s=now_s):
                 return False
         usable = replace(sequence, exposures=tuple(e for e in sequence.exposures if e.digest in keys))
-        return row.fingerprint == work.fingerprint(usable, keys, station=self.station) and _has_its_files(row)
+        return (
+            row.fingerprint == work.fingerprint(usable, keys, station=self.station)
+            and _has_its_files(row)
+            and (row.state == "parked" or row.identified_with == self.station.known_settings)
+        )
 
     def plan(
         self, sequence: FieldSequence, catalogues: Mapping[str, Catalogue], *, again: bool = True
-    ) -> LinkJob | Linked:
+    ) -> LinkJob | IdentifyJob | Linked:
         """Decide what a sequence needs: a job to run, or nothing because it is done or cannot be linked.
+
+        One that is linked may still have to be compared with the known objects again.
 
         Parameters
         ----------
@@ -252,43 +260,58 @@ class Corridor:
         catalogues : mapping
             By the exposures' digests; exposures without one are left out.
         again : bool
-            Whether a parked one is tried again although nothing has changed and no try is due.
+            Whether a parked one is tried again, and a service asked again, although it is not time.
         """
         row = self.store.sequence(sequence.night, sequence.field)
         usable = replace(sequence, exposures=tuple(e for e in sequence.exposures if e.digest in catalogues))
         keys = {e.digest: catalogues[e.digest].key for e in usable.exposures}
-        job = LinkJob(
-            number=row.id,
-            sequence=usable,
-            members=tuple(e.digest for e in sequence.exposures),
-            catalogues={e.digest: catalogues[e.digest] for e in usable.exposures},
-            fingerprint=work.fingerprint(usable, keys, station=self.station),
-            ask_skybot=self._service_misses < _SERVICE_PATIENCE or self.store.now_s >= self._ask_again_s,
-        )
-        if row.fingerprint == job.fingerprint:
+        fingerprint = work.fingerprint(usable, keys, station=self.station)
+        if row.fingerprint == fingerprint:
             due = row.next_try_s is not None and row.next_try_s <= self.store.now_s
             if row.state == "parked" and not again and not due:
                 return Linked(sequence=usable, result=None, error=None, skipped=True)
             if row.state in ("done", "open") and row.folder is not None and _has_its_files(row):
                 if row.state == "open":
                     self.store.confirm_sequence(row.id)
-                return Linked(sequence=usable, result=None, error=None, skipped=True)
+                known = self.inquiry.plan(
+                    replace(row, state="done"), usable.exposures, self.station, again=again
+                )
+                return known or Linked(sequence=usable, result=None, error=None, skipped=True)
+        job = LinkJob(
+            number=row.id,
+            sequence=usable,
+            members=tuple(e.digest for e in sequence.exposures),
+            catalogues={e.digest: catalogues[e.digest] for e in usable.exposures},
+            fingerprint=fingerprint,
+            access=work.Access(),
+        )
         try:
             work.require_exposures(usable, minimum=self.station.config["MIN_EXPOSURES"])
         except BadInput as error:
             return self.record_linked(job, error)
-        return job
+        return replace(job, access=self.inquiry.access(usable.exposures, self.station))
 
-    def run(self, job: LinkJob) -> SequenceResult | SsosdError:
+    def run(self, job: LinkJob | IdentifyJob) -> Outcome:
         """Do a job's work; may run in any thread."""
+        if isinstance(job, IdentifyJob):
+            return self.inquiry.run(job, self.station)
         try:
-            return work.link_sequence(
-                job.sequence, job.catalogues, station=self.station, ask_skybot=job.ask_skybot
-            )
+            return work.link_sequence(job.sequence, job.catalogues, station=self.station, access=job.access)
         except SsosdError as error:
             return error
         except OSError as error:
             return work.failure(error, station=self.station)
+
+    def record(self, job: LinkJob | IdentifyJob, outcome: Outcome) -> Linked:
+        """Record what came of a job; see `record_linked` and `Inquiry.record`."""
+        if isinstance(job, LinkJob) and not isinstance(outcome, tuple):
+            return self.record_linked(job, outcome)
+        if isinstance(job, IdentifyJob) and not isinstance(outcome, SequenceResult):
+            known = self.inquiry.record(job, outcome, self.station)
+            return Linked(
+                sequence=job.sequence, result=None, error=None, skipped=known is None, identified=known
+            )
+        raise TypeError(outcome)
 
     def record_linked(self, job: LinkJob, outcome: SequenceResult | SsosdError) -> Linked:
         """Put a sequence's results in the place of its former ones, or park it with the reason.
@@ -315,7 +338,7 @@ class Corridor:
             if final.exists():
                 shutil.rmtree(final)
             return Linked(sequence=sequence, result=None, error=outcome, skipped=False)
-        self._count_service(job, outcome)
+        self.inquiry.heard(outcome.identified.answers, self.station)
         folder = self._install(outcome.staged, final)
         n_linked, expected = len(outcome.catalog_numbers), self.station.config["EXPOSURES_PER_FIELD"]
         self.store.record_sequence(
@@ -327,16 +350,10 @@ class Corridor:
             quality=outcome.quality,
             ledger=outcome.ledger,
             candidates=candidate_rows(sequence.night, outcome.candidates),
-            known=outcome.known,
+            known=outcome.identified.rows,
+            delay_s=self.station.config["RETRY_DELAY"],
         )
         return Linked(sequence=sequence, result=outcome, error=None, skipped=False)
-
-    def _count_service(self, job: LinkJob, result: SequenceResult) -> None:
-        if not (self.station.config["CROSSMATCH_SKYBOT"] and job.ask_skybot):
-            return
-        self._service_misses = self._service_misses + 1 if result.unchecked_because else 0
-        if self._service_misses >= _SERVICE_PATIENCE:
-            self._ask_again_s = self.store.now_s + _SERVICE_REST_S
 
     @staticmethod
     def _install(staged: Path, final: Path) -> Path:

@@ -235,7 +235,7 @@ def _work_nights(
             bars.advance(extracting)
         for sequence in sequences:  # one after the other: SCAMP fills the cores by itself
             plan = corridor.plan(sequence, catalogues)
-            linked = plan if isinstance(plan, Linked) else corridor.record_linked(plan, corridor.run(plan))
+            linked = plan if isinstance(plan, Linked) else corridor.record(plan, corridor.run(plan))
             done.sequences.append(linked)
             on_sequence(linked)
             bars.advance(linking)

@@ -12,9 +12,9 @@ from pathlib import Path
 
 from ssosd import __version__, astromatic
 from ssosd.astromatic import Binary
-from ssosd.config import Config, recorded_config, table_daemon
+from ssosd.config import Config, recorded_config, table_daemon, table_known
 from ssosd.errors import Misconfigured
-from ssosd.files import atomic_write_text
+from ssosd.files import atomic_write_text, digest_of
 from ssosd.model import HeaderKeywords
 from ssosd.site import Site, site_from
 
@@ -23,11 +23,22 @@ HEADER_PARAMETERS = ("SCI_EXTENSION", "DATE-OBS", "FILTER", "EXPTIME", "OBJECT",
 #: Parameters that do not change any result of a sequence.
 _WITHOUT_EFFECT_ON_RESULTS = frozenset(
     {"WORKERS", "SEX_TIME_LIMIT", "SCAMP_TIME_LIMIT", "SWARP_TIME_LIMIT", "SKYBOT_TIME_LIMIT", "SKYBOT_URL"}
-) | {entry.name for entry in table_daemon.ENTRIES}
+    | {"ORBITS_URL", "COMETS_URL", "ORBITS_AGE"}
+    | {entry.name for entry in table_daemon.ENTRIES}
+)
+#: Parameters that change nothing but what the candidates are compared with, and what is drawn of it; the
+#: files of orbits count by their contents.
+_OF_KNOWN_OBJECTS = frozenset({entry.name for entry in table_known.ENTRIES} | {"CHECKPLOTS"})
+#: Files of orbits: parameter, and the name under the target of one that is downloaded.
+ORBIT_FILES = {"ORBITS": "MPCORB.DAT", "COMETS": "CometEls.txt"}
 #: Folders of a night that are not yet, or no longer, a field's results.
 STAGING_PREFIX = ".staging-"
 #: Bumped when the same input gives other results than before, so that replays link again.
 RESULT_VERSION = 1
+#: Bumped when the known objects of the same input are others than before.
+KNOWN_VERSION = 1
+#: Value of ORBITS and COMETS: the daemon fetches the file.
+DOWNLOAD = "DOWNLOAD"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -112,11 +123,45 @@ class Station:
     def link_settings(self) -> str:
         """Digest of all but the exposures that a sequence's result depends on, contents of files included."""
         h = hashlib.blake2b(digest_size=16)
-        names = sorted(set(self.config) - _WITHOUT_EFFECT_ON_RESULTS)
+        names = sorted(set(self.config) - _WITHOUT_EFFECT_ON_RESULTS - _OF_KNOWN_OBJECTS)
         h.update(f"{RESULT_VERSION}\n{self.config.digest(names)}\n".encode())
         for program, binary in sorted(self.binaries.items()):
             h.update(f"{program} {binary.version}\n".encode())
         return h.hexdigest()
+
+    @property
+    def known_settings(self) -> str:
+        """Digest of what the known objects of a sequence come from, as the files of orbits are now."""
+        names = _OF_KNOWN_OBJECTS - _WITHOUT_EFFECT_ON_RESULTS - ORBIT_FILES.keys()
+        h = hashlib.blake2b(self.config.digest(names).encode(), digest_size=16)
+        h.update(f"\n{KNOWN_VERSION}\n".encode())
+        for name in ORBIT_FILES if self.uses_orbits else ():
+            path = self.orbit_file(name)
+            h.update(f"{name} {digest_of(path) if path is not None else ''}\n".encode())
+        return h.hexdigest()
+
+    @property
+    def uses_orbits(self) -> bool:
+        """Whether own ephemerides are wanted."""
+        return "ORBITS" in self.config["KNOWN_SOURCES"] and self.config["ORBITS"] is not None
+
+    @property
+    def uses_skybot(self) -> bool:
+        """Whether SkyBoT is wanted."""
+        return "SKYBOT" in self.config["KNOWN_SOURCES"] and bool(self.config["CROSSMATCH_SKYBOT"])
+
+    def orbit_file(self, name: str) -> Path | None:
+        """Where the file of ORBITS or COMETS is, or would be once it is downloaded; None for none."""
+        value = self.config[name]
+        if value != DOWNLOAD:
+            return value if isinstance(value, Path) else None
+        suffix = ".gz" if self.config[f"{name}_URL"].endswith(".gz") else ""
+        return self.orbit_cache / f"{ORBIT_FILES[name]}{suffix}"
+
+    @property
+    def orbit_cache(self) -> Path:
+        """Folder for downloaded orbits and for what is computed from orbits."""
+        return self.target / ".ssosd" / "orbits"
 
     @property
     def versions(self) -> dict[str, str]:

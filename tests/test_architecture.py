@@ -15,12 +15,12 @@ STAGES = ("ingest", "linker", "filters", "identify", "analysis", "reports", "doc
 FLOORS = (
     (
         *("errors", "model", "motion", "trackfit", "grouping", "sphere", "site", "sun", "__init__"),
-        *("files", "fetch", "resources", "lock", "notify", "logs"),
+        *("files", "fetch", "resources", "lock", "notify", "logs", "breaker"),
     ),
     ("config", "astromatic", "astromatic_setup", "ldac", "migrations"),
     ("station", "store", "setup_files", "service", "status"),
     STAGES,
-    ("work", "intake", "arrivals", "backlog", "nightly", "pipeline", "errands", "nightwork"),
+    ("work", "intake", "arrivals", "backlog", "nightly", "inquiry", "pipeline", "errands", "nightwork"),
     ("replay", "daemon", "nightwatch", "demo"),
     ("console", "cli"),
 )
@@ -28,6 +28,7 @@ LEVEL = {room: level for level, rooms in enumerate(FLOORS) for room in rooms}
 #: Within a floor, who may import whom (everything else on one floor keeps apart, the ground excepted).
 NEIGHBOURS = {
     *{("pipeline", "work"), ("pipeline", "intake"), ("pipeline", "nightly"), ("arrivals", "intake")},
+    *{("inquiry", "work"), ("inquiry", "nightly"), ("pipeline", "inquiry"), ("nightwork", "inquiry")},
     *{("errands", "work"), *(("nightwork", room) for room in ("work", "backlog", "errands", "pipeline"))},
     *{("demo", "replay"), ("nightwatch", "daemon"), ("cli", "console")},
 }

@@ -144,7 +144,7 @@ def test_lowell_field_without_a_network(shared_data, tmp_path, monkeypatch):
     assert ours["CATALOG_NUMBER"].tolist() == list(range(1, 13))
     assert set(ours["NAME"]) == {"Roachapproach"}
     assert set(ours["CLASS"]) == {"MB>Inner"}
-    assert set(ours["SOURCE"]) == {"ORBITS"}
+    assert set(ours["SOURCE"]) == {"MPCORB"}
     assert ours["MAG"].between(17.7, 18.1).all()
     assert ours["ERR"].between(0.1, 1.5).all()
     nbody = movers[movers["mover"] == "A_5945"]

@@ -13,7 +13,7 @@ from ssosd.identify.known import KNOWN_COLUMNS
 from ssosd.identify.orbits import known_objects_from_orbits, prepare
 from ssosd.identify.orbits.comets import read_comets
 from ssosd.identify.orbits.footprint import exactly, objects_in_circle
-from ssosd.identify.orbits.kepler import GM_SUN, OBLIQUITY, drift, states_from_mean_anomaly
+from ssosd.identify.orbits.kepler import GM_SUN, drift, states_from_mean_anomaly
 from ssosd.identify.orbits.mpcorb import read_mpcorb
 from ssosd.identify.orbits.naming import classes, number_and_name
 from ssosd.identify.orbits.observe import magnitude_comet, observer_at, see
@@ -23,9 +23,9 @@ from ssosd.identify.orbits.uncertainty import heliocentric_error_arcsec, runoff_
 from ssosd.model import Exposure
 from ssosd.site import site_from_code
 from ssosd.sphere import separation_arcsec, to_radec
+from tests.orbit_lines import elements_of, line
 
 SITE = site_from_code("688")
-CODE = "0123456789ABCDEFGHIJKLMNOPQRSTUV"
 HALLEY = (
     "0001P         2061 08 31.8266  0.583972  0.967311  112.5470   59.6368  162.2146  20250501   4.0  6.0  "
     "1P/Halley                                                 98, 1083\n"
@@ -38,15 +38,6 @@ CERES_SHORT = (
     "00001    3.35  0.15 K25BL 231.53975   73.29974   80.24963   10.58789  0.0795763  0.21429712   2.7656157"
     "  0 MPO950947  7369 126 1801-2025 0.69 M-v 30k 4000 Ceres"
 )
-
-
-def line(i, a, e, incl, node, peri, mean, *, h=15.0, grade="1", epoch="K25BL", name=""):
-    motion = 0.9856076686 / a**1.5
-    return (
-        f"K10A{i // 62 % 10}{i // 620}{(CODE + 'WXYZabcdefghijklmnopqrstuvwxyz')[i % 62]} {h:5.2f}  0.15 {epoch} "
-        f"{mean:9.5f}  {peri:9.5f}  {node:9.5f}  {incl:9.5f}  {e:9.7f} {motion:11.8f} {a:11.7f}  {grade} "
-        f"MPO286777    50   3 2001-2025 0.50 M-v 30h MPCLINUX   0000 {name:28s}20251001"
-    )
 
 
 @pytest.fixture(scope="module")
@@ -291,25 +282,6 @@ def test_one_that_passes_the_earth_is_found_all_night(tmp_path, away, faster):
         assert 100.0 < off < np.degrees(night.slack[0]) * 3600.0
         place = {"ra_deg": float(there.ra[0]), "dec_deg": float(there.dec[0])}
         assert len(objects_in_circle(night, **place, radius_arcsec=1.0, mjd_utc=mjd).rows) == 1
-
-
-def elements_of(state):
-    """Keplerian elements of an equatorial heliocentric state, for `line` (textbook formulae)."""
-    turn = np.array(
-        [[1, 0, 0], [0, np.cos(OBLIQUITY), np.sin(OBLIQUITY)], [0, -np.sin(OBLIQUITY), np.cos(OBLIQUITY)]]
-    )
-    pos, vel = turn @ state[:3], turn @ state[3:]
-    r = np.linalg.norm(pos)
-    area = np.cross(pos, vel)
-    to_perihelion = np.cross(vel, area) / GM_SUN - pos / r
-    e, a = np.linalg.norm(to_perihelion), 1.0 / (2.0 / r - vel @ vel / GM_SUN)
-    node = np.arctan2(area[0], -area[1])
-    ascending = np.array([np.cos(node), np.sin(node), 0.0])
-    normal = area / np.linalg.norm(area)
-    peri = np.arctan2(np.cross(ascending, to_perihelion) @ normal, ascending @ to_perihelion)
-    anomaly = np.arctan2(pos @ vel / np.sqrt(GM_SUN * a), 1.0 - r / a)
-    angles = {"node": node, "peri": peri, "mean": anomaly - e * np.sin(anomaly), "incl": np.arccos(normal[2])}
-    return {"a": a, "e": e, **{name: float(np.degrees(angle)) % 360.0 for name, angle in angles.items()}}
 
 
 def test_the_mean_motion_adds_digits_to_the_axis(tmp_path):

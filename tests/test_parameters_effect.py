@@ -24,9 +24,12 @@ from ssosd.errors import Retriable
 from ssosd.filters.chain import ChainSettings, run_chain
 from ssosd.linker.refcat import read_reference, write_reference
 from ssosd.resources import shipped
+from ssosd.site import site_from_code
 from ssosd.sphere import separation_arcsec
 from ssosd.station import Station
 from ssosd.sun import sun_altitude_deg
+from ssosd.work.orbits import old_files, refresh
+from tests.orbit_lines import comet_line, line, line_seen_at, orbit_seen_at, served
 from tests.replaying import ONE_FIELD, QUICK, Outcome, run
 from tests.sky import shared_sky
 from tests.skybot_service import SkybotService, moved
@@ -510,6 +513,74 @@ def patience(world: World, tmp_path: Path) -> None:
     (linked,) = out.done.sequences
     assert linked.result.unchecked_because
     assert set(out.candidates["MATCH_STATE"]) == {"unchecked"}
+
+
+def orbits_of(world: World, tmp_path: Path, *, comet: bool = False) -> Path:
+    """A file of orbits, or of comets, in which the mover BRIGHT is an object of that name."""
+    first = world.known().set_index("name").loc["BRIGHT"].iloc[0]
+    where = {"ra": first["ra"], "dec": first["dec"], "pm_ra": first["dra"], "pm_dec": first["ddec"]}
+    where |= {"mjd": first["mjd_mid"], "site": site_from_code("493")}
+    path = tmp_path / ("comets.txt" if comet else "orbits.dat")
+    if comet:
+        orbit, mjd = orbit_seen_at(**where)
+        path.write_text(comet_line("1P/Bright", **orbit, mjd=mjd))
+    else:
+        path.write_text(line_seen_at(0, epoch_mjd=round(first["mjd_mid"]), name="Bright", **where) + "\n")
+    return path
+
+
+def named(table: pd.DataFrame) -> dict[str, tuple[str, str]]:
+    """State and source of knowledge of each candidate, by the name of its known object."""
+    first = table.drop_duplicates("CANDIDATE").set_index("SKYBOT_NAME")
+    return {name: (row["MATCH_STATE"], row["KNOWN_BY"]) for name, row in first.to_dict("index").items()}
+
+
+@shows("KNOWN_SOURCES", "KNOWN_COMBINE", "ORBITS")
+def sources(world: World, tmp_path: Path) -> None:
+    """The service knows QUICK alone, the file of orbits BRIGHT alone."""
+    quick = world.known()
+    quick = quick[quick["name"] == "QUICK"]
+    bright, other = {"Bright": ("matched", "MPCORB")}, {"QUICK": ("matched", "SKYBOT")}
+    unknown = {"": ("unknown", "")}
+    with SkybotService(quick) as service:
+        asked = {"CROSSMATCH_SKYBOT": True, "SKYBOT_URL": service.url, "ORBITS": orbits_of(world, tmp_path)}
+        assert named(world.candidates(**asked)) == other | unknown
+        assert named(world.candidates(**asked, KNOWN_COMBINE="ALL")) == bright | other
+        assert named(world.candidates(**asked, KNOWN_SOURCES="ORBITS,SKYBOT")) == bright | unknown
+        assert named(world.candidates(**asked, KNOWN_SOURCES="SKYBOT")) == other | unknown
+        assert named(world.candidates(**{**asked, "CROSSMATCH_SKYBOT": False})) == bright | unknown
+        service.way = "http500"
+        alone = world.run(target=tmp_path / "out", **asked).candidates
+        assert named(alone) == bright | unknown
+
+
+@shows("COMETS")
+def comets(world: World, tmp_path: Path) -> None:
+    far = tmp_path / "far"
+    far.mkdir()
+    orbits = far / "orbits.dat"
+    orbits.write_text(line(0, 2.5, 0.1, 5.0, 40.0, 50.0, 60.0) + "\n")
+    table = world.candidates(ORBITS=orbits, COMETS=orbits_of(world, tmp_path, comet=True))
+    assert set(table.loc[table["MATCHED"], "SKYBOT_NAME"]) == {"Bright"}
+
+
+@shows("ORBITS_URL", "COMETS_URL", "ORBITS_AGE")
+def downloads(world: World, tmp_path: Path) -> None:
+    """What is fetched, from where, and when again; the orbits take part once they are there."""
+    (tmp_path / "web").mkdir()
+    orbits = orbits_of(world, tmp_path / "web")
+    comet = orbits_of(world, tmp_path / "web", comet=True)
+    with served(tmp_path / "web") as address:
+        given = {"ORBITS": "DOWNLOAD", "COMETS": "DOWNLOAD", "ORBITS_AGE": "2"}
+        given |= {"ORBITS_URL": f"{address}/{orbits.name}", "COMETS_URL": f"{address}/{comet.name}"}
+        config = load_config(None, overrides={**QUICK, **given}, cwd=tmp_path)
+        station = Station.open(config, tmp_path / "out")
+        assert old_files(station, now_s=1e9) == ["ORBITS", "COMETS"]
+        for name, source in {"ORBITS": orbits, "COMETS": comet}.items():
+            path = refresh(name, station=station, now_s=1e9)
+            assert path.read_bytes() == source.read_bytes()
+    assert old_files(station, now_s=1e9 + 2 * 86400 - 1) == []
+    assert old_files(station, now_s=1e9 + 2 * 86400 + 1) == ["ORBITS", "COMETS"]
 
 
 # ---- pictures and magnitudes ------------------------------------------------------------------------------------

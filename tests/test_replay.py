@@ -121,7 +121,13 @@ def test_folders(first: Outcome) -> None:
     assert {"F01", "F02", "candidates.csv", "drafts"} <= {p.name for p in night.iterdir()}
     assert {p.name for p in night.iterdir() if p.is_dir()} == {"F01", "F02", "drafts"}
     for field in ("F01", "F02"):
-        assert sorted(p.name for p in (night / field).iterdir()) == ["cats", "checkplots", "cutouts", "logs"]
+        assert sorted(p.name for p in (night / field).iterdir()) == [
+            "cats",
+            "checkplots",
+            "cutouts",
+            "known.csv",
+            "logs",
+        ]
         for name in ("full_1.cat", "merged_1.cat", "scamp.xml", "candidates.csv"):
             assert (night / field / "cats" / name).stat().st_size > 0
         assert len(list((night / field / "cats").glob("2026*.cat"))) == 5

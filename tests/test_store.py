@@ -11,9 +11,9 @@ import pandas as pd
 import pytest
 
 from ssosd.errors import BadInput, Misconfigured
-from ssosd.identify.known import known_table
 from ssosd.model import Catalogue
 from ssosd.store import Store, read_only
+from tests.known_rows import known_rows
 from tests.test_sequence import exposure
 
 STAMP = {"size_bytes": 10, "mtime_ns": 5, "read_with": "k"}
@@ -83,7 +83,7 @@ def test_regrouping_keeps_results_of_unchanged_sequences_only(store):
         "dropped": {digests[1]: "clouds"},
         "ledger": pd.DataFrame({"SOURCE_NUMBER": [7], "FILTER": ["FILTER_PM"], "REASON": ["PM above PM_UP"],
                                 "MEASURED": [float("nan")], "LIMIT": [300.0], "N_DETECTIONS": [4]}),
-        "candidates": [], "known": known_table({}),
+        "candidates": [], "known": known_rows(), "delay_s": 60.0,
         "quality": pd.DataFrame({"exposure": [digests[0]], "catalog_number": [1], "seeing_arcsec": [2.1],
                                  "n_detections": [70], "zero_point": [float("nan")], "n_zp_stars": [0],
                                  "band": [""], "why_not": ["no stars"]}),

@@ -10,9 +10,9 @@ import pandas as pd
 import pytest
 
 from ssosd.errors import BadInput
-from ssosd.identify.known import known_table
 from ssosd.nightly import with_verdicts
 from ssosd.store import STORE_NAME, Store
+from tests.known_rows import known_rows
 from tests.night_store import NIGHT, insert
 
 FIELD_A, FIELD_B = 1, 2
@@ -45,7 +45,7 @@ def link_anew(store, *candidates, sequence=FIELD_A):
     store.record_sequence(
         sequence, fingerprint="f", columns={}, catalog_numbers={}, dropped={}, ledger=LEDGER,
         candidates=[{k: v for k, v in c.items() if k != "sequence"} for c in candidates],
-        known=known_table([]), quality=pd.DataFrame(),
+        known=known_rows(), delay_s=60.0, quality=pd.DataFrame(),
     )  # fmt: skip
 
 

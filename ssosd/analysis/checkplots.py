@@ -13,6 +13,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from ssosd.analysis.residuals import matched_detections, residual_statistics
 from ssosd.errors import Misconfigured
 from ssosd.files import atomic_path
 
@@ -56,11 +57,7 @@ def make_checkplots(
     unknown = [kind for kind in kinds if kind not in _KINDS]
     if unknown:
         raise Misconfigured(f"CHECKPLOTS {unknown[0]!r} is not one of {', '.join(_KINDS)} or False")
-    matched = (
-        detections[detections["MATCHED"].astype(bool)] if "MATCHED" in detections else detections.iloc[:0]
-    )
-    if len(matched):
-        matched = matched[np.isfinite(matched["SKYBOT_DELTARA"]) & np.isfinite(matched["SKYBOT_DELTADEC"])]
+    matched = matched_detections(detections)
     written = []
     for kind in dict.fromkeys(kinds):
         path = directory / f"{kind}.png"
@@ -70,32 +67,6 @@ def make_checkplots(
             continue
         written.append(_save(_KINDS[kind](matched, title), path))
     return written
-
-
-def residual_statistics(detections: pd.DataFrame) -> pd.DataFrame:
-    """Mean and scatter of the observed minus predicted positions of matched detections, by exposure.
-
-    Parameters
-    ----------
-    detections : DataFrame
-        Matched detections: CATALOG_NUMBER, SKYBOT_DELTARA, SKYBOT_DELTADEC (arcsec).
-
-    Returns
-    -------
-    DataFrame
-        Index CATALOG_NUMBER; N, and for RA and DEC the MEAN and the RMS about it (arcsec; 0 if N is 1).
-    """
-    grouped = detections.groupby("CATALOG_NUMBER", sort=True)
-    ra, dec = grouped["SKYBOT_DELTARA"], grouped["SKYBOT_DELTADEC"]
-    return pd.DataFrame(
-        {
-            "N": grouped.size(),
-            "MEAN_RA": ra.mean(),
-            "RMS_RA": ra.std(ddof=0),
-            "MEAN_DEC": dec.mean(),
-            "RMS_DEC": dec.std(ddof=0),
-        }
-    )
 
 
 def _residuals(matched: pd.DataFrame, title: str) -> Figure:

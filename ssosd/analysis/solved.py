@@ -80,6 +80,16 @@ class SolvedImage:
         except ValueError as error:
             raise self._without_wcs(f": {error}") from error
 
+    def sky_of(self, pixels: ArrayLike) -> NDArray[np.float64]:
+        """Sky positions (RA and Dec, degrees ICRS) of FITS pixel coordinates, both of shape (n, 2).
+
+        Raises
+        ------
+        BadInput
+            The header text has no usable WCS.
+        """
+        return np.asarray(self.wcs().all_pix2world(np.asarray(pixels, dtype=np.float64), 1), np.float64)
+
     def wcs(self) -> WCS:
         """The solved WCS, its two celestial axes.
 

@@ -9,7 +9,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from ssosd.config import table_chain, table_daemon, table_images, table_photometry, table_results
+from ssosd.config import (
+    table_chain,
+    table_daemon,
+    table_images,
+    table_known,
+    table_photometry,
+    table_results,
+)
 from ssosd.config.parameter import Parameter
 
 #: Every parameter by name, in the order of the documentation; parameters of one section stand together.
@@ -19,6 +26,7 @@ PARAMETERS: dict[str, Parameter] = {
         *table_images.ENTRIES,
         *table_chain.ENTRIES,
         *table_photometry.ENTRIES,
+        *table_known.ENTRIES,
         *table_results.ENTRIES,
         *table_daemon.ENTRIES,
     )

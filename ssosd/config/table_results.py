@@ -1,68 +1,14 @@
-"""Parameters of what goes out (known objects, cutouts, magnitudes, plots) and of how the work is done."""
+"""Parameters of what goes out (cutouts, magnitudes, plots) and of how the work is done."""
 
 from __future__ import annotations
 
-from ssosd.config.kinds import Number, Pair, Pattern, Switch, Words
+from ssosd.config.kinds import Number, Pattern, Switch, Words
 from ssosd.config.parameter import Parameter
 
-_KNOWN, _CUTOUTS, _WORK = "Known objects", "Cutouts, magnitudes and plots", "Work"
+_CUTOUTS, _WORK = "Cutouts, magnitudes and plots", "Work"
 _SECONDS = Number(low=0, above=True, high=86400)
 
 ENTRIES: tuple[Parameter, ...] = (
-    Parameter(
-        name="CROSSMATCH_SKYBOT",
-        section=_KNOWN,
-        stage="identify",
-        default="True",
-        kind=Switch(),
-        help="Identify known objects with SkyBoT",
-        doc="Asks the SkyBoT service for the known objects in each exposure and matches the candidates with "
-        "them. Without an answer candidates are unchecked, not unknown.",
-    ),
-    Parameter(
-        name="CROSSMATCH_RADIUS",
-        section=_KNOWN,
-        stage="identify",
-        default="10",
-        unit="arcsec",
-        kind=Number(low=0, above=True, high=3600),
-        help="Largest distance to a predicted position",
-        doc="A detection within this distance of a predicted position is a match.",
-    ),
-    Parameter(
-        name="FOV_DIMENSIONS",
-        section=_KNOWN,
-        stage="identify",
-        default="0x0",
-        unit="deg",
-        kind=Pair(separator="x", low=0, high=180),
-        help="Size YxZ of the queried region, 0x0 from the footprint",
-        doc="Sides of the box around each exposure in which known objects are looked for. `0x0` takes the "
-        "footprint from the image's WCS.",
-    ),
-    Parameter(
-        name="SKYBOT_URL",
-        section=_KNOWN,
-        stage="identify",
-        default="https://ssp.imcce.fr/webservices/skybot/api/conesearch.php",
-        kind=Pattern(
-            expression=r"https?://[!-~]+",
-            description="an address that begins with http:// or https://",
-            metavar="URL",
-        ),
-        help="Address of the SkyBoT cone search",
-        doc="Address of the SkyBoT cone search service, or of a mirror.",
-    ),
-    Parameter(
-        name="SKYBOT_TIME_LIMIT",
-        section=_KNOWN,
-        stage="identify",
-        default="30",
-        kind=_SECONDS,
-        unit="s",
-        help="Longest wait for an answer of SkyBoT",
-        doc="A query without an answer after this time counts as failed and is tried again later.",
-    ),
     Parameter(
         name="EXTRACT_CUTOUTS",
         section=_CUTOUTS,

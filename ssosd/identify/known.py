@@ -85,6 +85,16 @@ def known_table(columns: Mapping[str, object] | pd.DataFrame) -> pd.DataFrame:
     return table
 
 
+def object_keys(numbers: pd.Series, names: pd.Series) -> pd.Series:
+    """What tells known objects apart: number and name in one text.
+
+    >>> object_keys(pd.Series(["4", None]), pd.Series(["Vesta", "2015 LA1"])).tolist()
+    ['4 Vesta', '2015 LA1']
+    """
+    both = numbers.astype("string").fillna("").str.cat(names.astype("string").fillna(""), sep=" ")
+    return both.str.strip().astype(object)
+
+
 def text_or_missing(values: pd.Series) -> pd.Series:
     """Stripped texts, numbers as integers; blanks and dashes, which stand for nothing, become NaN."""
     whole = values.astype("Int64") if pd.api.types.is_numeric_dtype(values) else values

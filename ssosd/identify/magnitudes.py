@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from ssosd.identify.known import KnownObjects, known_table
+from ssosd.identify.known import KnownObjects, known_table, object_keys
 
 _WIDTH = 40
 
@@ -40,7 +40,7 @@ def magnitude_histogram(known: KnownObjects | pd.DataFrame, detections: pd.DataF
       V 17-18    1 of    2 #.
     """
     table = known_table(known.table if isinstance(known, KnownObjects) else known)
-    table = table.assign(KEY=_keys(table["NUMBER"], table["NAME"]))
+    table = table.assign(KEY=object_keys(table["NUMBER"], table["NAME"]))
     mags = table.groupby("KEY", sort=True)["MAG"].median()
     if mags.empty:
         return "no known objects in the field"
@@ -49,7 +49,7 @@ def magnitude_histogram(known: KnownObjects | pd.DataFrame, detections: pd.DataF
     found = np.zeros(len(bins), dtype=bool)
     if detections is not None and len(detections):
         hits = detections[detections["MATCHED"].astype(bool)]
-        found = bins.index.isin(_keys(hits["SKYBOT_NUMBER"], hits["SKYBOT_NAME"]))
+        found = bins.index.isin(object_keys(hits["SKYBOT_NUMBER"], hits["SKYBOT_NAME"]))
     counts = bins.value_counts()
     matched = bins[found].value_counts()
     scale = min(1.0, _WIDTH / max(int(counts.max()), 1)) if len(counts) else 1.0
@@ -62,7 +62,3 @@ def magnitude_histogram(known: KnownObjects | pd.DataFrame, detections: pd.DataF
     if len(bins) < len(mags):
         lines.append(f"  V unknown{len(mags) - len(bins):7d}")
     return "\n".join(lines)
-
-
-def _keys(numbers: pd.Series, names: pd.Series) -> pd.Series:
-    return numbers.astype("string").fillna("").str.cat(names.astype("string").fillna(""), sep=" ").str.strip()

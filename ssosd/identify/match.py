@@ -17,7 +17,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from ssosd import sphere
-from ssosd.identify.known import KnownObjects, known_table
+from ssosd.identify.known import KnownObjects, known_table, object_keys
 from ssosd.identify.pairs import Encounters, Observed, Pairs, Predicted, assign, compare, encounters
 
 #: Columns that `match_candidates` adds, in this order.
@@ -79,8 +79,7 @@ def match_candidates(
         seen = set(kept["CATALOG_NUMBER"]) if len(kept) else set()
         known = KnownObjects(table=known, checked=tuple(int(number) for number in seen))
     table = known_table(known.table)
-    names = table["NUMBER"].fillna("").str.cat(table["NAME"].fillna(""), sep=" ").str.strip()
-    objects, labels = pd.factorize(names)
+    objects, labels = pd.factorize(object_keys(table["NUMBER"], table["NAME"]))
     once = ~pd.DataFrame({"object": objects, "exposure": table["CATALOG_NUMBER"]}).duplicated().to_numpy()
     table, objects = table[once].reset_index(drop=True), objects[once]
     observed, predicted = _observed(kept, known), _predicted(table, objects)
@@ -88,7 +87,7 @@ def match_candidates(
     pairs = compare(observed, predicted, near, radius_arcsec)
     chosen = assign(pairs)
     return _labelled(kept, table, observed, predicted, pairs, chosen).assign(
-        KNOWN_NEARBY=_nearby(observed, predicted, near, pairs, chosen, labels.to_numpy(), radius_arcsec)
+        KNOWN_NEARBY=_nearby(observed, predicted, near, pairs, chosen, np.asarray(labels), radius_arcsec)
     )
 
 

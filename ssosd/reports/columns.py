@@ -145,7 +145,7 @@ CANDIDATE_COLUMNS: tuple[Column, ...] = (
     ),
     _c("N_CHANCE", "float", "", "Sources as good as this one that chance alone would make in the field."),
     _c("CHI2_DOF", "float", "", "Chi-square of its motion on a great circle per degree of freedom."),
-    _c("KNOWN_BY", "str", "", "Who knows of that object, e.g. SKYBOT."),
+    _c("KNOWN_BY", "str", "", "Who knows of that object: SKYBOT, or MPCORB for our own ephemerides."),
     _c("MATCH_STATE", "str", "", "matched, possible, unknown, or unchecked when nobody could be asked."),
     _c("KNOWN_NEARBY", "str", "", "Other known objects within CROSSMATCH_RADIUS, with the least distance."),
     _o("INSPECTED", "bool", "", "Whether a person gave a verdict on the candidate (table of the night)."),

@@ -2,6 +2,7 @@
 
 from ssosd.store.base import STORE_NAME, Patience, read_only, utc_now
 from ssosd.store.exposures import Exposures, ExposureState, FileRow
+from ssosd.store.knowledge import Asking, KnownRows
 from ssosd.store.nights import Nights
 from ssosd.store.retry import ParkedRow, Retry
 from ssosd.store.sequences import SequenceRow, Sequences
@@ -13,9 +14,11 @@ __all__ = [
     "STORE_NAME",
     "UNKNOWN",
     "VERDICTS",
+    "Asking",
     "ExposureState",
     "FileRow",
     "Judged",
+    "KnownRows",
     "ParkedRow",
     "Patience",
     "SequenceRow",

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from ssosd.errors import SsosdError
 from ssosd.store.base import Patience, error_columns, finite
+from ssosd.store.knowledge import Knowledge, KnownRows
 from ssosd.store.verdicts import Verdicts
 
 if TYPE_CHECKING:
@@ -28,17 +29,18 @@ class SequenceRow:
     folder: str | None
     n_candidates: int | None
     next_try_s: float | None  # when a parked one is tried again by itself, Unix time
+    identified_with: str | None  # digest of what its known objects come from
     exposures: tuple[str, ...]  # digests, sorted
 
 
-class Sequences(Verdicts):
+class Sequences(Verdicts, Knowledge):
     """What exposures were put together, and what came of it."""
 
     def sequences(self, *, night: str | None = None) -> list[SequenceRow]:
         """All sequences (of a night), by night and field."""
         where, arguments = ("WHERE night = ?", [night]) if night is not None else ("", [])
         found = self.rows(
-            "SELECT id, night, field, state, fingerprint, folder, n_candidates, next_try_s"  # noqa: S608
+            "SELECT id, night, field, state, fingerprint, folder, n_candidates, next_try_s, identified_with"  # noqa: S608
             f" FROM sequences {where} ORDER BY night, field",
             arguments,
         )
@@ -62,6 +64,30 @@ class Sequences(Verdicts):
         """Whether a sequence is still there and has these exposures and no others."""
         found = self.rows("SELECT exposure FROM sequence_exposures WHERE sequence = ?", [number])
         return {row["exposure"] for row in found} == set(digests)
+
+    def linked_exposures(self, number: int) -> tuple[str, ...]:
+        """Digests of the exposures that a sequence was linked with, in the order of CATALOG_NUMBER."""
+        found = self.rows(
+            "SELECT exposure FROM sequence_exposures WHERE sequence = ? AND catalog_number IS NOT NULL"
+            " ORDER BY catalog_number",
+            [number],
+        )
+        return tuple(row["exposure"] for row in found)
+
+    def rejections(self, number: int, *, at_least: int) -> list[dict[str, Any]]:
+        """The ledger of a sequence, of sources with this many detections or more, as the chain's columns."""
+        return self.rows(
+            "SELECT source_number AS SOURCE_NUMBER, filter AS FILTER, reason AS REASON,"
+            ' measured AS MEASURED, limit_value AS "LIMIT", n_detections AS N_DETECTIONS FROM rejections'
+            " WHERE sequence = ? AND n_detections >= ? ORDER BY source_number",
+            [number, at_least],
+        )
+
+    def quality(self, number: int) -> list[dict[str, Any]]:
+        """The rows of exposure_quality of a sequence, in the order of its exposures."""
+        return self.rows(
+            "SELECT * FROM exposure_quality WHERE sequence = ? ORDER BY catalog_number", [number]
+        )
 
     def regroup(
         self, night: str, groups: Mapping[str, tuple[float, float, Sequence[str]]]
@@ -120,7 +146,8 @@ class Sequences(Verdicts):
         quality: pd.DataFrame,
         ledger: pd.DataFrame,
         candidates: Sequence[Mapping[str, Any]],
-        known: pd.DataFrame,
+        known: KnownRows,
+        delay_s: float,
     ) -> None:
         """Replace the results of a sequence by new ones, in one transaction, and call it done."""
         night = self.rows("SELECT night FROM sequences WHERE id = ?", [number])[0]["night"]
@@ -143,12 +170,7 @@ class Sequences(Verdicts):
             )
             self.db.table("candidates").insert_all({**row, "sequence": number} for row in candidates)
             self._find_judged_again(night)
-            self.db.conn.executemany(
-                "INSERT OR IGNORE INTO known_objects (sequence, catalog_number, number, name, class, mag,"
-                " ra_deg, dec_deg, pm_ra, pm_dec, error_arcsec, known_by)"
-                " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                _known_rows(number, known),
-            )
+            self._write_known(number, known, delay_s=delay_s)
 
     def park_sequence(
         self,
@@ -170,13 +192,8 @@ class Sequences(Verdicts):
             Of what was tried: with another one it is tried again.
         """
         withdrawn = (
-            "n_sources",
-            "n_false_expected",
-            "n_candidates",
-            "funnel",
-            "folder",
-            "partial",
-            "checked",
+            *("n_sources", "n_false_expected", "n_candidates", "funnel", "folder", "partial", "checked"),
+            *("identified_with", "known_limit", "known_limit_by"),
         )
         with self.db.atomic():
             self._clear_results(number)
@@ -235,7 +252,8 @@ class Sequences(Verdicts):
             )
 
     def _clear_results(self, number: int) -> None:
-        for table in ("rejections", "candidates", "known_objects", "exposure_quality"):
+        tables = ("rejections", "candidates", "known_objects", "expected", "asking", "exposure_quality")
+        for table in tables:
             self.db.execute(f"DELETE FROM {table} WHERE sequence = ?", [number])  # noqa: S608
         self.db.execute(
             "UPDATE sequence_exposures SET catalog_number = NULL, dropped_because = NULL WHERE sequence = ?",
@@ -273,24 +291,3 @@ def _quality_rows(number: int, quality: pd.DataFrame) -> Iterable[dict[str, Any]
 
 def _known_or_null(value: Any) -> Any:
     return finite(value) if isinstance(value, float) else value if value != "" else None
-
-
-def _known_rows(number: int, known: pd.DataFrame) -> Iterable[tuple[Any, ...]]:
-    columns = (
-        "CATALOG_NUMBER",
-        "NUMBER",
-        "NAME",
-        "CLASS",
-        "MAG",
-        "RA",
-        "DEC",
-        "PMRA",
-        "PMDEC",
-        "ERR",
-        "SOURCE",
-    )
-    for exposure, *texts, mag, ra, dec, pm_ra, pm_dec, err, by in zip(
-        *(known[c].tolist() for c in columns), strict=True
-    ):
-        named = [text if isinstance(text, str) else "" for text in texts]
-        yield number, exposure, *named, finite(mag), ra, dec, finite(pm_ra), finite(pm_dec), finite(err), by

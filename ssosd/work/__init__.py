@@ -3,16 +3,22 @@
 These functions run in any thread or process; `ssosd.pipeline` decides what follows what and owns the store.
 """
 
+from ssosd.work.asking import Access, Answers
 from ssosd.work.exposure import extract_exposure, key_of
 from ssosd.work.failure import failure
+from ssosd.work.identifying import Identified, identify
 from ssosd.work.result import SequenceResult, summary_columns
 from ssosd.work.sequence import fingerprint, link_sequence, require_exposures
 
 __all__ = (
+    "Access",
+    "Answers",
+    "Identified",
     "SequenceResult",
     "extract_exposure",
     "failure",
     "fingerprint",
+    "identify",
     "key_of",
     "link_sequence",
     "require_exposures",

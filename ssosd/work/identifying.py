@@ -1,31 +1,159 @@
-"""Known objects of a sequence's exposures, from whichever source of knowledge answers."""
+"""Who the candidates of a linked sequence are, and what else should have been seen.
+
+All of it follows from the field's folder, the ledger and what the sources of knowledge say, so that it is
+done again without linking when they say something else.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import count
+from pathlib import Path
+from typing import Any
 
-from ssosd.errors import ServiceUnavailable
-from ssosd.identify.known import KnownObjects, unchecked
-from ssosd.identify.skybot import known_objects_for_exposures
+import pandas as pd
+
+from ssosd.analysis.residuals import matched_detections, residual_statistics
+from ssosd.files import atomic_write_text
+from ssosd.identify.evidence import FILE_NAME, Evidence
+from ssosd.identify.expected import Limit, expected_objects
+from ssosd.identify.magnitudes import magnitude_histogram
+from ssosd.identify.match import match_candidates
 from ssosd.model import Exposure
+from ssosd.reports.tables import read_candidates_csv, write_candidates_csv
 from ssosd.station import Station
+from ssosd.store import KnownRows
+from ssosd.work.asking import Access, Answers, ask_all
+
+#: Files of a field's folder that follow from the known objects; the folder of the check plots does too.
+FILES = ("cats/candidates.csv", "known.csv", "logs/known.log")
+CHECKPLOTS = "checkplots"
 
 
-def known_objects(exposures: Sequence[Exposure], station: Station, *, ask: bool) -> KnownObjects:
-    """Known objects of the exposures, and why any of these are unchecked."""
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Identified:
+    """A sequence compared with the known objects."""
+
+    candidates: pd.DataFrame  # one row per detection
+    expected: pd.DataFrame  # one row per known object
+    rows: KnownRows  # for the store
+    answers: Answers
+    histogram: str  # the known objects by magnitude, as text
+    collisions: tuple[str, ...]  # candidates with a second known object near them
+
+
+def identify(
+    folder: Path,
+    *,
+    into: Path,
+    exposures: Sequence[Exposure],
+    ledger: pd.DataFrame,
+    title: str,
+    station: Station,
+    access: Access,
+    limit: Limit | None = None,
+) -> Identified:
+    """Compare a linked sequence with the known objects and write what follows from it.
+
+    Parameters
+    ----------
+    folder : Path
+        The field's folder, with its candidates and evidence in ``cats``.
+    into : Path
+        Where `FILES` and the check plots are written: the same folder, or one that is put over it.
+    exposures : sequence of Exposure
+        In the order of CATALOG_NUMBER.
+    ledger : DataFrame
+        Of the chain.
+    title : str
+        The night and the field.
+    station : Station
+    access : Access
+        What may be used of the services.
+    limit : Limit, optional
+        How faint the exposures reach, as photometry measured it.
+    """
     config = station.config
-    numbers = range(1, len(exposures) + 1)
-    if not config["CROSSMATCH_SKYBOT"]:
-        return unchecked(dict.fromkeys(numbers, "CROSSMATCH_SKYBOT is False"))
-    if not ask:
-        return unchecked(dict.fromkeys(numbers, "SkyBoT did not answer for earlier fields"))
-    try:
-        return known_objects_for_exposures(
-            exposures=exposures,
-            url=config["SKYBOT_URL"],
-            observer=config["OBSERVATORY_CODE"],
-            fov_dimensions_deg=config["FOV_DIMENSIONS"],
-            time_limit_s=config["SKYBOT_TIME_LIMIT"],
+    identified_with = station.known_settings  # of the files as they are before they are read
+    answers = ask_all(exposures, station, access)
+    found = match_candidates(
+        detections=read_candidates_csv(folder / "cats" / "candidates.csv"),
+        known=answers.known,
+        radius_arcsec=config["CROSSMATCH_RADIUS"],
+    )
+    expected, limit = expected_objects(
+        known=answers.known.table,
+        evidence=Evidence.load(folder / "cats" / FILE_NAME),
+        candidates=found,
+        ledger=ledger,
+        needed=needed_detections(config),
+        radius_arcsec=config["CROSSMATCH_RADIUS"],
+        limit=limit,
+    )
+    agreement = residual_statistics(matched_detections(found)) if len(found) else pd.DataFrame()
+    there = set(expected.loc[expected["N_PREDICTED"] > 0, "NAME"])
+    on_chip = answers.known.table[answers.known.table["NAME"].isin(there)]
+    identified = Identified(
+        candidates=found,
+        expected=expected,
+        rows=KnownRows(
+            identified_with=identified_with,
+            unchecked_because=answers.known.because,
+            wants=answers.wants,
+            known=answers.known.table,
+            expected=expected,
+            limit=(limit.mag, limit.by),
+            agreement={int(str(k)): dict(row) for k, row in agreement.iterrows()},
+        ),
+        answers=answers,
+        histogram=magnitude_histogram(on_chip, found),
+        collisions=_collisions(found),
+    )
+    write_candidates_csv(into / "cats" / "candidates.csv", found)
+    atomic_write_text(into / "known.csv", expected.to_csv(index=False, lineterminator="\n"))
+    atomic_write_text(into / "logs" / "known.log", _log_text(title, identified, agreement))
+    if config["CHECKPLOTS"]:
+        from ssosd.analysis.checkplots import make_checkplots  # matplotlib takes 30 MB
+
+        make_checkplots(
+            detections=found, kinds=config["CHECKPLOTS"], directory=into / CHECKPLOTS, title=title
         )
-    except ServiceUnavailable as error:
-        return unchecked(dict.fromkeys(numbers, error.message))
+    return identified
+
+
+def needed_detections(config: Any) -> int:
+    """Fewest detections that a candidate has."""
+    if not config["FILTER_DETEC"]:
+        return 1
+    return next(n for n in count(1) if n not in config["DETECTIONS"])
+
+
+def _collisions(found: pd.DataFrame) -> tuple[str, ...]:
+    """Candidates near which another known object was predicted, one sentence each."""
+    if found.empty:
+        return ()
+    first = found.groupby("CANDIDATE", sort=True).first()
+    near = first[first["KNOWN_NEARBY"].fillna("").astype(bool)]
+    said = []
+    for row in near.reset_index().to_dict("records"):
+        named = " ".join(str(row[c]) for c in ("SKYBOT_NUMBER", "SKYBOT_NAME") if isinstance(row[c], str))
+        said.append(f"{row['CANDIDATE']} ({named or row['MATCH_STATE']}): also near {row['KNOWN_NEARBY']}")
+    return tuple(said)
+
+
+def _log_text(title: str, identified: Identified, agreement: pd.DataFrame) -> str:
+    """Everything a person wants to know of the comparison; no times of writing."""
+    rows, expected = identified.rows, identified.expected
+    lines = [f"{title}: known objects", ""]
+    lines += [f"unchecked: {rows.unchecked_because}", ""] if rows.unchecked_because else []
+    lines += [identified.histogram, ""]
+    mag, by = rows.limit
+    lines += [f"limit: V {mag:.2f}, by {by}" if by else "limit: not known", ""]
+    if len(expected):
+        counted = expected["OUTCOME"].value_counts().sort_index()
+        lines += ["outcomes: " + ", ".join(f"{n} {name}" for name, n in counted.items()), ""]
+    if len(agreement):
+        lines += ["observed minus predicted by exposure, arcsec:", agreement.round(3).to_string(), ""]
+    lines += [*identified.collisions, ""] if identified.collisions else []
+    return "\n".join(lines)

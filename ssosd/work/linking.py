@@ -26,6 +26,7 @@ class Candidates:
     """What linking and the chain left of a sequence."""
 
     linked: Linked  # SCAMP's solution, with all detections
+    sources: pd.DataFrame  # of both linkers, one row per detection and source
     detections: pd.DataFrame  # of the candidates, one row per detection
     ledger: pd.DataFrame  # one row per rejected source
     funnel: tuple[tuple[str, int], ...]  # (step, sources left)
@@ -73,6 +74,7 @@ def link_candidates(
     merged = merge_candidates(chain.candidates)
     return Candidates(
         linked=linked,
+        sources=sources,
         detections=merged.detections,
         ledger=pd.concat([chain.ledger, merged.ledger], ignore_index=True),
         funnel=(*chain.funnel, *((("LINKER", merged.n_sources),) if linker == "BOTH" else ())),

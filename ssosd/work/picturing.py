@@ -1,4 +1,4 @@
-"""Pictures of a sequence's candidates: cutouts, fixed apertures on them, check plots."""
+"""Pictures of a sequence's candidates: cutouts, and fixed apertures on them."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ _THREADS = 2  # cutouts made at a time; sequences are linked side by side alread
 
 
 def pictures(
-    found: pd.DataFrame, *, linked: Linked, title: str, staged: Path, station: Station
+    found: pd.DataFrame, *, linked: Linked, staged: Path, station: Station
 ) -> tuple[pd.DataFrame, list[str]]:
-    """Cutouts, fixed apertures and check plots, as far as they are wanted."""
+    """Cutouts and fixed apertures, as far as they are wanted."""
     config = station.config
     notes: list[str] = []
     if (config["EXTRACT_CUTOUTS"] or config["FIXED_APER_MAGS"]) and len(found):
         kept = staged / "cutouts" if config["EXTRACT_CUTOUTS"] else staged / ".cutouts"
         kept.mkdir(exist_ok=True)
-        images = _solved_images(linked)
+        images = solved_images(linked)
         cut = extract_cutouts(
             detections=found,
             images=images,
@@ -49,15 +49,6 @@ def pictures(
             )
         if not config["EXTRACT_CUTOUTS"]:
             shutil.rmtree(kept)
-    if config["CHECKPLOTS"]:
-        from ssosd.analysis.checkplots import make_checkplots  # matplotlib takes 30 MB
-
-        make_checkplots(
-            detections=found,
-            kinds=config["CHECKPLOTS"],
-            directory=staged / "checkplots",
-            title=title,
-        )
     return found, notes
 
 
@@ -74,7 +65,8 @@ def _cutter(found: pd.DataFrame, images: dict[tuple[int, int], SolvedImage], sta
     )
 
 
-def _solved_images(linked: Linked) -> dict[tuple[int, int], SolvedImage]:
+def solved_images(linked: Linked) -> dict[tuple[int, int], SolvedImage]:
+    """Each chip of the exposures with its solved astrometry, by CATALOG_NUMBER and EXTENSION."""
     by_number = dict(enumerate(linked.exposures, start=1))
     return {
         (number, hdu): SolvedImage(

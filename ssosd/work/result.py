@@ -9,6 +9,7 @@ from pathlib import Path
 import pandas as pd
 
 from ssosd.model import Drop
+from ssosd.work.identifying import Identified
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -16,17 +17,25 @@ class SequenceResult:
     """All that linking a sequence gave; its files wait in `staged`."""
 
     staged: Path  # folder that becomes the field's folder
-    candidates: pd.DataFrame  # one row per detection
+    identified: Identified  # its candidates, and what they were compared with
     ledger: pd.DataFrame  # one row per rejected source
-    known: pd.DataFrame  # known objects predicted in each exposure
     funnel: tuple[tuple[str, int], ...]
     n_sources: int
     n_false_expected: float | None  # chance tracks among the candidates, where that is known
     catalog_numbers: dict[str, int]  # digest to CATALOG_NUMBER
     quality: pd.DataFrame  # one row per linked exposure: the table exposure_quality
     dropped: tuple[Drop, ...]
-    unchecked_because: str  # "" when every exposure was compared with the known objects
     notes: tuple[str, ...]  # for a person: what was repaired, blank or left out
+
+    @property
+    def candidates(self) -> pd.DataFrame:
+        """One row per detection."""
+        return self.identified.candidates
+
+    @property
+    def unchecked_because(self) -> str:
+        """Why exposures were not compared with the known objects; "" when all were."""
+        return self.identified.rows.unchecked_because
 
 
 def summary_columns(result: SequenceResult, folder: Path) -> dict[str, object]:
@@ -36,7 +45,5 @@ def summary_columns(result: SequenceResult, folder: Path) -> dict[str, object]:
         "n_false_expected": result.n_false_expected,
         "n_candidates": int(result.candidates["CANDIDATE"].nunique()),
         "funnel": json.dumps(result.funnel),
-        "checked": 0 if result.unchecked_because else 1,
-        "unchecked_because": result.unchecked_because or None,
         "folder": str(folder),
     }

@@ -10,13 +10,16 @@ from pathlib import Path
 
 from ssosd.errors import BadInput
 from ssosd.files import atomic_write_text, flush_tree
-from ssosd.identify.match import match_candidates
+from ssosd.identify.evidence import FILE_NAME as EVIDENCE
+from ssosd.identify.limits import measured_limit
 from ssosd.ingest.sequence import FieldSequence
 from ssosd.model import Catalogue
 from ssosd.reports.tables import candidate_ids, funnel_text, write_candidates_csv
 from ssosd.station import Station
+from ssosd.work.asking import Access
 from ssosd.work.calibrating import photometry_of, quality_of_exposures, without_magnitudes
-from ssosd.work.identifying import known_objects
+from ssosd.work.evidence import evidence_of
+from ssosd.work.identifying import identify
 from ssosd.work.linking import Candidates, Progress, link_candidates
 from ssosd.work.picturing import pictures
 from ssosd.work.placing import place_catalogues
@@ -49,7 +52,7 @@ def link_sequence(
     catalogues: Mapping[str, Catalogue],
     *,
     station: Station,
-    ask_skybot: bool = True,
+    access: Access | None = None,
     progress: Progress = _silent,
 ) -> SequenceResult:
     """Link a sequence, run the chain, name the known objects, cut the pictures; files go to a staging folder.
@@ -63,7 +66,7 @@ def link_sequence(
     with ExitStack() as on_failure:
         on_failure.callback(shutil.rmtree, staged, ignore_errors=True)
         result = _link_into(
-            staged, sequence, catalogues, station=station, ask_skybot=ask_skybot, progress=progress
+            staged, sequence, catalogues, station=station, access=access or Access(), progress=progress
         )
         on_failure.pop_all()
     return result
@@ -75,10 +78,9 @@ def _link_into(
     catalogues: Mapping[str, Catalogue],
     *,
     station: Station,
-    ask_skybot: bool,
+    access: Access,
     progress: Progress,
 ) -> SequenceResult:
-    config = station.config
     cats = staged / "cats"
     for folder in (cats, staged / "cutouts", staged / "checkplots", staged / "logs"):
         folder.mkdir(parents=True)
@@ -98,22 +100,29 @@ def _link_into(
     notes += [f"left out {_name_of(sequence, d.digest)}: {d.reason}" for d in linked.dropped]
     notes += without_magnitudes(quality)
 
-    progress("identifying")
-    known = known_objects(linked.exposures, station, ask=ask_skybot)
-    found = match_candidates(
-        detections=photometry.apply(left.detections), known=known, radius_arcsec=config["CROSSMATCH_RADIUS"]
-    )
+    found = photometry.apply(left.detections)
     found.insert(0, "FIELD", sequence.field)
     found["CANDIDATE"] = candidate_ids(found)
 
     progress("cutting out")
-    found, cut_notes = pictures(
-        found, linked=linked, title=f"{sequence.night} {sequence.field}", staged=staged, station=station
-    )
+    found, cut_notes = pictures(found, linked=linked, staged=staged, station=station)
     write_candidates_csv(cats / "candidates.csv", found)
+    evidence_of(left).save(cats / EVIDENCE)
+
+    progress("identifying")
+    identified = identify(
+        staged,
+        into=staged,
+        exposures=linked.exposures,
+        ledger=left.ledger,
+        limit=measured_limit(quality),
+        title=f"{sequence.night} {sequence.field}",
+        station=station,
+        access=access,
+    )
     result = SequenceResult(
         staged=staged,
-        candidates=found,
+        identified=identified,
         ledger=left.ledger,
         funnel=left.funnel,
         n_sources=left.funnel[0][1],
@@ -121,8 +130,6 @@ def _link_into(
         catalog_numbers={e.digest: i for i, e in enumerate(linked.exposures, start=1)},
         quality=quality,
         dropped=linked.dropped,
-        known=known.table,
-        unchecked_because=known.because,
         notes=(*notes, *cut_notes),
     )
     atomic_write_text(staged / "logs" / "sequence.log", _log_text(sequence, left, result))
@@ -139,7 +146,6 @@ def _log_text(sequence: FieldSequence, left: Candidates, result: SequenceResult)
     lines = [f"{sequence.night} {sequence.field}: {len(sequence.exposures)} exposures", ""]
     lines += [left.linked.quality.to_string(index=False), ""]
     lines += [funnel_text({"sources left": result.funnel})]
-    lines += ["", f"unchecked: {result.unchecked_because}"] if result.unchecked_because else []
     lines += ["", *result.notes] if result.notes else []
     lines += ["", "Tracklets:", *left.notes] if left.notes else []
     timeless = [line for line in left.linked.log_tail.splitlines() if "All done (in" not in line]

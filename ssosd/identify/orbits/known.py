@@ -20,7 +20,7 @@ from ssosd.identify.orbits.prepare import Night, midnight_of, prepare_night
 from ssosd.model import Exposure
 from ssosd.site import Site
 
-SOURCE = "ORBITS"
+SOURCE = "MPCORB"
 MARGIN_ARCSEC = 120.0  # around the footprint, as for SkyBoT: the error of the header's pointing
 MAX_ERROR_ARCSEC = 300.0
 
@@ -66,7 +66,7 @@ def known_objects_from_orbits(
     Returns
     -------
     KnownObjects
-        Every exposure is checked; SOURCE is ``ORBITS``.
+        Every exposure is checked; SOURCE is ``MPCORB``.
 
     Raises
     ------

@@ -52,10 +52,26 @@ def read_mpcorb(path: Path) -> Orbits:
     return joined(parts)
 
 
-def _parsed(whole: bytes) -> Orbits | None:
+def count_orbits(path: Path) -> int:
+    """How many lines of a file are orbits in the format of MPCORB.DAT, read to its end.
+
+    Raises
+    ------
+    Misconfigured
+        It cannot be read, or is compressed and cut short.
+    """
+    return sum(len(_orbit_lines(lines)) for lines in chunks(path))
+
+
+def _orbit_lines(whole: bytes) -> NDArray[np.uint8]:
+    """Lines that hold an orbit, shape (n, 202), as characters."""
     lines = [line[:_LINE].ljust(_LINE) for line in whole.split(b"\n") if len(line) > _POINTS[-1] + 7]
     grid = np.frombuffer(b"".join(lines), dtype=np.uint8).reshape(-1, _LINE)
-    grid = grid[(grid[:, _POINTS] == ord(".")).all(axis=1) & (grid[:, 20] > ord("9"))]
+    return grid[(grid[:, _POINTS] == ord(".")).all(axis=1) & (grid[:, 20] > ord("9"))]
+
+
+def _parsed(whole: bytes) -> Orbits | None:
+    grid = _orbit_lines(whole)
     if not len(grid):
         return None
     mean, peri, node, incl = (decimal(grid[:, point - 3 : point + 6]) for point in _POINTS[:4])

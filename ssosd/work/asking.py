@@ -1,0 +1,174 @@
+"""Known objects of a sequence's exposures, from the sources of knowledge in their order."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import pandas as pd
+
+from ssosd.errors import BadInput, Misconfigured
+from ssosd.identify.known import KnownObjects, known_table, unchecked
+from ssosd.identify.orbits import known_objects_from_orbits
+from ssosd.identify.skybot import known_objects_for_exposures, question_for
+from ssosd.model import Exposure
+from ssosd.station import ORBIT_FILES, Station
+
+SKYBOT, ORBITS = "SKYBOT", "ORBITS"
+#: Orbits of a night take some hundred MB: one sequence at a time has them in memory.
+ORBITS_IN_MEMORY = threading.Lock()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Access:
+    """What a sequence may use of the services."""
+
+    skybot: bool = True  # whether SkyBoT may be asked
+    memory: Mapping[str, bytes] = field(default_factory=dict)  # its former replies, by question
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Answers:
+    """What the sources of knowledge said."""
+
+    known: KnownObjects
+    wants: str  # why a source is to be asked again that comes before those that answered; "" for none
+    was_asked: bool = False  # whether SkyBoT was asked anything
+    failures: Mapping[str, str]  # source: why it failed
+    answered: tuple[str, ...]  # sources that answered when they were asked
+    replies: Mapping[str, tuple[str, bytes]]  # new ones of SkyBoT: question to exposure's digest and reply
+
+
+def ask_all(exposures: Sequence[Exposure], station: Station, access: Access) -> Answers:
+    """Known objects of the exposures, and why any of these are unchecked.
+
+    With KNOWN_COMBINE FIRST each exposure has the answer of the first source that gives one; with ALL the
+    later ones add the objects that the earlier ones do not have.
+
+    Parameters
+    ----------
+    exposures : sequence of Exposure
+        In the order of their CATALOG_NUMBER, which counts from 1.
+    station : Station
+    access : Access
+    """
+    sources = [s for s in station.config["KNOWN_SOURCES"] if _is_used(s, station)]
+    numbers = range(1, len(exposures) + 1)
+    if not sources:
+        nobody = "CROSSMATCH_SKYBOT is False, and there are no ORBITS"
+        return Answers(
+            known=unchecked(dict.fromkeys(numbers, nobody)), wants="", failures={}, answered=(), replies={}
+        )
+    memory = dict(access.memory)
+    parts: list[KnownObjects] = []
+    failures: dict[str, str] = {}
+    answered: list[str] = []
+    wants = ""
+    for source in sources:
+        checked = {number for part in parts for number in part.checked}
+        if station.config["KNOWN_COMBINE"] == "FIRST" and len(checked) == len(exposures):
+            break
+        if source == SKYBOT:
+            said = _skybot(exposures, station, access, memory)
+        else:
+            said = _orbits(exposures, station)
+        if said.unchecked:
+            wants = wants or said.because
+            failures[source] = next(iter(said.unchecked.values()))
+        if said.checked:
+            answered.append(source)
+        parts.append(said)
+    return Answers(
+        known=_joined(parts, numbers, only_first=station.config["KNOWN_COMBINE"] == "FIRST"),
+        wants=wants,
+        was_asked=SKYBOT in sources and access.skybot,
+        failures=failures,
+        answered=tuple(answered),
+        replies=_fresh(exposures, station, access.memory, memory),
+    )
+
+
+def _is_used(source: str, station: Station) -> bool:
+    return station.uses_skybot if source == SKYBOT else station.uses_orbits
+
+
+def _skybot(
+    exposures: Sequence[Exposure], station: Station, access: Access, memory: dict[str, bytes]
+) -> KnownObjects:
+    config = station.config
+    return known_objects_for_exposures(
+        exposures=exposures,
+        url=config["SKYBOT_URL"],
+        observer=config["OBSERVATORY_CODE"],
+        fov_dimensions_deg=config["FOV_DIMENSIONS"],
+        time_limit_s=config["SKYBOT_TIME_LIMIT"],
+        memory=memory,
+        ask=access.skybot,
+    )
+
+
+def _orbits(exposures: Sequence[Exposure], station: Station) -> KnownObjects:
+    """Predictions from the files of orbits; without a file that can be used there is no answer."""
+    orbits, comets = (station.orbit_file(name) for name in ORBIT_FILES)
+    why = ""
+    if orbits is None or not orbits.is_file():
+        why = f"ORBITS {orbits}: no such file yet"
+    else:
+        try:
+            with ORBITS_IN_MEMORY:
+                return known_objects_from_orbits(
+                    exposures=exposures,
+                    site=station.site,
+                    orbits=orbits,
+                    comets=comets if comets is not None and comets.is_file() else None,
+                    cache=station.orbit_cache,
+                )
+        except (BadInput, Misconfigured) as error:
+            why = error.message
+    return unchecked(dict.fromkeys(range(1, len(exposures) + 1), why))
+
+
+def _joined(parts: Sequence[KnownObjects], numbers: Sequence[int], *, only_first: bool) -> KnownObjects:
+    """One answer for each exposure: the first part's that has one, or all parts' together."""
+    checked: set[int] = set()
+    tables: list[pd.DataFrame] = []
+    have: set[tuple[int, str]] = set()
+    for part in parts:
+        table = part.table
+        if only_first:
+            table = table[~table["CATALOG_NUMBER"].isin(checked)]
+        names = list(zip(table["CATALOG_NUMBER"].tolist(), _names(table), strict=True))
+        tables.append(table[[name not in have for name in names]])
+        have.update(names)
+        checked.update(part.checked)
+    reasons = {number: why for part in reversed(parts) for number, why in part.unchecked.items()}
+    filled = [table for table in tables if len(table)]
+    return KnownObjects(
+        table=pd.concat(filled, ignore_index=True) if filled else known_table({}),
+        checked=tuple(sorted(checked)),
+        unchecked={number: reasons[number] for number in numbers if number not in checked},
+    )
+
+
+def _names(table: pd.DataFrame) -> list[str]:
+    """What tells objects apart whoever names them: the number where there is one, else the name."""
+    numbers = table["NUMBER"].where(table["NUMBER"].notna(), table["NAME"])
+    return [str(name).casefold().replace(" ", "") for name in numbers]
+
+
+def _fresh(
+    exposures: Sequence[Exposure], station: Station, before: Mapping[str, bytes], memory: Mapping[str, bytes]
+) -> dict[str, tuple[str, bytes]]:
+    """Replies that were not known before, each with the exposure that it was asked for."""
+    config = station.config
+    asked = {
+        question_for(
+            exposure,
+            url=config["SKYBOT_URL"],
+            observer=config["OBSERVATORY_CODE"],
+            fov_dimensions_deg=config["FOV_DIMENSIONS"],
+        ).digest: exposure.digest
+        for exposure in exposures
+    }
+    return {q: (asked[q], reply) for q, reply in memory.items() if q not in before and q in asked}
