@@ -321,6 +321,29 @@ def status(*, target: Path, night: datetime | None, watch: bool, as_json: bool) 
 
 
 @main.command()
+@click.argument("night", required=False, type=click.DateTime(formats=["%Y-%m-%d"]), metavar="[NIGHT]")
+@click.option(
+    "-t",
+    "--target",
+    type=click.Path(path_type=Path),
+    default=Path(),
+    help="Folder of the results.  [default: the working directory]",
+)
+@click.option("--text", "as_text", is_flag=True, help="Print the night's summary as text, too.")
+def report(night: datetime | None, *, target: Path, as_text: bool) -> None:
+    """Write the files of NIGHT (date of its local evening; the latest without) again, its report too.
+
+    While the daemon runs it writes them itself, within seconds.
+    """
+    from ssosd.rewrite import rewrite_night
+
+    done = rewrite_night(target, night=f"{night:%Y-%m-%d}" if night else None)
+    click.echo(f"{'report' if done.written else 'left to the daemon'}  {done.page}")
+    if as_text and done.written:
+        click.echo(done.page.with_name("summary.txt").read_text(encoding="utf-8"), nl=False)
+
+
+@main.command()
 @click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="FILE...")
 @click.option("-q", "--quiet", is_flag=True, help="Print errors only.")
 def lint(files: tuple[Path, ...], *, quiet: bool) -> None:

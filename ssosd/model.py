@@ -126,3 +126,14 @@ def fits_stem(name: str) -> str:
         if lowered.endswith(suffix):
             return name[: -len(suffix)]
     return name
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Blink:
+    """Frames of one candidate, to be looked at one after the other; north up, east left."""
+
+    sheet: bytes  # PNG: square frames side by side
+    side_px: int  # of a frame
+    numbers: tuple[int, ...]  # CATALOG_NUMBER of each frame
+    marks: tuple[tuple[float, float], ...]  # where it is in each frame: pixels from the left and from the top
+    together: bool  # the stars stand still; else each frame is centred on the candidate

@@ -1,4 +1,4 @@
-"""A night's files: candidates.csv, drafts and summary, written from the store and the fields' tables."""
+"""A night's files: candidates.csv, drafts, summary and report, from the store and the fields' tables."""
 
 from __future__ import annotations
 
@@ -14,8 +14,9 @@ import pandas as pd
 from ssosd.errors import BadInput
 from ssosd.files import TEMPORARY_PREFIX, atomic_write_text
 from ssosd.ingest.watcher import Sieve
+from ssosd.nightpage import write_page
 from ssosd.reports.mpc80 import render_draft
-from ssosd.reports.summary import audit, night_summary, summary_json
+from ssosd.reports.summary import Summary, audit, night_summary, summary_json
 from ssosd.reports.summary_text import summary_text
 from ssosd.reports.tables import read_candidates_csv, write_candidates_csv
 from ssosd.site import night_bounds
@@ -29,7 +30,7 @@ _DAY_S = 86400.0
 def write_night(
     night: str, *, station: Station, store: Store, folders: Sequence[Path], summary: bool
 ) -> pd.DataFrame:
-    """Write a night's candidates.csv, its draft and its summary; idempotent.
+    """Write a night's candidates.csv, its draft, its summary and its report; idempotent.
 
     The night counts as written when every file of it is accounted for; until then it stays to be written.
 
@@ -41,7 +42,7 @@ def write_night(
     folders : sequence of Path
         Data folders whose files are to be accounted for; names are given relative to the only one.
     summary : bool
-        Whether the summary is due; one that is there already is written again in any case.
+        Whether summary and report are due; one that is there already is written again in any case.
 
     Returns
     -------
@@ -68,7 +69,10 @@ def write_night(
         store.forget_drafts(night)
     lost: list[str] = []
     if summary or (folder / "summary.json").exists():
-        lost = _write_summary(folder, night, station=station, store=store, folders=folders)
+        summed = _write_summary(folder, night, station=station, store=store, folders=folders)
+        data = folders[0] if len(folders) == 1 else None
+        write_page(folder, candidates, summary=summed, data=data, station=station, store=store)
+        lost = summed["audit"]["unaccounted"]
     if not lost:
         store.record_written(night, summary=summary)
     return candidates
@@ -167,8 +171,8 @@ def _write_draft(path: Path, night: str, candidates: pd.DataFrame, *, station: S
 
 def _write_summary(
     folder: Path, night: str, *, station: Station, store: Store, folders: Sequence[Path]
-) -> list[str]:
-    """Write summary.txt and summary.json; returns files of the night that nothing is known of."""
+) -> Summary:
+    """Write summary.txt and summary.json."""
     bounds = night_bounds(night, station.site.lon_deg)
     first_s, end_s = ((mjd - _MJD_UNIX_EPOCH) * _DAY_S for mjd in bounds)
     rows = store.night_rows(night)
@@ -192,7 +196,7 @@ def _write_summary(
     )
     atomic_write_text(folder / "summary.json", summary_json(summary))
     atomic_write_text(folder / "summary.txt", summary_text(summary))
-    return lost
+    return summary
 
 
 def _remove(*paths: Path) -> None:

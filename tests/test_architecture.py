@@ -20,14 +20,31 @@ FLOORS = (
     ("config", "astromatic", "astromatic_setup", "ldac", "migrations"),
     ("station", "store", "setup_files", "service", "status"),
     STAGES,
-    ("work", "intake", "arrivals", "backlog", "nightly", "inquiry", "pipeline", "errands", "nightwork"),
-    ("replay", "daemon", "nightwatch", "demo"),
+    (
+        "work",
+        "intake",
+        "arrivals",
+        "backlog",
+        "nightly",
+        "nightpage",
+        "inquiry",
+        "pipeline",
+        "errands",
+        "nightwork",
+    ),
+    ("replay", "daemon", "nightwatch", "demo", "rewrite"),
     ("console", "cli"),
 )
 LEVEL = {room: level for level, rooms in enumerate(FLOORS) for room in rooms}
 #: Within a floor, who may import whom (everything else on one floor keeps apart, the ground excepted).
 NEIGHBOURS = {
-    *{("pipeline", "work"), ("pipeline", "intake"), ("pipeline", "nightly"), ("arrivals", "intake")},
+    *{
+        ("pipeline", "work"),
+        ("pipeline", "intake"),
+        ("pipeline", "nightly"),
+        ("arrivals", "intake"),
+        ("nightly", "nightpage"),
+    },
     *{("inquiry", "work"), ("inquiry", "nightly"), ("pipeline", "inquiry"), ("nightwork", "inquiry")},
     *{("errands", "work"), *(("nightwork", room) for room in ("work", "backlog", "errands", "pipeline"))},
     *{("demo", "replay"), ("nightwatch", "daemon"), ("cli", "console")},

@@ -41,6 +41,8 @@ def test_every_file_that_ssosd_opens_is_in_the_wheel(unpacked: Path) -> None:
         there = {p.name: p.read_bytes() for p in (ROOT / name).iterdir() if p.is_file()}
         assert there
         assert {p.name: p.read_bytes() for p in (unpacked / "ssosd" / name).iterdir()} == there
+    templates = sorted(p.name for p in (ROOT / "ssosd" / "reports" / "templates").iterdir())
+    assert sorted(p.name for p in (unpacked / "ssosd" / "reports" / "templates").iterdir()) == templates
     shipped = (unpacked / "ssosd" / "default.ssos").read_bytes()
     assert shipped == (ROOT / "ssosd" / "default.ssos").read_bytes()
 

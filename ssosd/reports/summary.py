@@ -129,7 +129,7 @@ def night_summary(
             (
                 {
                     "kind": row["kind"],
-                    "file": _relative(row["path"], target),
+                    "file": relative_name(row["path"], target),
                     "n_observations": row["n_observations"],
                 }
                 for row in drafts
@@ -149,7 +149,7 @@ def _audited(files: Iterable[Row], unaccounted: Iterable[PurePath | str], data: 
     counted = Counter(row["outcome"] for row in rows)
     without = [
         {
-            "file": _relative(row["path"], data),
+            "file": relative_name(row["path"], data),
             "outcome": row["outcome"],
             "reason": row["reason"],
             "next_step": row["next_step"],
@@ -161,7 +161,7 @@ def _audited(files: Iterable[Row], unaccounted: Iterable[PurePath | str], data: 
         "files": len(rows),
         "outcomes": {outcome: counted.get(outcome, 0) for outcome in OUTCOMES},
         "without_exposure": sorted(without, key=lambda row: (row["outcome"], row["file"])),
-        "unaccounted": sorted(_relative(path, data) for path in unaccounted),
+        "unaccounted": sorted(relative_name(path, data) for path in unaccounted),
     }
 
 
@@ -178,7 +178,7 @@ def _exposures(
         field, dropped = place.get(digest, ("", None))
         found.append(
             {
-                "file": _relative(row["path"], data),
+                "file": relative_name(row["path"], data),
                 "start": row["date_obs"],
                 "exptime_s": row["exptime_s"],
                 "filter": row["filter"],
@@ -199,7 +199,7 @@ def _field(
 ) -> Summary:
     linked = sum(m["catalog_number"] is not None for m in members)
     left_out = [
-        {"file": _relative(exposures[m["exposure"]]["path"], data), "reason": m["dropped_because"]}
+        {"file": relative_name(exposures[m["exposure"]]["path"], data), "reason": m["dropped_because"]}
         for m in members
         if m["dropped_because"] and m["exposure"] in exposures
     ]
@@ -242,7 +242,7 @@ def _by_match(rows: Sequence[Row]) -> dict[str, int]:
     return {"total": len(rows), **{state: counted.get(state, 0) for state in MATCH_STATES}}
 
 
-def _relative(path: PurePath | str, folder: PurePath | None) -> str:
+def relative_name(path: PurePath | str, folder: PurePath | None) -> str:
     """A path below a folder by its name there; any other as it is."""
     whole = PurePath(path)
     if folder is not None and whole.is_relative_to(folder):

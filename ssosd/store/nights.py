@@ -34,6 +34,17 @@ _SUMMARY = {
         WHERE s.night = ? GROUP BY r.sequence, r.reason""",
     "drafts": "SELECT * FROM drafts WHERE night = ?",
 }
+_REPORT = {
+    "quality": """
+        SELECT q.*, s.field, e.path, e.mjd_mid, e.filter FROM sequences s
+        JOIN exposure_quality q ON q.sequence = s.id JOIN exposures e ON e.digest = q.exposure
+        WHERE s.night = ? ORDER BY e.mjd_mid, e.digest""",
+    "expected": """
+        SELECT x.*, s.field FROM sequences s JOIN expected x ON x.sequence = s.id
+        WHERE s.night = ? ORDER BY s.field, x.number, x.name""",
+    "sequences": """
+        SELECT field, n_false_expected, known_limit FROM sequences WHERE night = ? ORDER BY field""",
+}
 
 
 class Nights(Base):
@@ -95,6 +106,10 @@ class Nights(Base):
     def night_rows(self, night: str) -> dict[str, list[dict[str, Any]]]:
         """All rows of a night that its summary is made of, by table."""
         return {name: self.rows(sql, [night]) for name, sql in _SUMMARY.items()}
+
+    def report_rows(self, night: str) -> dict[str, list[dict[str, Any]]]:
+        """What its report shows of a night beyond its summary, by table."""
+        return {name: self.rows(sql, [night]) for name, sql in _REPORT.items()}
 
     def file_rows(self, night: str) -> list[dict[str, Any]]:
         """Files of a night's exposures, and those without an exposure that it accounts for."""
