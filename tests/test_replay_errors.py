@@ -156,7 +156,7 @@ def test_missing_binary(one: PaintedNight, tmp_path: Path, missing: str) -> None
         if not found:
             pytest.skip(f"{name} is not installed under this name")
         (bin_ / name).symlink_to(found[0])
-    failed = replay(one.directory, tmp_path, PATH=str(bin_))
+    failed = replay(one.directory, tmp_path, "--CUTOUT_RESAMPLER", "SWARP", PATH=str(bin_))
     assert failed.code == MISCONFIGURED
     assert missing.split("-")[-1].lower() in failed.line.lower()
     assert "apt" in failed.lines[1]
