@@ -470,3 +470,22 @@ def nights_of_strays(db: Database) -> None:
     """Which night accounts for a file that is no exposure, as its time of change may be that of a copy."""
     for statement in _STRAYS:
         db.execute(statement)
+
+
+@migrations()
+def completeness(db: Database) -> None:
+    """How many synthetic movers were painted into copies of a sequence's exposures, and found again."""
+    db.execute(
+        """
+        CREATE TABLE completeness (      -- one row per bin that has movers; the same bins for all sequences
+          sequence     INTEGER NOT NULL REFERENCES sequences(id) ON DELETE CASCADE,
+          mag_low      REAL NOT NULL,      -- calibrated magnitude, from
+          mag_high     REAL NOT NULL,      -- and below
+          rate_low     REAL NOT NULL,      -- arcsec/h, from
+          rate_high    REAL NOT NULL,      -- and below
+          n_injected   INTEGER NOT NULL,   -- movers that were there often enough to be found
+          n_found      INTEGER NOT NULL,   -- those that are a candidate in the copies
+          PRIMARY KEY (sequence, mag_low, rate_low)
+        ) STRICT, WITHOUT ROWID
+        """
+    )

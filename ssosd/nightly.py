@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from ssosd.analysis.inject_curve import completeness_curves
 from ssosd.errors import BadInput
 from ssosd.files import TEMPORARY_PREFIX, atomic_write_text
 from ssosd.ingest.watcher import Sieve
@@ -176,6 +177,7 @@ def _write_summary(
     bounds = night_bounds(night, station.site.lon_deg)
     first_s, end_s = ((mjd - _MJD_UNIX_EPOCH) * _DAY_S for mjd in bounds)
     rows = store.night_rows(night)
+    injected = rows.pop("completeness")
     there = [
         path
         for data in folders
@@ -189,6 +191,7 @@ def _write_summary(
         night=night,
         files=store.file_rows(night),
         **rows,
+        completeness=completeness_curves(injected),
         unaccounted=lost,
         exposures_per_field=station.config["EXPOSURES_PER_FIELD"],
         data=folders[0] if len(folders) == 1 else None,

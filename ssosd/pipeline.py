@@ -348,6 +348,7 @@ class Corridor:
             catalog_numbers=outcome.catalog_numbers,
             dropped={d.digest: d.reason for d in outcome.dropped},
             quality=outcome.quality,
+            completeness=outcome.completeness,
             ledger=outcome.ledger,
             candidates=candidate_rows(sequence.night, outcome.candidates),
             known=outcome.identified.rows,

@@ -27,6 +27,7 @@ from ssosd.resources import shipped
 from ssosd.site import site_from_code
 from ssosd.sphere import separation_arcsec
 from ssosd.station import Station
+from ssosd.store import STORE_NAME, Store
 from ssosd.sun import sun_altitude_deg
 from ssosd.work.orbits import old_files, refresh
 from tests.orbit_lines import comet_line, line, line_seen_at, orbit_seen_at, served
@@ -706,6 +707,24 @@ def calibration(world: World, tmp_path: Path) -> None:
     assert (plain.done.n_ignored, plain.done.n_extracted) == (1, 3)
     changed = world.run(raw, target=tmp_path / "out", CALIBRATION="False")
     assert (changed.done.n_ignored, changed.done.n_extracted) == (0, 1)
+
+
+def injected(world: World, **parameters: object) -> pd.DataFrame:
+    """Counts of synthetic movers."""
+    with Store(world.run(**parameters).target / STORE_NAME) as store:
+        return pd.DataFrame(store.rows("SELECT * FROM completeness"))
+
+
+@shows("INJECT", "INJECT_MAG", "INJECT_RATE")
+def _(world: World, _: Path) -> None:
+    assert injected(world).empty
+    assert 0 < injected(world, INJECT=9)["n_injected"].sum() <= 9
+    bright = injected(world, INJECT=9, INJECT_MAG="15,16", INJECT_RATE="5,20")
+    assert set(bright["mag_low"]) <= {15.0, 15.5}
+    assert set(bright["rate_low"]) == {5.0}
+    quick = injected(world, INJECT=9, INJECT_MAG="17,18", INJECT_RATE="60,90")
+    assert set(quick["mag_low"]) <= {17.0, 17.5}
+    assert set(quick["rate_low"]) == {60.0}
 
 
 @pytest.mark.parametrize("check", dict.fromkeys(EFFECTS.values()), ids=lambda check: check.names)

@@ -84,6 +84,8 @@ def test_regrouping_keeps_results_of_unchanged_sequences_only(store):
         "ledger": pd.DataFrame({"SOURCE_NUMBER": [7], "FILTER": ["FILTER_PM"], "REASON": ["PM above PM_UP"],
                                 "MEASURED": [float("nan")], "LIMIT": [300.0], "N_DETECTIONS": [4]}),
         "candidates": [], "known": known_rows(), "delay_s": 60.0,
+        "completeness": pd.DataFrame({"mag_low": [19.0], "mag_high": [19.5], "rate_low": [5.0],
+                                      "rate_high": [20.0], "n_injected": [7], "n_found": [6]}),
         "quality": pd.DataFrame({"exposure": [digests[0]], "catalog_number": [1], "seeing_arcsec": [2.1],
                                  "n_detections": [70], "zero_point": [float("nan")], "n_zp_stars": [0],
                                  "band": [""], "why_not": ["no stars"]}),
@@ -91,6 +93,9 @@ def test_regrouping_keeps_results_of_unchanged_sequences_only(store):
     store.record_sequence(first.id, **result)
     store.record_sequence(first.id, **result)  # idempotent
     assert store.rows("SELECT count(*) AS n FROM rejections") == [{"n": 1}]
+    assert store.rows("SELECT rate_high, n_injected, n_found FROM completeness") == [
+        {"rate_high": 20.0, "n_injected": 7, "n_found": 6}
+    ]
     assert store.rows("SELECT seeing_arcsec, zero_point, band, phot_cat, why_not FROM exposure_quality") == [
         {"seeing_arcsec": 2.1, "zero_point": None, "band": None, "phot_cat": None, "why_not": "no stars"}
     ]

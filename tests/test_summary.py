@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ssosd.analysis.inject_curve import completeness_curves
 from ssosd.reports.summary import MATCH_STATES, OUTCOMES, audit, night_summary, summary_json
 from ssosd.reports.summary_text import summary_text
 from ssosd.store import STORE_NAME, Store
@@ -64,8 +65,22 @@ def rows(tmp_path):
         return {"files": store.file_rows(NIGHT), **found}
 
 
+def counted(mag_low, rate_low, injected, found):
+    bounds = {"mag_low": mag_low, "mag_high": mag_low + 0.5, "rate_low": rate_low, "rate_high": rate_low * 4}
+    return {"sequence": 1, "band": "r", **bounds, "n_injected": injected, "n_found": found}
+
+
+#: As two fields give them.
+COUNTS = [
+    *(counted(19.0 + k / 2, 5.0, 20, n) for k, n in enumerate((20, 19, 3, 0))),
+    counted(19.0, 5.0, 10, 9), counted(20.0, 20.0, 4, 1),
+]  # fmt: skip
+
+
 def summary_of(rows, **changes):
-    given = {"night": NIGHT, "exposures_per_field": 4, "data": DATA, "target": TARGET, **rows}
+    curves = completeness_curves(COUNTS)
+    given = {"night": NIGHT, "exposures_per_field": 4, "data": DATA, "target": TARGET, "completeness": curves}
+    given |= rows
     return night_summary(**{**given, **changes})
 
 
@@ -102,6 +117,24 @@ def test_exposures_and_candidates_have_their_figures(rows):
     first = summary["candidates"]["listed"][0]
     assert (first["known"], first["pm"], first["field"]) == ("5945 Roachapproach", 31.242, "A")
     assert summary["drafts"] == [{"kind": "mpc80", "file": "mpc80.txt", "n_observations": 9}]
+
+
+def test_completeness_adds_up_over_fields_by_rate_and_magnitude(rows):
+    summary = summary_of(rows)
+    (curve,) = summary["completeness"]
+    assert (curve["band"], curve["injected"], curve["found"]) == ("r", 94, 52)
+    slow, fast = curve["rates"]
+    assert slow["mags"][0] == {"mag_low": 19.0, "mag_high": 19.5, "injected": 30, "found": 29}
+    assert slow["half_mag"] == pytest.approx(20.0, abs=0.1)
+    assert fast["half_mag"] is None  # of four movers nothing can be said
+    lines = summary_text(summary).splitlines()
+    at = lines.index("Completeness: 52 of 94 synthetic movers found, by rate and r magnitude")
+    assert [line.split()[:5] for line in lines[at + 1 : at + 4]] == [
+        ['"/h', "19.0", "19.5", "20.0", "20.5"], ["5-20", "29/30", "19/20", "3/20", "0/20"],
+        ["20-80", ".", ".", "1/4", "."],
+    ]  # fmt: skip
+    assert completeness_curves(reversed(COUNTS)) == completeness_curves(COUNTS)
+    assert "Completeness" not in summary_text(summary_of(rows, completeness=[]))
 
 
 def test_the_order_of_rows_makes_no_difference(rows):

@@ -76,6 +76,22 @@ class Photometry:
     exposures: pd.DataFrame  # one row per exposure, see `calibrate`
     calibrations: Mapping[int, Calibration]  # by CATALOG_NUMBER; none for exposures without one
 
+    def one_count_mag(self, number: int, extension: int, detections: pd.DataFrame) -> float:
+        """Calibrated magnitude of a star whose FLUX is one count.
+
+        Parameters
+        ----------
+        number : int
+            CATALOG_NUMBER of an exposure with a calibration.
+        extension : int
+            Its chip.
+        detections : DataFrame
+            Of the exposure: MAG, FLUX.
+        """
+        calibration = self.calibrations[number]
+        shift = calibration.chips.get(extension, 0.0)
+        return calibration.zero.offset + shift + _of_one_count(detections)
+
     def apply(self, detections: pd.DataFrame) -> pd.DataFrame:
         """Detections with `NEW_COLUMNS`; NaN and "" where there is no calibration.
 

@@ -185,7 +185,15 @@ class Trails:
 
 
 def trails(
-    x: FloatArray, y: FloatArray, flux_e: FloatArray, *, shape: tuple[int, int], psf: Psf, floor_e: float
+    x: FloatArray,
+    y: FloatArray,
+    flux_e: FloatArray,
+    *,
+    shape: tuple[int, int],
+    psf: Psf,
+    floor_e: float,
+    axis_ratio: float = 1.0,
+    theta_deg: float = 0.0,
 ) -> Trails:
     """Trailed images of movers: the PSF summed along the path in steps of `TRAIL_STEP_PX`.
 
@@ -199,6 +207,8 @@ def trails(
     psf : Psf
     floor_e : float
         Charge per pixel below which a trail's wing ends, e-.
+    axis_ratio, theta_deg : float
+        Of an elliptical PSF: minor over major axis, and the major axis' angle from x to y.
     """
     length = np.hypot(x[2] - x[0], y[2] - y[0])
     # a mover that never comes near the chip would only cost time
@@ -215,6 +225,8 @@ def trails(
         (weight * x[:, owner]).sum(axis=0),
         (weight * y[:, owner]).sum(axis=0),
         (flux_e / points.clip(1))[owner],
+        axis_ratio=axis_ratio,
+        theta_deg=theta_deg,
     )
     n_pixels = shape[0] * shape[1]
     keys, values = [np.zeros(0, dtype=np.intp)], [np.zeros(0)]

@@ -210,13 +210,21 @@ class WholeNumbers(Kind):
 
 @dataclass(frozen=True, kw_only=True)
 class Pair(Kind):
-    """Two numbers with a separator: an interval, or a size with both sides 0 or neither."""
+    """Two numbers with a separator: an interval, or a size with both sides 0 or neither.
 
-    type_name = "tuple[float, float]"
+    `unset` is the word (or a blank) that means None.
+    """
+
     separator: str
     low: float = -math.inf
     high: float = math.inf
     interval: bool = False
+    unset: str = ""
+
+    @property
+    def type_name(self) -> str:  # type: ignore[override]
+        """See `Kind`."""
+        return "tuple[float, float]" + (" | None" if self.unset else "")
 
     @property
     def metavar(self) -> str:  # type: ignore[override]
@@ -226,13 +234,17 @@ class Pair(Kind):
     @property
     def allowed(self) -> str:
         """See `Kind.allowed`."""
-        if self.interval:
-            return f'two numbers "low{self.separator}high" with low <= high'
         bounds = f"{write_number(self.low)} to {write_number(self.high)}"
+        if self.interval:
+            within = f" from {bounds}" if self.high < math.inf else ""
+            text = f'two numbers "low{self.separator}high"{within} with low <= high'
+            return f"{self.unset} | {text}" if self.unset else text
         return f'two numbers "Y{self.separator}Z" from {bounds}, both 0 or neither'
 
-    def parse(self, text: str) -> tuple[float, float]:
+    def parse(self, text: str) -> tuple[float, float] | None:
         """See `Kind.parse`."""
+        if self.unset and text.upper() in ("", self.unset):
+            return None
         parts = [part.strip() for part in text.lower().split(self.separator)]
         if len(parts) != 2:
             raise ValueError
@@ -247,7 +259,7 @@ class Pair(Kind):
 
     def render(self, value: Any) -> str:
         """See `Kind.render`."""
-        return self.separator.join(write_number(number) for number in value)
+        return self.unset if value is None else self.separator.join(write_number(number) for number in value)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -55,6 +55,7 @@ def night_summary(
     candidates: Iterable[Row],
     rejections: Iterable[Row] = (),
     drafts: Iterable[Row] = (),
+    completeness: Sequence[Summary] = (),
     unaccounted: Iterable[PurePath | str] = (),
     exposures_per_field: int = 0,
     data: PurePath | None = None,
@@ -82,6 +83,8 @@ def night_summary(
         Columns ``sequence, reason, n``: how many sources each criterion rejected.
     drafts : iterable of mapping
         Columns ``kind, path, n_observations``.
+    completeness : sequence of dict
+        From `ssosd.analysis.inject_curve`, as it is written.
     unaccounted : iterable of path
         From `audit`.
     exposures_per_field : int
@@ -125,6 +128,7 @@ def night_summary(
             **_by_match([row for rows in in_field.values() for row in rows]),
             "listed": sorted(listed, key=lambda row: (row["field"], row["candidate"])),
         },
+        "completeness": list(completeness),
         "drafts": sorted(
             (
                 {

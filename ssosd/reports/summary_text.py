@@ -20,6 +20,7 @@ def summary_text(summary: Summary) -> str:
         _fields(summary["fields"]),
         _funnels(summary["fields"]),
         _candidates(summary["candidates"]),
+        *(_completeness(curve) for curve in summary["completeness"]),
         _exposures(summary["exposures"]),
         _audit(summary["audit"]),
         _drafts(summary["drafts"]),
@@ -92,6 +93,25 @@ def _candidates(found: Mapping[str, Any]) -> list[str]:
     if not rows:
         return []
     return ["Candidates", *_table(("candidate", "n", "RA", "Dec", '"/h', "mag", "known as"), rows)]
+
+
+def _completeness(curve: Summary) -> list[str]:
+    """Synthetic movers found of those painted into copies: one line a rate, one column a magnitude."""
+    mags = sorted({mag["mag_low"] for rate in curve["rates"] for mag in rate["mags"]})
+    rows: list[tuple[Any, ...]] = []
+    for rate in curve["rates"]:
+        of_mag = {mag["mag_low"]: f"{mag['found']}/{mag['injected']}" for mag in rate["mags"]}
+        rows.append(
+            (
+                f"{rate['rate_low']:g}-{rate['rate_high']:g}", *(of_mag.get(mag, ".") for mag in mags),
+                f"half at {rate['half_mag']:.1f}" if rate["half_mag"] is not None else "",
+            )
+        )  # fmt: skip
+    head = f"{curve['found']} of {curve['injected']} synthetic movers found, by rate and {curve['band']}"
+    return [
+        f"Completeness: {head} magnitude",
+        *_table(('"/h', *(f"{mag:.1f}" for mag in mags), ""), rows),
+    ]
 
 
 def _exposures(exposures: list[Summary]) -> list[str]:

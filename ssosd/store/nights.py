@@ -33,6 +33,9 @@ _SUMMARY = {
         SELECT r.sequence, r.reason, count(*) AS n FROM sequences s JOIN rejections r ON r.sequence = s.id
         WHERE s.night = ? GROUP BY r.sequence, r.reason""",
     "drafts": "SELECT * FROM drafts WHERE night = ?",
+    "completeness": """
+        SELECT c.*, coalesce((SELECT min(band) FROM exposure_quality q WHERE q.sequence = s.id), '') AS band
+        FROM sequences s JOIN completeness c ON c.sequence = s.id WHERE s.night = ?""",
 }
 _REPORT = {
     "quality": """

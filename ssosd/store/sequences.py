@@ -16,6 +16,17 @@ from ssosd.store.verdicts import Verdicts
 if TYPE_CHECKING:
     import pandas as pd
 
+#: Tables that hold what linking a sequence gave.
+_RESULTS = (
+    "rejections",
+    "candidates",
+    "known_objects",
+    "expected",
+    "asking",
+    "exposure_quality",
+    "completeness",
+)
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SequenceRow:
@@ -144,6 +155,7 @@ class Sequences(Verdicts, Knowledge):
         catalog_numbers: Mapping[str, int],
         dropped: Mapping[str, str],
         quality: pd.DataFrame,
+        completeness: pd.DataFrame,
         ledger: pd.DataFrame,
         candidates: Sequence[Mapping[str, Any]],
         known: KnownRows,
@@ -163,6 +175,10 @@ class Sequences(Verdicts, Knowledge):
                 [(catalog_numbers.get(d), dropped.get(d), number, d) for d in {**catalog_numbers, **dropped}],
             )
             self.db.table("exposure_quality").insert_all(_quality_rows(number, quality))
+            self.db.table("completeness").insert_all(
+                {"sequence": number} | {str(name): value for name, value in row.items()}
+                for row in completeness.to_dict("records")
+            )
             self.db.conn.executemany(
                 "INSERT INTO rejections (sequence, source_number, filter, reason, measured, limit_value,"
                 " n_detections) VALUES (?, ?, ?, ?, ?, ?, ?)",
@@ -252,8 +268,7 @@ class Sequences(Verdicts, Knowledge):
             )
 
     def _clear_results(self, number: int) -> None:
-        tables = ("rejections", "candidates", "known_objects", "expected", "asking", "exposure_quality")
-        for table in tables:
+        for table in _RESULTS:
             self.db.execute(f"DELETE FROM {table} WHERE sequence = ?", [number])  # noqa: S608
         self.db.execute(
             "UPDATE sequence_exposures SET catalog_number = NULL, dropped_because = NULL WHERE sequence = ?",

@@ -6,7 +6,7 @@ import tempfile
 from pathlib import Path
 
 from ssosd.errors import SsosdError
-from ssosd.ingest.prepare import prepare_image
+from ssosd.ingest.prepare import Prepared, prepare_image
 from ssosd.ingest.sextractor import catalogue_key, extract
 from ssosd.ingest.weights import weight_files
 from ssosd.model import Catalogue, Exposure
@@ -46,15 +46,24 @@ def _extract(exposure: Exposure, *, night: str, key: str, station: Station) -> C
             directory=Path(scratch),
             weights=config["WEIGHT_IMAGES"],
         )
-        return extract(
-            exposure=exposure,
-            prepared=prepared,
-            binary=station.binaries["sextractor"],
-            config=config["SEX_CONFIG"],
-            params=config["SEX_PARAMS"],
-            conv=config["SEX_FILTER"],
-            nnw=config["SEX_NNW"],
-            output=station.catalogue_path(night, exposure.stem, key),
-            time_limit_s=config["SEX_TIME_LIMIT"],
-            key=key,
-        )
+        output = station.catalogue_path(night, exposure.stem, key)
+        return extract_prepared(exposure, prepared, output=output, key=key, station=station)
+
+
+def extract_prepared(
+    exposure: Exposure, prepared: Prepared, *, output: Path, key: str, station: Station
+) -> Catalogue:
+    """Run SExtractor on what an exposure was prepared to, as the parameters say; raises as `extract` does."""
+    config = station.config
+    return extract(
+        exposure=exposure,
+        prepared=prepared,
+        binary=station.binaries["sextractor"],
+        config=config["SEX_CONFIG"],
+        params=config["SEX_PARAMS"],
+        conv=config["SEX_FILTER"],
+        nnw=config["SEX_NNW"],
+        output=output,
+        time_limit_s=config["SEX_TIME_LIMIT"],
+        key=key,
+    )

@@ -24,6 +24,7 @@ class SequenceResult:
     n_false_expected: float | None  # chance tracks among the candidates, where that is known
     catalog_numbers: dict[str, int]  # digest to CATALOG_NUMBER
     quality: pd.DataFrame  # one row per linked exposure: the table exposure_quality
+    completeness: pd.DataFrame  # injected movers found again: the table completeness, empty without INJECT
     dropped: tuple[Drop, ...]
     notes: tuple[str, ...]  # for a person: what was repaired, blank or left out
 

@@ -20,6 +20,7 @@ from ssosd.work.asking import Access
 from ssosd.work.calibrating import photometry_of, quality_of_exposures, without_magnitudes
 from ssosd.work.evidence import evidence_of
 from ssosd.work.identifying import identify
+from ssosd.work.injecting import completeness_of
 from ssosd.work.linking import Candidates, Progress, link_candidates
 from ssosd.work.picturing import pictures
 from ssosd.work.placing import place_catalogues
@@ -120,6 +121,10 @@ def _link_into(
         station=station,
         access=access,
     )
+
+    completeness = completeness_of(linked, photometry, catalogues, station=station, progress=progress)
+    if completeness.why_not:
+        cut_notes = [*cut_notes, f"completeness not measured: {completeness.why_not}"]
     result = SequenceResult(
         staged=staged,
         identified=identified,
@@ -129,6 +134,7 @@ def _link_into(
         n_false_expected=left.n_false_expected,
         catalog_numbers={e.digest: i for i, e in enumerate(linked.exposures, start=1)},
         quality=quality,
+        completeness=completeness.counts,
         dropped=linked.dropped,
         notes=(*notes, *cut_notes),
     )

@@ -1,0 +1,154 @@
+"""How complete a sequence is: synthetic movers in copies of its exposures, sought by the same work.
+
+Whatever is found in the copies ends here: what leaves this room is a table of counts.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from ssosd.analysis.inject_movers import draw_movers, seed_of
+from ssosd.analysis.inject_score import completeness_table, no_counts
+from ssosd.analysis.photometry import Photometry
+from ssosd.analysis.sky_movers import ephemeris
+from ssosd.errors import BadInput, Retriable
+from ssosd.filters.chain import ChainSettings
+from ssosd.linker.scamp import Linked
+from ssosd.model import Catalogue
+from ssosd.station import Station
+from ssosd.work.exposure import extract_prepared
+from ssosd.work.failure import failure
+from ssosd.work.linking import Progress, link_candidates
+from ssosd.work.painting import painted_copy
+from ssosd.work.placing import place_catalogues
+
+_BRIGHTER, _FAINTER = 3.0, 1.0  # mag about the limit, for INJECT_MAG AUTO
+_LEAST_RADIUS = 2.0  # arcsec between a mover and a detection of it
+_SHORTEST_S = 1e-3  # exposure time of a bias-like frame: a rate needs some
+_THREADS = 2  # exposures painted at a time; sequences are linked side by side already
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Completeness:
+    """How many synthetic movers were found again."""
+
+    counts: pd.DataFrame  # the table completeness; no rows when nothing was measured
+    why_not: str  # why nothing was; "" when it was or was not asked for
+
+
+def completeness_of(
+    linked: Linked,
+    photometry: Photometry,
+    catalogues: Mapping[str, Catalogue],
+    *,
+    station: Station,
+    progress: Progress,
+) -> Completeness:
+    """Measure the completeness of a linked sequence with INJECT movers; failing at it costs nothing else.
+
+    Parameters
+    ----------
+    linked : Linked
+        The sequence as it is.
+    photometry : Photometry
+        Of its exposures.
+    catalogues : mapping
+        By the exposures' digests.
+    station : Station
+    progress : callable
+        Told what is being done.
+    """
+    if not station.config["INJECT"]:
+        return Completeness(counts=no_counts(), why_not="")
+    progress("injecting")
+    try:
+        with tempfile.TemporaryDirectory(dir=station.scratch, prefix="inject-") as room:
+            counts = _measure(linked, photometry, catalogues, room=Path(room), station=station)
+    except (BadInput, Retriable) as error:
+        return Completeness(counts=no_counts(), why_not=error.message)
+    except OSError as error:
+        return Completeness(counts=no_counts(), why_not=failure(error, station=station).message)
+    return Completeness(counts=counts, why_not="")
+
+
+def _measure(
+    linked: Linked,
+    photometry: Photometry,
+    catalogues: Mapping[str, Catalogue],
+    *,
+    room: Path,
+    station: Station,
+) -> pd.DataFrame:
+    config, exposures = station.config, linked.exposures
+    fewest = ChainSettings.from_mapping(config).fewest_detections
+    if len(photometry.calibrations) < fewest:
+        raise BadInput(
+            f"{len(photometry.calibrations)} exposures have calibrated magnitudes, {fewest} are needed"
+        )
+    seed = seed_of(exposure.digest for exposure in exposures)
+    middle_mjd = (exposures[0].mjd_mid + exposures[-1].mjd_mid) / 2.0
+    movers = draw_movers(
+        seed=seed,
+        count=config["INJECT"],
+        centre_deg=(exposures[0].ra_deg, exposures[0].dec_deg),
+        size_deg=(exposures[0].width_deg, exposures[0].height_deg),
+        rate_arcsec_h=config["INJECT_RATE"],
+        mag=config["INJECT_MAG"] or _about_the_limit(photometry),
+    )
+    cats = room / "cats"
+    cats.mkdir()
+
+    def inject(number: int) -> tuple[Catalogue, pd.DataFrame]:
+        exposure = exposures[number - 1]
+        hours = (exposure.mjd_mid - middle_mjd) * 24.0
+        seen = ephemeris(movers, hours=hours, exptime_s=max(exposure.exptime_s, _SHORTEST_S), colour_mag=0.0)
+        folder = room / f"{number}"
+        prepared, whole = painted_copy(
+            number,
+            seen,
+            linked=linked,
+            photometry=photometry,
+            catalogue=catalogues[exposure.digest],
+            folder=folder,
+            seed=seed,
+            station=station,
+        )
+        catalogue = extract_prepared(
+            exposure, prepared, output=folder / "painted.cat", key="painted", station=station
+        )
+        prepared.image.unlink()
+        truth = seen.assign(id=movers["id"], rate=movers["rate"], mjd_mid=exposure.mjd_mid, whole=whole)
+        return catalogue, truth
+
+    with ThreadPoolExecutor(_THREADS) as pool:
+        made = list(pool.map(inject, range(1, len(exposures) + 1)))
+    painted = {e.digest: catalogue for e, (catalogue, _) in zip(exposures, made, strict=True)}
+    found = link_candidates(
+        exposures,
+        place_catalogues(exposures, painted, cats),
+        workdir=cats,
+        station=station,
+        progress=lambda _: None,
+    )
+    return completeness_table(
+        found.detections,
+        pd.concat([truth for _, truth in made], ignore_index=True),
+        fewest=fewest,
+        radius_arcsec=float(np.fmax(_LEAST_RADIUS, photometry.exposures["SEEING"].median())),
+    )
+
+
+def _about_the_limit(photometry: Photometry) -> tuple[float, float]:
+    """Magnitudes about the one at which half of what is there is detected; one of 5 sigma will do for it."""
+    limits = photometry.exposures["LIMIT_50"].fillna(photometry.exposures["LIMIT_5SIGMA"])
+    limit = float(limits.median())
+    if not np.isfinite(limit):
+        raise BadInput("the exposures' limiting magnitude is not known", next_step="set INJECT_MAG")
+    return limit - _BRIGHTER, limit + _FAINTER

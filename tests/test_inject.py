@@ -1,0 +1,197 @@
+"""Synthetic movers in copies of exposures: they are what they claim to be, and never leave the copies."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from astropy.io import fits
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ssosd.analysis.inject_digits import Digits
+from ssosd.analysis.inject_limit import half_magnitude
+from ssosd.analysis.inject_movers import draw_movers, seed_of
+from ssosd.analysis.inject_score import completeness_table
+from ssosd.analysis.sky import PaintedNight
+from ssosd.analysis.sky_options import MoverClass
+from ssosd.store import STORE_NAME, Store
+from tests.replaying import ONE_FIELD, Outcome, run
+from tests.sky import shared_sky
+
+#: Movers of all magnitudes about the limit: what injection is to tell, without injection.
+MANY = MoverClass(name="many", count=120, rate_arcsec_h=(5.0, 300.0), mag=(18.5, 22.0), mag_slope=0.0)
+FULL = {
+    **ONE_FIELD, "exposures": 5, "size_px": (1024, 1024), "stars": 250, "placed": (), "movers": (MANY,),
+}  # fmt: skip
+ALIKE = {"INJECT": 120, "INJECT_MAG": "18.5,22", "INJECT_RATE": "5,300"}
+FEW = {"INJECT": 12, "INJECT_MAG": "16.5,18", "INJECT_RATE": "20,60"}
+DRAW = {
+    "count": 400, "centre_deg": (359.9, 60.0), "size_deg": (0.4, 0.2), "rate_arcsec_h": (2.0, 1000.0),
+    "mag": (18.0, 22.0),
+}  # fmt: skip
+
+
+def counts(outcome: Outcome) -> pd.DataFrame:
+    with Store(outcome.target / STORE_NAME) as store:
+        return pd.DataFrame(store.rows("SELECT * FROM completeness"))
+
+
+def by_mag(table: pd.DataFrame) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    summed = table.groupby("mag_low")[["n_injected", "n_found"]].sum()
+    return summed.index.to_numpy() + 0.25, summed["n_injected"].to_numpy(), summed["n_found"].to_numpy()
+
+
+@pytest.fixture(scope="module")
+def full(tmp_path_factory: pytest.TempPathFactory) -> PaintedNight:
+    return shared_sky(tmp_path_factory, **FULL)
+
+
+@pytest.fixture(scope="module")
+def measured(full: PaintedNight, tmp_path_factory: pytest.TempPathFactory) -> tuple[Outcome, Outcome]:
+    """The full night without and with injection."""
+    plain, injected = (
+        run(tmp_path_factory.mktemp("full") / "out", full.directory, reference=full.refcat, **parameters)
+        for parameters in ({}, ALIKE)
+    )
+    return plain, injected
+
+
+@pytest.mark.binaries
+def test_injection_tells_the_completeness_of_the_movers_that_are_there(
+    full: PaintedNight, measured: tuple[Outcome, Outcome]
+) -> None:
+    """The painter's own movers are of other makings: painted into electrons before noise and digits."""
+    plain, injected = measured
+    own = completeness_table(plain.candidates, full.truth, fewest=4, radius_arcsec=2.0)
+    told = counts(injected)
+    (n_own, k_own), (n, k) = (table[["n_injected", "n_found"]].sum() for table in (own, told))
+    assert n_own > 100
+    assert n > 100
+    assert half_magnitude(*by_mag(told)) == pytest.approx(half_magnitude(*by_mag(own)), abs=0.25)
+    share = (k_own + k) / (n_own + n)
+    assert 0.3 < share < 0.9
+    assert abs(k_own / n_own - k / n) < 3.0 * np.sqrt(share * (1.0 - share) * (1.0 / n_own + 1.0 / n))
+
+
+@pytest.mark.binaries
+def test_nothing_of_it_reaches_candidates_ledger_or_draft(measured: tuple[Outcome, Outcome]) -> None:
+    plain, injected = measured
+    assert len(plain.candidates)
+    assert counts(plain).empty
+    assert injected.results == plain.results  # byte for byte
+    with Store(injected.target / STORE_NAME) as store:
+        assert store.rows("SELECT DISTINCT path FROM exposures WHERE path LIKE '%painted%'") == []
+    assert [p for p in injected.target.rglob("*") if "painted" in p.name or "inject" in p.name] == []
+    assert [p.name for p in (injected.target / ".ssosd" / "scratch").iterdir()] == []
+
+
+@pytest.mark.binaries
+def test_the_same_exposures_in_another_order_and_under_other_names_give_the_same(
+    tmp_path_factory: pytest.TempPathFactory, tmp_path: Path
+) -> None:
+    night = shared_sky(tmp_path_factory, **ONE_FIELD)
+    before = {path: hashlib.sha256(path.read_bytes()).digest() for path in night.paths}
+    first = counts(run(tmp_path / "a", night.directory, reference=night.refcat, **FEW))
+    named = [tmp_path / f"{9 - n}.fits" for n in range(len(night.paths))]
+    for path, original in zip(named, night.paths, strict=True):
+        path.symlink_to(original)
+    again = counts(run(tmp_path / "b", *sorted(named), reference=night.refcat, **FEW))
+    assert first["n_found"].sum() > 0
+    pd.testing.assert_frame_equal(first, again)
+    assert {path: hashlib.sha256(path.read_bytes()).digest() for path in night.paths} == before
+
+
+@pytest.mark.binaries
+def test_chips_of_a_compressed_mosaic(tmp_path_factory: pytest.TempPathFactory, tmp_path: Path) -> None:
+    mosaic = {**ONE_FIELD, "chips": (2, 1), "size_px": (256, 384), "stars": 150, "formats": (".fits.fz",)}
+    night = shared_sky(tmp_path_factory, **mosaic)
+    found = counts(run(tmp_path / "out", night.directory, reference=night.refcat, **FEW))
+    assert 0.6 < found["n_found"].sum() / found["n_injected"].sum() <= 1.0
+
+
+@pytest.mark.binaries
+def test_without_calibrated_magnitudes_the_field_is_done_and_says_why(
+    tmp_path_factory: pytest.TempPathFactory, tmp_path: Path
+) -> None:
+    night = shared_sky(tmp_path_factory, **ONE_FIELD)
+    out = run(tmp_path / "out", night.directory, reference=night.refcat, AST_CAT="AUTO", **FEW)
+    assert counts(out).empty
+    assert len(out.candidates)
+    (log,) = out.target.glob("20*/*/logs/sequence.log")
+    assert (
+        "completeness not measured: 0 exposures have calibrated magnitudes, 4 are needed" in log.read_text()
+    )
+
+
+def test_movers_are_drawn_from_the_set_of_exposures_alone() -> None:
+    digests = ["c", "a", "b"]
+    first = draw_movers(seed=seed_of(digests), **DRAW)
+    pd.testing.assert_frame_equal(first, draw_movers(seed=seed_of(sorted(digests)), **DRAW))
+    assert not first.equals(draw_movers(seed=seed_of(digests[:2]), **DRAW))
+    assert first["mag"].between(18.0, 22.0).all()
+    assert first["rate"].between(2.0, 1000.0).all()
+    assert np.median(np.log10(first["rate"])) == pytest.approx(np.log10(np.sqrt(2000.0)), abs=0.2)
+    east = (first["ra"] + 0.1 + 180.0) % 360.0 - 180.0
+    assert np.abs(east).max() * 0.5 == pytest.approx(0.2, abs=0.01)  # cos(60 deg)
+    assert (first["dec"] - 60.0).abs().max() == pytest.approx(0.1, abs=0.01)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    dtype=st.sampled_from(["u1", ">i2", "u2", ">i4", ">f4", ">f8"]),
+    hits=st.lists(
+        st.tuples(st.integers(0, 34), st.floats(-1e5, 1e5)), max_size=6, unique_by=lambda hit: hit[0]
+    ),
+)
+def test_digits_are_astropys_and_no_other_pixel_changes(
+    tmp_path_factory: pytest.TempPathFactory, dtype: str, hits: list[tuple[int, float]]
+) -> None:
+    path = tmp_path_factory.mktemp("digits") / "a.fits"
+    kind = np.dtype(dtype)
+    image = (np.arange(35).reshape(5, 7) * 3).astype(kind)
+    fits.PrimaryHDU(image).writeto(path)  # unsigned ones with BZERO
+    with fits.open(path) as hdus:
+        offset = hdus.fileinfo(0)["datLoc"]
+    header = fits.getheader(path)
+    zero = 32768.0 if dtype == "u2" else 0.0
+    digits = Digits(path=path, offset=offset, bitpix=header["BITPIX"], width_px=7, height_px=5, zero=zero)
+    np.testing.assert_array_equal(digits.read(), image.astype(float))
+    pixel = np.array([where for where, _ in hits], dtype=np.intp)
+    value = np.array([value for _, value in hits])
+    digits.write(pixel, value)
+    expected = image.astype(float).ravel()
+    if kind.kind == "f":
+        expected[pixel] = value.astype(kind)
+    else:
+        limits = np.iinfo(kind)
+        expected[pixel] = np.clip(np.rint(value - zero) + zero, limits.min, limits.max)
+    np.testing.assert_array_equal(fits.getdata(path).astype(float).ravel(), expected)
+
+
+def test_blank_and_nan_pixels_stay(tmp_path: Path) -> None:
+    path = tmp_path / "a.fits"
+    hdu = fits.PrimaryHDU(np.full((4, 4), -9, dtype=np.int16))
+    hdu.header["BLANK"] = -9
+    hdu.writeto(path)
+    with fits.open(path) as hdus:
+        offset = hdus.fileinfo(0)["datLoc"]
+    digits = Digits(path=path, offset=offset, bitpix=16, width_px=4, height_px=4, blank=-9)
+    assert np.isnan(digits.read()).all()
+    digits.write(np.array([0, 1]), np.array([np.nan, 5.0]))
+    assert fits.getdata(path, do_not_scale_image_data=True).ravel()[:3].tolist() == [-9, 5, -9]
+
+
+@pytest.mark.parametrize("turn", [19.3, 20.0, 20.7])
+def test_the_limit_is_where_half_are_found(turn: float) -> None:
+    rng = np.random.default_rng(int(turn * 10))
+    mag = np.arange(17.25, 23.0, 0.5)
+    n = np.full(len(mag), 60)
+    found = rng.binomial(n, 1.0 / (1.0 + np.exp((mag - turn) / 0.2)))
+    assert half_magnitude(mag, n, found) == pytest.approx(turn, abs=0.15)
+    assert np.isnan(half_magnitude(mag, n, n))
+    assert np.isnan(half_magnitude(mag, n, 0 * n))
+    assert np.isnan(half_magnitude(mag, n // 60, found // 60))  # too few
