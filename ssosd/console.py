@@ -111,10 +111,10 @@ def show_replay(done: Replayed, *, target: Path, console: Console) -> None:
         soft_wrap=True,
     )
     for night in done.candidates:
-        console.print(f"candidates  {target / night / 'candidates.csv'}", highlight=False, soft_wrap=True)
-        console.print(
-            f"draft       {target / night / 'drafts' / 'mpc80.txt'}", highlight=False, soft_wrap=True
-        )
+        written = (("candidates", "candidates.csv"), ("draft", "drafts/mpc80.txt"), ("report", "report.html"))
+        for what, name in written:
+            if (path := target / night / name).exists():
+                console.print(f"{what:<12}{path}", highlight=False, soft_wrap=True)
     console.print(f"store       {target / 'ssosd.db'}", highlight=False, soft_wrap=True)
 
 
