@@ -8,13 +8,16 @@ import sys
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import click
 
 from ssosd import __version__
 from ssosd.config import ParameterCommand, add_parameter_flags, load_config
 from ssosd.errors import Misconfigured, SsosdError
+
+if TYPE_CHECKING:
+    from ssosd.web.serve import Served
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 
@@ -296,7 +299,13 @@ def demo(folder: Path, *, seed: int, quiet: bool) -> None:
 )
 @click.option("--watch", is_flag=True, help="Redraw every two seconds until Ctrl-C.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON; its keys are in docs/monitoring.md.")
-def status(*, target: Path, night: datetime | None, watch: bool, as_json: bool) -> None:
+@click.option("--web", is_flag=True, help="Serve a read-only page of it on this machine until Ctrl-C.")
+@click.option(
+    "--port", type=click.IntRange(1, 65535), help="With --web.  [default: 8731, or any when that is taken]"
+)
+def status(
+    *, target: Path, night: datetime | None, watch: bool, as_json: bool, web: bool, port: int | None
+) -> None:
     """Tonight at a glance, and whether the daemon is well; exit code 0 when all is fine.
 
     1: something is parked or an error stands, 2: the daemon does not run, 3: no store here.
@@ -305,6 +314,12 @@ def status(*, target: Path, night: datetime | None, watch: bool, as_json: bool) 
     import time
 
     from ssosd.status import Status, read_status, render_status, watch_status
+
+    if web:
+        from ssosd.web.opening import show_live
+
+        show_live(target, host="127.0.0.1", port=port, say=_say_where)
+        return
 
     def read() -> Status:
         return read_status(target, night=f"{night:%Y-%m-%d}" if night else None, now_s=time.time())
@@ -318,6 +333,45 @@ def status(*, target: Path, night: datetime | None, watch: bool, as_json: bool) 
     found = read()
     click.echo(show(found), nl=False)
     sys.exit(found["exit_code"])
+
+
+@main.command("inspect")
+@click.argument("what", required=False, metavar="[NIGHT|PATH]")
+@click.option(
+    "-t",
+    "--target",
+    type=click.Path(path_type=Path),
+    default=Path(),
+    help="Folder of the results.  [default: the working directory]",
+)
+@click.option("--person", metavar="NAME", help="Who gives the verdicts.  [default: your login name]")
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address of this machine to serve at.")
+@click.option(
+    "--port",
+    type=click.IntRange(1, 65535),
+    help="Port to serve at.  [default: 8731, or any when that is taken]",
+)
+def inspect_(*, what: str | None, target: Path, person: str | None, host: str, port: int | None) -> None:
+    """Look at blinking cutouts in the browser and give verdicts by keys, until Ctrl-C.
+
+    NIGHT|PATH is a night of the target, by default the latest with candidates; or a target, a night's folder,
+    or any table of candidates with its cutouts beside it, the seed's too. Verdicts are kept at once; the
+    night's candidates.csv and drafts follow. Only who has the printed address can open it; several may.
+    """
+    from ssosd.web.opening import find_meant, inspect
+
+    inspect(find_meant(what, target), person=person, host=host, port=port, say=_say_where)
+
+
+def _say_where(served: Served) -> None:
+    """Print the address, and how to reach it from home."""
+    from ssosd.web.opening import tunnel
+
+    click.echo(served.url)
+    command = tunnel(served)
+    if command:
+        click.echo(f"from home   {command}   and open the same address there", err=True)
+    click.echo("Ctrl-C ends it", err=True)
 
 
 @main.command()

@@ -32,7 +32,7 @@ FLOORS = (
         "errands",
         "nightwork",
     ),
-    ("replay", "daemon", "nightwatch", "demo", "rewrite"),
+    ("replay", "daemon", "nightwatch", "demo", "rewrite", "web"),
     ("console", "cli"),
 )
 LEVEL = {room: level for level, rooms in enumerate(FLOORS) for room in rooms}
