@@ -45,7 +45,7 @@ def link_anew(store, *candidates, sequence=FIELD_A):
     store.record_sequence(
         sequence, fingerprint="f", columns={}, catalog_numbers={}, dropped={}, ledger=LEDGER,
         candidates=[{k: v for k, v in c.items() if k != "sequence"} for c in candidates],
-        known=known_rows(), delay_s=60.0, quality=pd.DataFrame(),
+        known=known_rows(), delay_s=60.0, quality=pd.DataFrame(), completeness=pd.DataFrame(),
     )  # fmt: skip
 
 
