@@ -26,6 +26,7 @@ from ssosd.files import free_bytes, room_to_write
 from ssosd.intake import TakenIn
 from ssosd.nightwork import NightWork
 from ssosd.notify import Notifier
+from ssosd.orbitwork import OrbitWork
 from ssosd.pipeline import Corridor
 from ssosd.station import Station
 from ssosd.store import Store
@@ -55,6 +56,8 @@ class Daemon:
     notifier : Notifier
     readers : Executor, optional
         Where files are read; the extractors when not given.
+    chores : Executor, optional
+        Where files of orbits are fetched and prepared; the linkers when not given.
     """
 
     def __init__(
@@ -68,6 +71,7 @@ class Daemon:
         linkers: Executor,
         notifier: Notifier,
         readers: Executor | None = None,
+        chores: Executor | None = None,
     ) -> None:
         self.root = root
         self.store = store
@@ -87,6 +91,9 @@ class Daemon:
             linkers=linkers,
             blame=self._blame,
             recorded=self._recorded,
+        )
+        self._orbits = OrbitWork(
+            corridor=self.corridor, errands=self.errands, executor=linkers if chores is None else chores
         )
         self._waits_for = ""  # why no work is begun
         self._resume_s = 0.0
@@ -278,6 +285,7 @@ class Daemon:
             self.scan()
         self.nights.look_at_all()
         if not (self._waits_for or self._short_of_disk):
+            self._orbits.look()
             self.nights.catch_up()
 
     def report(self) -> None:

@@ -77,6 +77,7 @@ def watch(root: Path, *, load_station: Callable[[], Station], command: str) -> i
             extractors=pools.extractors,
             linkers=pools.linkers,
             readers=pools.readers,
+            chores=pools.chores,
             notifier=notifier,
         )
         watcher = Watcher(root, hint=daemon.hint)
@@ -113,6 +114,7 @@ class _Pools:
     extractors: ThreadPoolExecutor
     linkers: ThreadPoolExecutor  # of their own, so that a complete sequence never waits behind exposures
     readers: ThreadPoolExecutor
+    chores: ThreadPoolExecutor
 
 
 @contextmanager
@@ -122,11 +124,12 @@ def _pools(linkers: int) -> Iterator[_Pools]:
         extractors=ThreadPoolExecutor(max_workers=_MOST_WORKERS, thread_name_prefix="extract"),
         linkers=ThreadPoolExecutor(max_workers=linkers, thread_name_prefix="link"),
         readers=ThreadPoolExecutor(max_workers=_READERS, thread_name_prefix="read"),
+        chores=ThreadPoolExecutor(max_workers=1, thread_name_prefix="chores"),
     )
     try:
         yield pools
     finally:
-        for pool in (pools.extractors, pools.linkers, pools.readers):
+        for pool in (pools.extractors, pools.linkers, pools.readers, pools.chores):
             pool.shutdown(wait=False, cancel_futures=True)
 
 

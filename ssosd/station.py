@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 from ssosd import __version__, astromatic
 from ssosd.astromatic import Binary
@@ -152,16 +153,12 @@ class Station:
 
     def orbit_file(self, name: str) -> Path | None:
         """Where the file of ORBITS or COMETS is, or would be once it is downloaded; None for none."""
-        value = self.config[name]
-        if value != DOWNLOAD:
-            return value if isinstance(value, Path) else None
-        suffix = ".gz" if self.config[f"{name}_URL"].endswith(".gz") else ""
-        return self.orbit_cache / f"{ORBIT_FILES[name]}{suffix}"
+        return orbit_file(self.config, self.target, name)
 
     @property
     def orbit_cache(self) -> Path:
         """Folder for downloaded orbits and for what is computed from orbits."""
-        return self.target / ".ssosd" / "orbits"
+        return _orbit_cache(self.target)
 
     @property
     def versions(self) -> dict[str, str]:
@@ -190,6 +187,19 @@ class Station:
         folder = self.target / ".ssosd" / "scratch"
         folder.mkdir(parents=True, exist_ok=True)
         return folder
+
+
+def orbit_file(config: Mapping[str, Any], target: Path, name: str) -> Path | None:
+    """Where the file of ORBITS or COMETS is, or would be once it is downloaded; None for none."""
+    value = config[name]
+    if value != DOWNLOAD:
+        return value if isinstance(value, Path) else None
+    suffix = ".gz" if config[f"{name}_URL"].endswith(".gz") else ""
+    return _orbit_cache(target) / f"{ORBIT_FILES[name]}{suffix}"
+
+
+def _orbit_cache(target: Path) -> Path:
+    return target / ".ssosd" / "orbits"
 
 
 def _site(config: Config) -> Site:

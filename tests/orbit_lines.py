@@ -63,7 +63,7 @@ def elements_of(state):
     return {"a": a, "e": e, **{name: float(np.degrees(angle)) % 360.0 for name, angle in angles.items()}}
 
 
-def orbit_seen_at(*, ra, dec, pm_ra, pm_dec, mjd, site: Site, distance=1.6):
+def orbit_seen_at(*, ra, dec, pm_ra, pm_dec, mjd, site: Site, distance=0.3):
     """Elements, with the mean anomaly of a time, of an object that a site sees there with these rates.
 
     Parameters

@@ -31,6 +31,7 @@ FLOORS = (
         "pipeline",
         "errands",
         "nightwork",
+        "orbitwork",
     ),
     ("replay", "daemon", "nightwatch", "demo", "rewrite", "web"),
     ("console", "cli"),
@@ -47,6 +48,7 @@ NEIGHBOURS = {
     },
     *{("inquiry", "work"), ("inquiry", "nightly"), ("pipeline", "inquiry"), ("nightwork", "inquiry")},
     *{("errands", "work"), *(("nightwork", room) for room in ("work", "backlog", "errands", "pipeline"))},
+    *{("orbitwork", room) for room in ("work", "errands", "pipeline")},
     *{("demo", "replay"), ("nightwatch", "daemon"), ("cli", "console")},
 }
 

@@ -386,6 +386,21 @@ def with_skybot(config: Config, address: str) -> Config:
     return config.replace(CROSSMATCH_SKYBOT="True", SKYBOT_URL=f"http://{address}/conesearch.php")
 
 
+def test_the_age_of_the_orbits_is_told(config: Config, tmp_path: Path, programs_here: str) -> None:
+    assert "not wanted" in look(config, tmp_path, programs_here)["orbits"].detail
+    mine = tmp_path / "MPCORB.DAT"
+    mine.write_text("orbits")
+    now = datetime.now(UTC)
+    for days, state in ((3.0, "ok"), (70.0, "warn")):
+        os.utime(mine, (0, now.timestamp() - days * 86400))
+        found = look(config.replace(ORBITS=str(mine)), tmp_path, programs_here, now=now)
+        assert found["orbits"].state == state
+        assert f"{days} days old" in found["orbits"].detail
+    found = look(config.replace(ORBITS="DOWNLOAD"), tmp_path / "out", programs_here)
+    others_are_well(found, "orbits")
+    assert "is not there" in found["orbits"].detail
+
+
 def test_a_service_behind_a_closed_port_is_a_warning(
     config: Config, tmp_path: Path, programs_here: str
 ) -> None:

@@ -58,6 +58,7 @@ def examine(
         ("sqlite", lambda: place.check_sqlite(target)),
         ("store", lambda: place.check_store(target)),
         ("clock", lambda: place.check_clock(target, now=now)),
+        ("orbits", lambda: outside.check_orbits(config, target, now=now)),
         ("SkyBoT", lambda: outside.check_skybot(config, time_limit_s=time_limit_s)),
     )
     return tuple(finding for name, check in checks for finding in guarded(name, check))

@@ -1,18 +1,22 @@
-"""What lies outside the machine: the observatory's code and the services on the network."""
+"""What lies outside the machine: the observatory's code, the known objects and who is asked about them."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
-from ssosd.doctor.finding import Finding
+from ssosd.doctor.finding import Finding, State
 from ssosd.errors import ServiceUnavailable
 from ssosd.fetch import fetch
 from ssosd.site import site_from
+from ssosd.station import DOWNLOAD, ORBIT_FILES, orbit_file
 
 #: A cone of 1" at a fixed moment (2000-01-01 12:00): the smallest question SkyBoT takes.
 _QUESTION = {"-ep": "2451545.0", "-ra": "0", "-dec": "0", "-rs": "1", "-mime": "text", "-from": "ssosd"}
+_OLD_DAYS = 60.0  # then places of objects found since are missing, and those of the newest are off
 
 
 def check_observatory(config: Mapping[str, Any]) -> Finding:
@@ -49,3 +53,26 @@ def check_skybot(config: Mapping[str, Any], *, time_limit_s: float) -> Finding:
             next_step="check the network; until it answers, candidates stay unchecked",
         )
     return Finding(name="SkyBoT", state="ok", detail=f"{url} answers")
+
+
+def check_orbits(config: Mapping[str, Any], target: Path, *, now: datetime | None = None) -> Finding:
+    """Look at the files of orbits and their age; an old one is a warning, since a night goes on with it."""
+    if config["ORBITS"] is None or "ORBITS" not in config["KNOWN_SOURCES"]:
+        return Finding(name="orbits", state="ok", detail="not wanted: ORBITS is False")
+    now_s = (datetime.now(UTC) if now is None else now).timestamp()
+    said, steps = [], []
+    for name in ORBIT_FILES:
+        path = orbit_file(config, target, name)
+        if path is None:
+            continue
+        fetched = config[name] == DOWNLOAD
+        if not path.is_file():
+            said.append(f"{name} {path} is not there")
+            steps.append("the daemon fetches it when the network is there" if fetched else f"mend {name}")
+            continue
+        days = (now_s - path.stat().st_mtime) / 86400.0
+        said.append(f"{name} {path}, {days:.1f} days old")
+        if days > (2.0 * config["ORBITS_AGE"] if fetched else _OLD_DAYS):
+            steps.append("check the network and ORBITS_URL" if fetched else f"fetch {name} anew")
+    state: State = "warn" if steps else "ok"
+    return Finding(name="orbits", state=state, detail="; ".join(said), next_step=", ".join(steps))

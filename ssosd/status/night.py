@@ -192,12 +192,3 @@ def _parked_names(store: Snapshot) -> set[str]:
 def drafts(store: Snapshot, night: str) -> list[dict[str, Any]]:
     """The night's drafts."""
     return store.rows("SELECT kind, path, n_observations FROM drafts WHERE night = ? ORDER BY kind", [night])
-
-
-def skybot(sequences: list[dict[str, Any]]) -> dict[str, Any]:
-    """How the comparison with known objects went: answering, unchecked (and why), or not asked yet."""
-    asked = [row for row in sequences if row["checked"] is not None and row["state"] == "done"]
-    unchecked = [row for row in asked if not row["checked"]]
-    state = "unchecked" if unchecked else "answering" if asked else "not asked"
-    because = dict.fromkeys(row["unchecked_because"] for row in unchecked if row["unchecked_because"])
-    return {"state": state, "unchecked": len(unchecked), "because": list(because)[:3]}

@@ -11,6 +11,7 @@ from ssosd.errors import Misconfigured
 from ssosd.status import night as figures
 from ssosd.status.process import RUNNING, daemon_state, last_heartbeat, read_lock
 from ssosd.status.run import last_run, site_longitude_deg
+from ssosd.status.services import services
 from ssosd.status.snapshot import STORE_NAME, Snapshot, look
 
 #: The keys of a status and their meaning are in docs/monitoring.md; a test compares.
@@ -118,7 +119,7 @@ def _ask(store: Snapshot, lock: dict[str, Any] | None, night: str | None, now_s:
         "parked_total": parked_total,
         "parked_elsewhere": parked_elsewhere,
         "drafts": figures.drafts(store, chosen or ""),
-        "services": {"skybot": figures.skybot(sequences)},
+        "services": services(store, sequences, now_s=now_s),
         "run": run,
         "troubles": figures.troubles(store, (_iso(window[0]), _iso(window[1]))),
         "least_gb": float(parameters.get("MIN_FREE_DISK", "0")),
@@ -144,7 +145,7 @@ def _nothing(lock: dict[str, Any] | None, night: str | None, now_s: float) -> St
         "parked_total": 0,
         "parked_elsewhere": 0,
         "drafts": [],
-        "services": {"skybot": figures.skybot([])},
+        "services": services(None, [], now_s=now_s),
         "run": None,
         "troubles": [],
         "least_gb": 0.0,

@@ -78,6 +78,7 @@ def _glance(status: Status) -> list[str]:
         ("candidates", f"{found['total']}: " + _counts(found, skip="total")),
         ("queue", _queue(status["queue"])),
         ("known objects", _skybot(status["services"]["skybot"])),
+        *_orbits(status["services"]["orbits"]),
         ("disk", _disk(status["disk"])),
     ]
     rows += [
@@ -106,9 +107,24 @@ def _queue(queue: dict[str, Any]) -> str:
 
 
 def _skybot(skybot: dict[str, Any]) -> str:
-    if skybot["state"] != "unchecked":
-        return f"SkyBoT {skybot['state']}"
-    return f"SkyBoT: {skybot['unchecked']} sequences unchecked: {'; '.join(skybot['because'])}"
+    if skybot["state"] == "unchecked":
+        text = f"SkyBoT: {skybot['unchecked']} sequences unchecked: {'; '.join(skybot['because'])}"
+    else:
+        text = f"SkyBoT {skybot['state']}"
+    if skybot["next_try_in_s"] is not None:
+        text += f"; it rests and is asked again in {duration(skybot['next_try_in_s'])}"
+    return text
+
+
+def _orbits(orbits: dict[str, Any]) -> list[tuple[str, str]]:
+    """A line on the files of orbits, where these are used."""
+    if orbits["state"] == "not used" and orbits["download"] == "not wanted":
+        return []
+    age = "" if orbits["age_d"] is None else f", {orbits['age_d']:.1f} days old"
+    text = f"{orbits['state']}{age}: {orbits['detail']}"
+    if orbits["download"] == "failing":
+        text += f"; not fetched: {orbits['download_detail']}"
+    return [("orbits", text)]
 
 
 def _disk(disk: dict[str, Any]) -> str:

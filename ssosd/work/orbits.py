@@ -77,8 +77,13 @@ def refresh(name: str, *, station: Station, now_s: float) -> Path | SsosdError:
     return path
 
 
-def prepare(mjd: float, *, station: Station) -> None:
+def prepare(mjd: float, *, station: Station) -> Path | None:
     """Make the orbits ready for the night that a moment (UTC MJD) belongs to; kept in the target's cache.
+
+    Returns
+    -------
+    Path or None
+        The file of orbits; None when there is none yet.
 
     Raises
     ------
@@ -87,7 +92,7 @@ def prepare(mjd: float, *, station: Station) -> None:
     """
     orbits, comets = (station.orbit_file(name) for name in ORBIT_FILES)
     if orbits is None or not orbits.is_file():
-        return
+        return None
     with ORBITS_IN_MEMORY:
         prepare_night(
             orbits=orbits,
@@ -96,6 +101,7 @@ def prepare(mjd: float, *, station: Station) -> None:
             site=station.site,
             midnight_utc=midnight_of(mjd, station.site),
         )
+    return orbits
 
 
 def _count(name: str, path: Path) -> int:
