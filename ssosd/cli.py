@@ -5,69 +5,24 @@ from __future__ import annotations
 import logging
 import os
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Literal
 
 import click
 
 from ssosd import __version__
 from ssosd.config import ParameterCommand, add_parameter_flags, load_config
-from ssosd.errors import Misconfigured, SsosdError
+from ssosd.errors import Misconfigured
+from ssosd.options import ErrorsInOneLine, of_a_run, of_results
 
 if TYPE_CHECKING:
     from ssosd.web.serve import Served
 
-_F = TypeVar("_F", bound=Callable[..., Any])
-
-
-class _Group(click.Group):
-    """Prints an error of ours as one clear line and its next step, never as a traceback."""
-
-    def invoke(self, ctx: click.Context) -> Any:
-        try:
-            return super().invoke(ctx)
-        except SsosdError as error:
-            click.echo(f"ssosd: {error.message}", err=True)
-            if error.next_step:
-                click.echo(f"       {error.next_step}", err=True)
-            ctx.exit(2 if isinstance(error, Misconfigured) else 1)
-
-
-def _common(function: _F) -> _F:
-    """Options that every working verb has, the seed's letters among them."""
-    for decorator in (
-        click.option("-q", "--quiet", is_flag=True, help="Print errors only."),
-        click.option(
-            "-l",
-            "--log",
-            default="INFO",
-            show_default=True,
-            type=click.Choice(["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"], case_sensitive=False),
-            help="Level of the run's log.",
-        ),
-        click.option(
-            "-t",
-            "--target",
-            type=click.Path(path_type=Path),
-            default=Path(),
-            help="Folder for all results.  [default: the working directory]",
-        ),
-        click.option(
-            "-c",
-            "--config",
-            "config_path",
-            type=click.Path(path_type=Path),
-            help="Configuration file.  [default: default.ssos here, else built-in values]",
-        ),
-    ):
-        function = decorator(function)
-    return function
-
 
 @click.group(
-    cls=_Group, invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]}
+    cls=ErrorsInOneLine, invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]}
 )
 @click.version_option(__version__, "-v", "--version", prog_name="ssosd")
 @click.option("-d", "--default", "copy_default", is_flag=True, help="The same as `ssosd init`.")
@@ -94,7 +49,7 @@ def init(folder: Path) -> None:
 
 @main.command(cls=ParameterCommand)
 @click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="PATH...")
-@_common
+@of_a_run
 @click.option("--night", metavar="YYYY-MM-DD", help="Only this night (date of the local evening).")
 @click.option("--field", "field_name", metavar="FIELD", help="Only this field.")
 @click.option(
@@ -162,7 +117,7 @@ def replay(
 
 @main.command(cls=ParameterCommand)
 @click.argument("folder", type=click.Path(path_type=Path))
-@_common
+@of_a_run
 @click.option(
     "--log-format",
     type=click.Choice(["text", "json"]),
@@ -211,13 +166,7 @@ def run(
 @click.argument("subjects", nargs=-1, metavar="[SUBJECT]...")
 @click.option("--all", "everything", is_flag=True, help="Everything that is parked.")
 @click.option("--reason", metavar="TEXT", help="Everything whose reason contains this text.")
-@click.option(
-    "-t",
-    "--target",
-    type=click.Path(path_type=Path),
-    default=Path(),
-    help="Folder of the results.  [default: the working directory]",
-)
+@of_results
 def retry(subjects: tuple[str, ...], *, everything: bool, reason: str | None, target: Path) -> None:
     """Take parked files, exposures and sequences up again, with all their tries.
 
@@ -244,7 +193,7 @@ def retry(subjects: tuple[str, ...], *, everything: bool, reason: str | None, ta
 
 
 @main.command(cls=ParameterCommand)
-@_common
+@of_a_run
 @add_parameter_flags
 def doctor(
     *, config_path: Path | None, target: Path, log: str, quiet: bool, overrides: Mapping[str, str]
@@ -284,13 +233,7 @@ def demo(folder: Path, *, seed: int, quiet: bool) -> None:
 
 
 @main.command()
-@click.option(
-    "-t",
-    "--target",
-    type=click.Path(path_type=Path),
-    default=Path(),
-    help="Folder of the results.  [default: the working directory]",
-)
+@of_results
 @click.option(
     "--night",
     type=click.DateTime(formats=["%Y-%m-%d"]),
@@ -337,13 +280,7 @@ def status(
 
 @main.command("inspect")
 @click.argument("what", required=False, metavar="[NIGHT|PATH]")
-@click.option(
-    "-t",
-    "--target",
-    type=click.Path(path_type=Path),
-    default=Path(),
-    help="Folder of the results.  [default: the working directory]",
-)
+@of_results
 @click.option("--person", metavar="NAME", help="Who gives the verdicts.  [default: your login name]")
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address of this machine to serve at.")
 @click.option(
@@ -376,13 +313,7 @@ def _say_where(served: Served) -> None:
 
 @main.command()
 @click.argument("night", required=False, type=click.DateTime(formats=["%Y-%m-%d"]), metavar="[NIGHT]")
-@click.option(
-    "-t",
-    "--target",
-    type=click.Path(path_type=Path),
-    default=Path(),
-    help="Folder of the results.  [default: the working directory]",
-)
+@of_results
 @click.option("--text", "as_text", is_flag=True, help="Print the night's summary as text, too.")
 def report(night: datetime | None, *, target: Path, as_text: bool) -> None:
     """Write the files of NIGHT (date of its local evening; the latest without) again, its report too.
@@ -395,6 +326,44 @@ def report(night: datetime | None, *, target: Path, as_text: bool) -> None:
     click.echo(f"{'report' if done.written else 'left to the daemon'}  {done.page}")
     if as_text and done.written:
         click.echo(done.page.with_name("summary.txt").read_text(encoding="utf-8"), nl=False)
+
+
+@main.command()
+@click.argument("night", type=click.DateTime(formats=["%Y-%m-%d"]), metavar="NIGHT")
+@of_results
+@click.option(
+    "--count",
+    type=click.IntRange(min=1, max=10000),
+    default=100,
+    show_default=True,
+    help="Synthetic movers in each field.",
+)
+@click.option("--mag", default="AUTO", metavar="LOW,HIGH", help="Their magnitudes, as INJECT_MAG.")
+@click.option("--rate", metavar="LOW,HIGH", help="Their rates, arcsec/h.  [default: INJECT_RATE]")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON; its keys are in docs/monitoring.md.")
+def inject(night: datetime, *, target: Path, count: int, mag: str, rate: str | None, as_json: bool) -> None:
+    """Measure how complete NIGHT (date of its local evening) was, with synthetic movers in its exposures.
+
+    They are painted into copies, which are extracted and linked with the parameters of the last run. Nothing
+    in the target changes, and a daemon may be at work. INJECT puts the same into every night's summary.
+    """
+    import json
+
+    from ssosd.injection import inject_night
+    from ssosd.reports.summary_text import completeness_lines
+
+    curves = inject_night(
+        target,
+        night=f"{night:%Y-%m-%d}",
+        texts={"INJECT": str(count), "INJECT_MAG": mag} | ({} if rate is None else {"INJECT_RATE": rate}),
+        say=lambda line: click.echo(line, err=as_json),
+    )
+    if as_json:
+        click.echo(json.dumps(curves, indent=1))
+    for curve in () if as_json else curves:
+        click.echo("\n".join(["", *completeness_lines(curve)]))
+    if not curves:
+        sys.exit(1)
 
 
 @main.command()

@@ -33,8 +33,8 @@ FLOORS = (
         "nightwork",
         "orbitwork",
     ),
-    ("replay", "daemon", "nightwatch", "demo", "rewrite", "web"),
-    ("console", "cli"),
+    ("replay", "daemon", "nightwatch", "demo", "rewrite", "injection", "web"),
+    ("console", "options", "cli"),
 )
 LEVEL = {room: level for level, rooms in enumerate(FLOORS) for room in rooms}
 #: Within a floor, who may import whom (everything else on one floor keeps apart, the ground excepted).
@@ -49,7 +49,7 @@ NEIGHBOURS = {
     *{("inquiry", "work"), ("inquiry", "nightly"), ("pipeline", "inquiry"), ("nightwork", "inquiry")},
     *{("errands", "work"), *(("nightwork", room) for room in ("work", "backlog", "errands", "pipeline"))},
     *{("orbitwork", room) for room in ("work", "errands", "pipeline")},
-    *{("demo", "replay"), ("nightwatch", "daemon"), ("cli", "console")},
+    *{("demo", "replay"), ("nightwatch", "daemon"), ("cli", "console"), ("cli", "options")},
 }
 
 

@@ -3,22 +3,28 @@
 from __future__ import annotations
 
 import hashlib
+import json
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 from astropy.io import fits
+from click.testing import CliRunner
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ssosd.analysis.inject_curve import completeness_curves
 from ssosd.analysis.inject_digits import Digits
 from ssosd.analysis.inject_limit import half_magnitude
 from ssosd.analysis.inject_movers import draw_movers, seed_of
 from ssosd.analysis.inject_score import completeness_table
 from ssosd.analysis.sky import PaintedNight
 from ssosd.analysis.sky_options import MoverClass
-from ssosd.store import STORE_NAME, Store
+from ssosd.cli import main
+from ssosd.lock import TargetLock
+from ssosd.store import STORE_NAME, Store, utc_now
 from tests.replaying import ONE_FIELD, Outcome, run
 from tests.sky import shared_sky
 
@@ -125,6 +131,44 @@ def test_without_calibrated_magnitudes_the_field_is_done_and_says_why(
     assert (
         "completeness not measured: 0 exposures have calibrated magnitudes, 4 are needed" in log.read_text()
     )
+
+
+@pytest.mark.binaries
+def test_the_command_measures_a_night_afterwards_and_leaves_the_target_as_it_is(
+    full: PaintedNight, measured: tuple[Outcome, Outcome]
+) -> None:
+    """Beside a daemon that holds the target, and when the catalogues are no longer kept."""
+    plain, injected = measured
+    shutil.rmtree(plain.target / ".ssosd" / "catalogues")
+    before = contents(plain.target)
+    with TargetLock(plain.target, purpose="daemon", now=utc_now()):
+        done = CliRunner().invoke(
+            main, ["inject", plain.night, "-t", str(plain.target), "--count", "120", "--mag", "18.5,22",
+                   "--rate", "5,300", "--json"],
+        )  # fmt: skip
+    assert done.exit_code == 0, done.output
+    rows = counts(injected).assign(band="G").to_dict("records")
+    assert json.loads(done.stdout) == completeness_curves(rows)
+    assert f"{plain.night}/F01: {counts(injected)['n_found'].sum()} of " in done.stderr
+    assert contents(plain.target) == before
+
+
+def contents(target: Path) -> dict[str, object]:
+    """All files and rows of a target."""
+    with Store(target / STORE_NAME) as store:
+        rows: dict[str, object] = {"rows": list(store.db.conn.iterdump())}
+    files = (path for path in target.rglob("*") if path.is_file() and not path.name.startswith(STORE_NAME))
+    return rows | {str(path): path.read_bytes() for path in files if path.name != "lock"}
+
+
+def test_a_night_that_is_not_there_is_an_error_of_one_line(tmp_path: Path) -> None:
+    done = CliRunner().invoke(main, ["inject", "2026-11-14", "-t", str(tmp_path)])
+    assert (done.exit_code, "no store here" in done.stderr) == (2, True)
+    Store(tmp_path / STORE_NAME).close()
+    done = CliRunner().invoke(main, ["inject", "2026-11-14", "-t", str(tmp_path)])
+    assert (done.exit_code, "no linked field of this night" in done.stderr) == (1, True)
+    done = CliRunner().invoke(main, ["inject", "2026-11-14", "-t", str(tmp_path), "--rate", "0,3"])
+    assert (done.exit_code, "INJECT_RATE" in done.stderr) == (2, True)
 
 
 def test_movers_are_drawn_from_the_set_of_exposures_alone() -> None:

@@ -20,7 +20,7 @@ def summary_text(summary: Summary) -> str:
         _fields(summary["fields"]),
         _funnels(summary["fields"]),
         _candidates(summary["candidates"]),
-        *(_completeness(curve) for curve in summary["completeness"]),
+        *(completeness_lines(curve) for curve in summary["completeness"]),
         _exposures(summary["exposures"]),
         _audit(summary["audit"]),
         _drafts(summary["drafts"]),
@@ -95,7 +95,7 @@ def _candidates(found: Mapping[str, Any]) -> list[str]:
     return ["Candidates", *_table(("candidate", "n", "RA", "Dec", '"/h', "mag", "known as"), rows)]
 
 
-def _completeness(curve: Summary) -> list[str]:
+def completeness_lines(curve: Summary) -> list[str]:
     """Synthetic movers found of those painted into copies: one line a rate, one column a magnitude."""
     mags = sorted({mag["mag_low"] for rate in curve["rates"] for mag in rate["mags"]})
     rows: list[tuple[Any, ...]] = []

@@ -7,6 +7,7 @@ from ssosd.work.asking import Access, Answers
 from ssosd.work.exposure import extract_exposure, key_of
 from ssosd.work.failure import failure
 from ssosd.work.identifying import Identified, identify
+from ssosd.work.injecting import measure_completeness
 from ssosd.work.result import SequenceResult, summary_columns
 from ssosd.work.sequence import fingerprint, link_sequence, require_exposures
 
@@ -21,6 +22,7 @@ __all__ = (
     "identify",
     "key_of",
     "link_sequence",
+    "measure_completeness",
     "require_exposures",
     "summary_columns",
 )

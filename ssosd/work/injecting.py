@@ -6,7 +6,7 @@ Whatever is found in the copies ends here: what leaves this room is a table of c
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,8 +21,9 @@ from ssosd.analysis.sky_movers import ephemeris
 from ssosd.errors import BadInput, Retriable
 from ssosd.filters.chain import ChainSettings
 from ssosd.linker.scamp import Linked
-from ssosd.model import Catalogue
+from ssosd.model import Catalogue, Exposure
 from ssosd.station import Station
+from ssosd.work.calibrating import photometry_of
 from ssosd.work.exposure import extract_prepared
 from ssosd.work.failure import failure
 from ssosd.work.linking import Progress, link_candidates
@@ -40,7 +41,38 @@ class Completeness:
     """How many synthetic movers were found again."""
 
     counts: pd.DataFrame  # the table completeness; no rows when nothing was measured
+    band: str  # of the magnitudes, "" when nothing was measured
     why_not: str  # why nothing was; "" when it was or was not asked for
+
+
+def measure_completeness(
+    exposures: Sequence[Exposure], catalogues: Mapping[str, Catalogue], *, station: Station
+) -> Completeness:
+    """Link exposures of a field in the station's scratch and measure their completeness.
+
+    Parameters
+    ----------
+    exposures : sequence of Exposure
+        In time order.
+    catalogues : mapping
+        By their digests.
+    station : Station
+
+    Raises
+    ------
+    BadInput, Retriable, Misconfigured
+        They cannot be linked, or not now.
+    """
+    with tempfile.TemporaryDirectory(dir=station.scratch, prefix="link-") as room:
+        left = link_candidates(
+            exposures,
+            place_catalogues(exposures, catalogues, Path(room)),
+            workdir=Path(room),
+            station=station,
+            progress=lambda _: None,
+        )
+    photometry = photometry_of(left.linked, station=station)
+    return completeness_of(left.linked, photometry, catalogues, station=station, progress=lambda _: None)
 
 
 def completeness_of(
@@ -66,16 +98,21 @@ def completeness_of(
         Told what is being done.
     """
     if not station.config["INJECT"]:
-        return Completeness(counts=no_counts(), why_not="")
+        return _nothing("")
     progress("injecting")
     try:
         with tempfile.TemporaryDirectory(dir=station.scratch, prefix="inject-") as room:
             counts = _measure(linked, photometry, catalogues, room=Path(room), station=station)
     except (BadInput, Retriable) as error:
-        return Completeness(counts=no_counts(), why_not=error.message)
+        return _nothing(error.message)
     except OSError as error:
-        return Completeness(counts=no_counts(), why_not=failure(error, station=station).message)
-    return Completeness(counts=counts, why_not="")
+        return _nothing(failure(error, station=station).message)
+    bands = photometry.exposures["BAND"]
+    return Completeness(counts=counts, band=min(bands[bands != ""]), why_not="")
+
+
+def _nothing(because: str) -> Completeness:
+    return Completeness(counts=no_counts(), band="", why_not=because)
 
 
 def _measure(

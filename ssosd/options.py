@@ -1,0 +1,66 @@
+"""What the commands share: how their errors are shown, and options that several have."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from ssosd.errors import Misconfigured, SsosdError
+
+_F = TypeVar("_F", bound=Callable[..., Any])
+
+of_results = click.option(
+    "-t",
+    "--target",
+    type=click.Path(path_type=Path),
+    default=Path(),
+    help="Folder of the results.  [default: the working directory]",
+)
+
+
+class ErrorsInOneLine(click.Group):
+    """Prints an error of ours as one clear line and its next step, never as a traceback."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """See `click.Group.invoke`."""
+        try:
+            return super().invoke(ctx)
+        except SsosdError as error:
+            click.echo(f"ssosd: {error.message}", err=True)
+            if error.next_step:
+                click.echo(f"       {error.next_step}", err=True)
+            ctx.exit(2 if isinstance(error, Misconfigured) else 1)
+
+
+def of_a_run(function: _F) -> _F:
+    """Options that every working verb has, the seed's letters among them."""
+    for decorator in (
+        click.option("-q", "--quiet", is_flag=True, help="Print errors only."),
+        click.option(
+            "-l",
+            "--log",
+            default="INFO",
+            show_default=True,
+            type=click.Choice(["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"], case_sensitive=False),
+            help="Level of the run's log.",
+        ),
+        click.option(
+            "-t",
+            "--target",
+            type=click.Path(path_type=Path),
+            default=Path(),
+            help="Folder for all results.  [default: the working directory]",
+        ),
+        click.option(
+            "-c",
+            "--config",
+            "config_path",
+            type=click.Path(path_type=Path),
+            help="Configuration file.  [default: default.ssos here, else built-in values]",
+        ),
+    ):
+        function = decorator(function)
+    return function
