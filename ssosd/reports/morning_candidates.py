@@ -21,6 +21,7 @@ from ssosd.reports.words import number, sexagesimal, utc
 #: What moves faster is no main-belt object: those reach 40 to 50 arcsec/h when they are retrograde at
 #: opposition (Jedicke 1996, AJ 111, 970, figures 1 and 2).
 FAST_ARCSEC_H = 60.0
+_INSTRUMENTAL = "instrumental"  # in the place of a band where nothing is calibrated
 _TICK, _GAP = 6.0, 5.0  # of the marks in a blink, pixels of the cutout
 _ARTIFACT = "artifact"
 
@@ -150,7 +151,8 @@ def _card(table: pd.DataFrame, *, verdict: str, blink: Blink | None) -> Card:
     east, north = float(first["PMRA"]), float(first["PMDEC"])
     mags, errors, band = _magnitudes(table)
     known = " ".join(str(part) for part in (first["SKYBOT_NUMBER"], first["SKYBOT_NAME"]) if _there(part))
-    mag = number(np.nanmedian(mags) if np.isfinite(mags).any() else math.nan, 2)
+    median = float(np.nanmedian(mags)) if np.isfinite(mags).any() else math.nan
+    mag = number(median, 2)
     angle = math.degrees(math.atan2(east, north)) % 360.0
     return Card(
         name=str(first["CANDIDATE"]),
@@ -164,7 +166,7 @@ def _card(table: pd.DataFrame, *, verdict: str, blink: Blink | None) -> Card:
         mag=f"{mag} {band}".strip(),
         score=number(first["SCORE"], 1),
         facts=_facts(table, first, mag=f"{mag} {band}".strip()),
-        compared=_compared(table, first, mag) if known else (),
+        compared=_compared(table, first, math.nan if band == _INSTRUMENTAL else median) if known else (),
         blink=_strip(blink, table) if blink else Markup(""),
         n_frames=len(blink.numbers) if blink else 0,
         together=bool(blink and blink.together),
@@ -204,8 +206,8 @@ def _facts(table: pd.DataFrame, first: pd.Series, *, mag: str) -> tuple[tuple[st
     )
 
 
-def _compared(table: pd.DataFrame, first: pd.Series, mag: str) -> tuple[tuple[str, str, str, str], ...]:
-    """Predicted, measured and their difference: place, motion, brightness."""
+def _compared(table: pd.DataFrame, first: pd.Series, mag: float) -> tuple[tuple[str, str, str, str], ...]:
+    """Predicted, measured and their difference: place, motion, brightness; NaN where none is calibrated."""
     lines = [
         (f"{name} ″", "", "", _spread(table[column]))
         for name, column in (("RA", "SKYBOT_DELTARA"), ("Dec", "SKYBOT_DELTADEC"))
@@ -217,8 +219,8 @@ def _compared(table: pd.DataFrame, first: pd.Series, mag: str) -> tuple[tuple[st
             (name, number(predicted, 2), number(measured, 2), number(measured - predicted, 2, sign=True))
         )
     predicted = float(table["SKYBOT_MAG"].astype(float).mean())
-    difference = float(mag) - predicted if mag != "–" else math.nan
-    lines.append(("magnitude", f"{number(predicted, 1)} V", mag, number(difference, 1, sign=True)))
+    difference = number(mag - predicted, 1, sign=True)
+    lines.append(("magnitude", f"{number(predicted, 1)} V", number(mag, 2), difference))
     return tuple(lines)
 
 
@@ -236,7 +238,7 @@ def _magnitudes(table: pd.DataFrame) -> tuple[FloatArray, FloatArray, str]:
         bands = sorted({_text(band) for band in table["BAND"]} - {""})
         columns, band = ("MAG_CALIB", "MAG_CALIB_ERR"), "/".join(bands)
     else:
-        columns, band = ("MAG", "MAGERR"), "instrumental"
+        columns, band = ("MAG", "MAGERR"), _INSTRUMENTAL
     mags, errors = (table[name].to_numpy(dtype=np.float64) for name in columns)
     return mags, errors, band
 
