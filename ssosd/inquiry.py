@@ -27,7 +27,7 @@ from ssosd.station import Station
 from ssosd.store import SequenceRow, Store
 from ssosd.work import Identified
 from ssosd.work.asking import ORBITS, SKYBOT
-from ssosd.work.identifying import CHECKPLOTS, FILES, needed_detections
+from ssosd.work.identifying import FILES, FOLDERS, REGIONS, needed_detections
 
 log = logging.getLogger("ssosd.daemon")
 SKYBOT_NAME = "SkyBoT"
@@ -229,7 +229,7 @@ def _same(staged: Path, folder: Path) -> bool:
     """Whether the files say what the former ones say."""
     return all(
         (folder / name).is_file() and (staged / name).read_bytes() == (folder / name).read_bytes()
-        for name in FILES
+        for name in (*FILES, *(str(path.relative_to(staged)) for path in staged.glob(f"{REGIONS}/*")))
     )
 
 
@@ -240,10 +240,10 @@ def _install(staged: Path, folder: Path) -> None:
     """
     for name in FILES:
         (staged / name).replace(folder / name)
-    plots = folder / CHECKPLOTS
-    shutil.rmtree(plots, ignore_errors=True)
-    (staged / CHECKPLOTS).mkdir(exist_ok=True)
-    (staged / CHECKPLOTS).rename(plots)
+    for name in FOLDERS:
+        shutil.rmtree(folder / name, ignore_errors=True)
+        (staged / name).mkdir(exist_ok=True)
+        (staged / name).rename(folder / name)
     for changed in (folder, folder / "cats", folder / "logs"):
         flush_folder(changed)
     shutil.rmtree(staged)

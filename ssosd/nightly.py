@@ -13,16 +13,20 @@ import pandas as pd
 
 from ssosd.analysis.inject_curve import completeness_curves
 from ssosd.errors import BadInput
-from ssosd.files import TEMPORARY_PREFIX, atomic_write_text
+from ssosd.files import TEMPORARY_PREFIX, atomic_write_bytes, atomic_write_text
 from ssosd.ingest.watcher import Sieve
 from ssosd.nightpage import write_page
 from ssosd.reports.mpc80 import render_draft
 from ssosd.reports.summary import Summary, audit, night_summary, summary_json
 from ssosd.reports.summary_text import summary_text
 from ssosd.reports.tables import read_candidates_csv, write_candidates_csv
+from ssosd.reports.votable import detections_table, fits_bytes, votable_bytes
 from ssosd.site import night_bounds
 from ssosd.station import Station
 from ssosd.store import ASTEROID, UNKNOWN, SequenceRow, Store, Verdict
+
+#: The candidates for TOPCAT, Aladin and their like, beside candidates.csv.
+TABLES = {"candidates.vot": votable_bytes, "candidates.fits": fits_bytes}
 
 _MJD_UNIX_EPOCH = 40587.0
 _DAY_S = 86400.0
@@ -64,9 +68,12 @@ def write_night(
     candidates = with_verdicts(candidates, store.verdicts(night))
     if sequences:
         write_candidates_csv(folder / "candidates.csv", candidates)
+        table = detections_table(candidates)
+        for name, as_bytes in TABLES.items():
+            atomic_write_bytes(folder / name, as_bytes(table, night=night))
         _write_draft(folder / "drafts" / "mpc80.txt", night, candidates, station=station, store=store)
     else:
-        _remove(folder / "candidates.csv", folder / "drafts" / "mpc80.txt")
+        _remove(*(folder / name for name in ("candidates.csv", *TABLES, "drafts/mpc80.txt")))
         store.forget_drafts(night)
     lost: list[str] = []
     if summary or (folder / "summary.json").exists():

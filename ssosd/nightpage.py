@@ -92,8 +92,8 @@ def _blinks(folder: Path, candidates: pd.DataFrame, names: list[str]) -> dict[st
 
 def _files(folder: Path) -> Iterator[str]:
     """What a person may want to open, relative to the night's folder."""
-    patterns = ("candidates.csv", "summary.txt", "summary.json", "drafts/*", "*/cats/candidates.csv",
-                "*/logs/sequence.log", "*/checkplots/*.png", "*/regions/*.reg", "*/detections.*")  # fmt: skip
+    patterns = ("candidates.*", "summary.txt", "summary.json", "drafts/*", "*/cats/candidates.csv",
+                "*/logs/sequence.log", "*/checkplots/*.png", "*/regions/*.reg")  # fmt: skip
     for pattern in patterns:
         for path in folder.glob(pattern):
             if path.is_file() and not path.name.startswith("."):

@@ -47,6 +47,7 @@ NIGHT = {
     "objects": NIGHT_OBJECTS,
 }
 ONE_FIELD = {**SPARSE, "placed": NIGHT_MOVERS[:2]}
+_RESULTS = ("candidates.*", "drafts/*.txt", "*/cats/candidates.csv", "*/regions/*.reg", "*/logs/*.log")
 LEDGER = [
     "night",
     "field",
@@ -111,7 +112,7 @@ class Outcome:
         out: dict[str, object] = {
             str(path.relative_to(self.target)): path.read_bytes()
             for night in self.nights
-            for pattern in ("candidates.csv", "drafts/*.txt", "*/cats/candidates.csv", "*/logs/*.log")
+            for pattern in _RESULTS
             for path in sorted((self.target / night).glob(pattern))
         }
         out["ledger"] = self.ledger().to_csv(index=False)

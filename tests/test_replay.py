@@ -127,6 +127,7 @@ def test_folders(first: Outcome) -> None:
             "cutouts",
             "known.csv",
             "logs",
+            "regions",
         ]
         for name in ("full_1.cat", "merged_1.cat", "scamp.xml", "candidates.csv"):
             assert (night / field / "cats" / name).stat().st_size > 0

@@ -19,6 +19,7 @@ from ssosd.model import is_fits_name
 Found = tuple[str, os.stat_result]
 _OWN_FOLDER = ".ssosd"
 _NIGHT = re.compile(r"\d{4}-\d{2}-\d{2}")
+_OWN_TABLE = "candidates.fits"
 _OWN_PICTURES = frozenset({"cutouts", ".cutouts", "checkplots", "cats"})
 
 
@@ -174,7 +175,8 @@ def _is_result(below_target: str) -> bool:
     parts = below_target.split("/")
     if parts[0] == _OWN_FOLDER:
         return True
-    return bool(_NIGHT.fullmatch(parts[0])) and len(parts) > 3 and parts[2] in _OWN_PICTURES
+    ours = parts[1:] == [_OWN_TABLE] or (len(parts) > 3 and parts[2] in _OWN_PICTURES)
+    return ours and bool(_NIGHT.fullmatch(parts[0]))
 
 
 class Watcher:

@@ -25,10 +25,11 @@ from ssosd.reports.tables import read_candidates_csv, write_candidates_csv
 from ssosd.station import Station
 from ssosd.store import KnownRows
 from ssosd.work.asking import Access, Answers, ask_all
+from ssosd.work.regions import write_regions
 
-#: Files of a field's folder that follow from the known objects; the folder of the check plots does too.
+#: Files of a field's folder that follow from the known objects, and folders.
 FILES = ("cats/candidates.csv", "known.csv", "logs/known.log")
-CHECKPLOTS = "checkplots"
+CHECKPLOTS, REGIONS = FOLDERS = ("checkplots", "regions")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -61,7 +62,7 @@ def identify(
     folder : Path
         The field's folder, with its candidates and evidence in ``cats``.
     into : Path
-        Where `FILES` and the check plots are written: the same folder, or one that is put over it.
+        Where `FILES` and `FOLDERS` are written: the same folder, or one that is put over it.
     exposures : sequence of Exposure
         In the order of CATALOG_NUMBER.
     ledger : DataFrame
@@ -76,6 +77,7 @@ def identify(
     """
     config = station.config
     identified_with = station.known_settings  # of the files as they are before they are read
+    evidence = Evidence.load(folder / "cats" / FILE_NAME)
     answers = ask_all(exposures, station, access)
     found = match_candidates(
         detections=read_candidates_csv(folder / "cats" / "candidates.csv"),
@@ -84,7 +86,7 @@ def identify(
     )
     expected, limit = expected_objects(
         known=answers.known.table,
-        evidence=Evidence.load(folder / "cats" / FILE_NAME),
+        evidence=evidence,
         candidates=found,
         ledger=ledger,
         needed=needed_detections(config),
@@ -113,6 +115,14 @@ def identify(
     write_candidates_csv(into / "cats" / "candidates.csv", found)
     atomic_write_text(into / "known.csv", expected.to_csv(index=False, lineterminator="\n"))
     atomic_write_text(into / "logs" / "known.log", _log_text(title, identified, agreement))
+    write_regions(
+        into / REGIONS,
+        exposures=exposures,
+        candidates=found,
+        known=answers.known.table,
+        evidence=evidence,
+        ledger=ledger,
+    )
     if config["CHECKPLOTS"]:
         from ssosd.analysis.checkplots import make_checkplots  # matplotlib takes 30 MB
 

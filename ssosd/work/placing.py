@@ -15,15 +15,19 @@ def place_catalogues(
     exposures: Sequence[Exposure], catalogues: Mapping[str, Catalogue], cats: Path
 ) -> list[Path]:
     """Put the exposures' catalogues and .ahead files into `cats`, named after the exposures."""
-    stems = Counter(e.stem for e in exposures)
     placed = []
-    for exposure in exposures:
-        unique = exposure.stem if stems[exposure.stem] == 1 else f"{exposure.stem}-{exposure.digest[:8]}"
+    for exposure, unique in zip(exposures, unique_names(exposures), strict=True):
         source = Path(catalogues[exposure.digest].path)
         for suffix in (".cat", ".ahead"):
             _link_or_copy(source.with_suffix(suffix), cats / f"{unique}{suffix}")
         placed.append(cats / f"{unique}.cat")
     return placed
+
+
+def unique_names(exposures: Sequence[Exposure]) -> list[str]:
+    """Names of the exposures' files without suffix; those of one name have a piece of their digest."""
+    stems = Counter(e.stem for e in exposures)
+    return [e.stem if stems[e.stem] == 1 else f"{e.stem}-{e.digest[:8]}" for e in exposures]
 
 
 def _link_or_copy(source: Path, destination: Path) -> None:

@@ -1,0 +1,104 @@
+"""Candidates as VOTable and FITS table, with units and UCDs, for TOPCAT, Aladin and their like."""
+
+from __future__ import annotations
+
+import io
+import warnings
+
+import numpy as np
+import pandas as pd
+from astropy.io import fits
+from astropy.io.votable import from_table
+from astropy.io.votable.tree import CooSys, TimeSys
+from astropy.table import Column, MaskedColumn, Table
+from astropy.units import UnitsWarning
+
+from ssosd.reports.columns import CANDIDATE_COLUMNS
+from ssosd.reports.tables import COLUMN_ORDER
+from ssosd.reports.ucds import UCDS
+
+#: Units of `ssosd.reports.columns` as the VO and FITS write them.
+_UNITS = {'"': "arcsec", '"/h': "arcsec / h", "counts": "ct", "pixel": "pix"}
+_SHORTEST = 2  # letters of a text column: one of a single letter is read as a scalar by some
+_MJD_ZERO_JD = 2400000.5
+
+
+def detections_table(candidates: pd.DataFrame) -> Table:
+    """The night's candidates, one row per detection, as an astropy table with units, meanings and UCDs.
+
+    Missing numbers are NaN, missing text is empty, missing truths are masked. Columns that no row has
+    (a table without rows) are those that every night has.
+    """
+    known = {column.name: column for column in CANDIDATE_COLUMNS}
+    names = set(candidates.columns) or {c.name for c in CANDIDATE_COLUMNS if c.always}
+    table = Table()
+    for name in [n for n in COLUMN_ORDER if n in names] + sorted(names - set(COLUMN_ORDER)):
+        described = known.get(name)
+        kind = described.kind if described else "float"
+        values = _values(candidates[name] if name in candidates else pd.Series(dtype=object), kind)
+        column = (MaskedColumn if np.ma.isMaskedArray(values) else Column)(values, name=name)
+        if described:
+            column.unit = _UNITS.get(described.unit, described.unit) or None
+            column.description = described.meaning
+            column.meta["ucd"] = UCDS[name]
+        table[name] = column
+    table.meta["name"] = "candidates"
+    return table
+
+
+def votable_bytes(table: Table, *, night: str) -> bytes:
+    """A table from `detections_table` as VOTable 1.4, binary inside; the same table gives the same bytes."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UnitsWarning)
+        votable = from_table(table)
+    votable.description = f"ssosd, night of {night}: one row per detection of each candidate"
+    votable.version = "1.4"
+    resource = votable.resources[0]
+    resource.coordinate_systems.append(CooSys(ID="icrs", system="ICRS"))
+    resource.time_systems.append(
+        TimeSys(
+            ID="utc",
+            timeorigin=_MJD_ZERO_JD,
+            timescale="UTC",
+            refposition="TOPOCENTER",
+            config={"version_1_4_or_later": True},
+        )
+    )
+    for field in resource.tables[0].fields:
+        field.ucd = UCDS.get(field.name)
+        if field.name in ("RA", "DEC", "SKYBOT_RA", "SKYBOT_DEC"):
+            field.ref = "icrs"
+        elif field.name == "MID_EXPOSURE_MJD":
+            field.ref = "utc"
+    votable.set_all_tables_format("binary2")
+    file = io.BytesIO()
+    votable.to_xml(file)
+    return file.getvalue()
+
+
+def fits_bytes(table: Table, *, night: str) -> bytes:
+    """A table from `detections_table` as FITS, UCDs as TUCDn; the same table gives the same bytes."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UnitsWarning)
+        hdu = fits.table_to_hdu(table)
+    hdu.header["EXTNAME"] = "CANDIDATES"
+    hdu.header["NIGHT"] = (night, "date of the local evening")
+    hdu.header["RADESYS"] = "ICRS"
+    hdu.header["TIMESYS"] = "UTC"
+    for k, name in enumerate(table.colnames, start=1):
+        if name in UCDS:
+            hdu.header[f"TUCD{k}"] = UCDS[name]
+    file = io.BytesIO()
+    fits.HDUList([fits.PrimaryHDU(), hdu]).writeto(file)
+    return file.getvalue()
+
+
+def _values(series: pd.Series, kind: str) -> np.ndarray:
+    if kind == "str":
+        texts = ["" if pd.isna(v) else str(v).encode("ascii", "replace").decode() for v in series]
+        return np.array(texts, dtype=f"U{max(_SHORTEST, *map(len, texts), 0)}")
+    if kind == "bool":
+        return np.ma.masked_array(series.fillna(False).to_numpy(dtype=bool), mask=series.isna().to_numpy())
+    if kind == "int" and not series.isna().any():
+        return series.to_numpy(dtype=np.int64)
+    return series.to_numpy(dtype=np.float64)
