@@ -40,11 +40,12 @@ class Process:
         reference: Path,
         without: Sequence[str] = (),
         environment: Mapping[str, str] | None = None,
+        flags: Sequence[str] = (),
     ) -> None:
         settings = {**SETTINGS, "ASTREF_CATALOG": reference}
-        flags = [f"--{name}={value}" for name, value in settings.items() if name not in without]
+        given = [f"--{name}={value}" for name, value in settings.items() if name not in without]
         self.child = subprocess.Popen(
-            [sys.executable, "-m", "ssosd.cli", "run", root, "-t", target, *flags],
+            [sys.executable, "-m", "ssosd.cli", "run", root, "-t", target, *given, *flags],
             stderr=subprocess.PIPE, text=True, cwd=root.parent,
             env={**os.environ, **(environment or {})},
         )  # fmt: skip

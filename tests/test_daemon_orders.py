@@ -77,6 +77,41 @@ def test_a_new_configuration_changes_tonights_results(rig, one):
     assert live.results() == replayed(live, one)
 
 
+# ---- house-keeping ------------------------------------------------------------------------------------
+
+
+def test_catalogues_are_kept_for_so_many_days_and_not_made_again(rig, one):
+    live = rig(one, EXPOSURES_PER_FIELD=5, KEEP_DAYS=10)
+    live.come(*one.paths)
+    live.go(30)
+    before = live.results()
+    kept = live.station().catalogue_folder("2026-11-14")
+    for day, there in (("23", True), ("27", False)):
+        live.until(f"2026-11-{day}T12:00:00")
+        live.daemon.keep_house()
+        assert (kept.is_dir(), len(list(kept.glob("*.cat")))) == (there, 5 if there else 0)
+    live.restart()
+    live.go(60)
+    assert not kept.exists()  # nothing was done again
+    after = live.results()
+    assert {name: after[name] for name in before} == before
+
+
+def test_catalogues_of_an_unfinished_night_and_with_keep_days_0_are_kept(rig, one):
+    live = rig(one, EXPOSURES_PER_FIELD=5, KEEP_DAYS=1)
+    live.come(*one.paths[:4])
+    live.go(15, linking=False)
+    live.clock.advance(30 * 86400)
+    live.daemon.keep_house()
+    assert len(list(live.station().catalogue_folder("2026-11-14").glob("*.cat"))) == 4
+    live.parameters["KEEP_DAYS"] = "0"
+    live.restart()
+    live.go(60)
+    assert live.states == {"F01": "done"}
+    live.daemon.keep_house()
+    assert len(list(live.station().catalogue_folder("2026-11-14").glob("*.cat"))) == 4
+
+
 # ---- orders from the command line ---------------------------------------------------------------------
 
 

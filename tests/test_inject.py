@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import shutil
 from pathlib import Path
@@ -93,6 +94,20 @@ def test_nothing_of_it_reaches_candidates_ledger_or_draft(measured: tuple[Outcom
         assert store.rows("SELECT DISTINCT path FROM exposures WHERE path LIKE '%painted%'") == []
     assert [p for p in injected.target.rglob("*") if "painted" in p.name or "inject" in p.name] == []
     assert [p.name for p in (injected.target / ".ssosd" / "scratch").iterdir()] == []
+
+
+@pytest.mark.binaries
+def test_the_morning_report_has_the_counts(measured: tuple[Outcome, Outcome]) -> None:
+    pages = [(done.target / done.night / "report.html").read_text() for done in measured]
+    assert ["Completeness" in page for page in pages] == [False, True]
+    table = pd.read_html(io.StringIO(pages[1]), match="half at")[0].set_index("″/h")
+    seen = {
+        (float(mag), float(rate.split("–")[0])): tuple(int(n) for n in cell.split("/"))
+        for mag, column in table.drop(columns="half at").items()
+        for rate, cell in column.dropna().items()
+    }
+    told = counts(measured[1]).set_index(["mag_low", "rate_low"])
+    assert seen == dict(zip(told.index, zip(told["n_found"], told["n_injected"], strict=True), strict=True))
 
 
 @pytest.mark.binaries

@@ -128,6 +128,7 @@ def test_what_systemd_hears(night, tmp_path):
         process = Process(
             tmp_path / "raw", tmp_path / "out", reference=night.refcat, without=("OBSERVATORY_CODE",),
             environment={"NOTIFY_SOCKET": str(tmp_path / "notify"), "WATCHDOG_USEC": "60000000"},
+            flags=("--log-format", "json"),
         )  # fmt: skip
         heard = [hear(bound, "READY"), hear(bound, "WATCHDOG")]
         for text in ("OBSERVATORY_CODE nowhere\n", "OBSERVATORY_CODE 568\n"):
@@ -137,7 +138,9 @@ def test_what_systemd_hears(night, tmp_path):
         process.child.send_signal(signal.SIGTERM)
         heard.append(hear(bound, "STOPPING"))
         assert process.child.wait(30.0) == 0
-        process.child.communicate()
+        lines = [json.loads(line) for line in process.child.communicate()[1].splitlines()]
+    refused = [line["message"] for line in lines if "refused, the old one kept" in line["message"]]
+    assert (len(refused), {line["level"] for line in lines} <= {"INFO", "WARNING", "ERROR"}) == (1, True)
     assert {message["MAINPID"] for message in heard if "READY" in message} == {str(process.child.pid)}
     assert all("MONOTONIC_USEC" in message for message in heard if "RELOADING" in message)
     with Store(tmp_path / "out" / STORE_NAME) as store:
