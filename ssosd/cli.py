@@ -329,6 +329,20 @@ def report(night: datetime | None, *, target: Path, as_text: bool) -> None:
 
 
 @main.command()
+@click.argument("files", nargs=-1, type=click.Path(path_type=Path), metavar="[FILE]...")
+@of_results
+def send(files: tuple[Path, ...], *, target: Path) -> None:
+    """Send each FILE (VOTable, FITS, DS9 regions) to the TOPCAT, Aladin and DS9 that run here, over SAMP.
+
+    Without any, the candidates of the latest night.
+    """
+    from ssosd.send import latest_candidates, send_files
+
+    for sent in send_files(files or [latest_candidates(target)]):
+        click.echo(f"{sent.path.name}  to {', '.join(sent.to)}")
+
+
+@main.command()
 @click.argument("night", type=click.DateTime(formats=["%Y-%m-%d"]), metavar="NIGHT")
 @of_results
 @click.option(

@@ -33,7 +33,7 @@ FLOORS = (
         "nightwork",
         "orbitwork",
     ),
-    ("replay", "daemon", "nightwatch", "demo", "rewrite", "injection", "web"),
+    ("replay", "daemon", "nightwatch", "demo", "rewrite", "send", "injection", "web"),
     ("console", "options", "cli"),
 )
 LEVEL = {room: level for level, rooms in enumerate(FLOORS) for room in rooms}

@@ -70,7 +70,8 @@ def page(candidates: pd.DataFrame, **more: object) -> str:
         night=NIGHT, files=[], exposures=[], sequences=[], members=[], candidates=[], rejections=[], drafts=[]
     )
     given = {"verdicts": {}, "blinks": {}, "quality": [], "expected": [], "sequences": [], "files": [EVIL]}
-    return morning_html(**{"summary": summary, "candidates": candidates, "station": EVIL, **given, **more})
+    given |= {"summary": summary, "candidates": candidates, "station": EVIL}
+    return morning_html(**{**given, **more})
 
 
 def test_fast_unknown_movers_come_first_and_artifacts_last(night: pd.DataFrame) -> None:
@@ -138,6 +139,19 @@ def test_figures_of_the_night_take_gaps() -> None:
     drawn = figures([row | {"mjd_mid": 61358.9}, row | {"mjd_mid": 61358.95, "seeing_arcsec": None}])
     assert ["aria-label" in str(picture) for picture in drawn] == [True, True]  # seeing and sky alone
     assert figures([]) == []
+
+
+def test_completeness_is_shown_when_it_was_measured() -> None:
+    mags = [{"mag_low": m, "mag_high": m + 0.5, "injected": 8, "found": n} for m, n in ((20.0, 8), (20.5, 2))]
+    rate = {"rate_low": 5.0, "rate_high": 20.0, "injected": 16, "found": 10, "half_mag": 20.55, "mags": mags}
+    curve = {"band": "r", "injected": 16, "found": 10, "rates": [rate]}
+    summary = night_summary(
+        night=NIGHT, files=[], exposures=[], sequences=[], members=[], candidates=[], completeness=[curve]
+    )
+    html = page(pd.DataFrame(), summary=summary)
+    assert "10 of 16 synthetic movers found" in html
+    assert "<title>2 of 8</title>" in html
+    assert "Completeness" not in page(pd.DataFrame())
 
 
 def stamp(star: tuple[float, float], mover: tuple[float, float], *, turn: float = 0.0) -> Stamp:

@@ -11,7 +11,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 
 from ssosd.model import Blink
 from ssosd.reports.morning_candidates import FAST_ARCSEC_H, Card, cards
-from ssosd.reports.morning_night import Row, figures, funnel, known_objects, typical
+from ssosd.reports.morning_night import Row, completeness, figures, funnel, known_objects, typical
 from ssosd.reports.summary import Summary
 from ssosd.reports.words import MISSING, number, utc
 
@@ -76,6 +76,7 @@ def morning_html(
         anything_expected=sum(row["n_false_expected"] or 0.0 for row in more.values()),
         known=known_objects(expected),
         listed=_LISTED,
+        curves=completeness(summary["completeness"]),
         files=sorted(files),
         station=station,
         quality={row["file"]: row for row in quality},

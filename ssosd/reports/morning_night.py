@@ -11,7 +11,7 @@ from typing import Any
 
 from markupsafe import Markup
 
-from ssosd.reports.charts import Series, chart, clock_ticks
+from ssosd.reports.charts import Series, chart, clock_ticks, y_ticks
 from ssosd.reports.words import number, utc
 
 Row = Mapping[str, Any]
@@ -92,6 +92,36 @@ def funnel(steps: Sequence[Sequence[Any]]) -> list[Step]:
     most = max((int(count) for _, count in steps), default=0)
     scale = math.log1p(most) or 1.0
     return [Step(name=str(name), left=int(count), share=math.log1p(count) / scale) for name, count in steps]
+
+
+def completeness(curves: Iterable[Row]) -> list[Markup]:
+    """Share of synthetic movers that were found, by magnitude, a symbol for each range of rates.
+
+    Parameters
+    ----------
+    curves : iterable of mapping
+        Of a night's summary.
+    """
+    return [
+        chart(
+            [
+                Series(
+                    name=f"{rate['rate_low']:g}-{rate['rate_high']:g}",
+                    x=[0.5 * (mag["mag_low"] + mag["mag_high"]) for mag in rate["mags"]],
+                    y=[100.0 * mag["found"] / mag["injected"] for mag in rate["mags"]],
+                    labels=[f"{mag['found']} of {mag['injected']}" for mag in rate["mags"]],
+                )
+                for rate in curve["rates"]
+            ],
+            title=f"found, {curve['band']}",
+            unit="% by magnitude and arcsec/h",
+            x_ticks=y_ticks,
+            zero=True,
+            width=520,
+            height=190,
+        )
+        for curve in curves
+    ]
 
 
 def known_objects(expected: Iterable[Row]) -> KnownObjects | None:
