@@ -15,6 +15,7 @@ from astropy.io import fits
 from click.testing import CliRunner
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.spatial import cKDTree
 
 from ssosd.analysis.inject_curve import completeness_curves
 from ssosd.analysis.inject_digits import Digits
@@ -22,11 +23,21 @@ from ssosd.analysis.inject_limit import half_magnitude
 from ssosd.analysis.inject_movers import draw_movers, seed_of
 from ssosd.analysis.inject_score import completeness_table
 from ssosd.analysis.sky import PaintedNight
+from ssosd.analysis.sky_movers import ephemeris
 from ssosd.analysis.sky_options import MoverClass
 from ssosd.cli import main
+from ssosd.config import load_config
+from ssosd.ldac import read_ldac
 from ssosd.lock import TargetLock
+from ssosd.station import Station
 from ssosd.store import STORE_NAME, Store, utc_now
-from tests.replaying import ONE_FIELD, Outcome, run
+from ssosd.work.calibrating import photometry_of
+from ssosd.work.exposure import extract_prepared
+from ssosd.work.linking import link_candidates
+from ssosd.work.painting import painted_copy
+from ssosd.work.picturing import solved_images
+from ssosd.work.placing import place_catalogues
+from tests.replaying import ONE_FIELD, QUICK, Outcome, run
 from tests.sky import shared_sky
 
 #: Movers of all magnitudes about the limit: what injection is to tell, without injection.
@@ -184,6 +195,51 @@ def test_a_night_that_is_not_there_is_an_error_of_one_line(tmp_path: Path) -> No
     assert (done.exit_code, "no linked field of this night" in done.stderr) == (1, True)
     done = CliRunner().invoke(main, ["inject", "2026-11-14", "-t", str(tmp_path), "--rate", "0,3"])
     assert (done.exit_code, "INJECT_RATE" in done.stderr) == (2, True)
+
+
+@pytest.mark.binaries
+def test_a_mover_is_measured_as_bright_and_as_wide_as_it_is(
+    tmp_path_factory: pytest.TempPathFactory, tmp_path: Path
+) -> None:
+    """By SExtractor, and with the calibration that stars of the night gave."""
+    night = shared_sky(tmp_path_factory, **{**ONE_FIELD, "size_px": (768, 768), "stars": 250})
+    done = run(tmp_path / "out", night.directory, reference=night.refcat)
+    station = Station.open(load_config(None, overrides={**QUICK, "ASTREF_CATALOG": str(night.refcat)},
+                                       cwd=tmp_path), tmp_path / "out")  # fmt: skip
+    with Store(done.target / STORE_NAME) as store:
+        exposures = list(store.exposures().values())
+        found = {e.digest: next(iter(store.catalogues([e.digest]).values())) for e in exposures}
+    (tmp_path / "cats").mkdir()
+    linked = link_candidates(
+        exposures, place_catalogues(exposures, found, tmp_path / "cats"), workdir=tmp_path / "cats",
+        station=station, progress=lambda _: None,
+    ).linked  # fmt: skip
+    photometry = photometry_of(linked, station=station)
+    first = exposures[0]
+    movers = draw_movers(
+        seed=3, count=40, centre_deg=(first.ra_deg, first.dec_deg),
+        size_deg=(0.9 * first.width_deg, 0.9 * first.height_deg), rate_arcsec_h=(1.0, 2.0), mag=(16.5, 18.0),
+    )  # fmt: skip
+    seen = ephemeris(movers, hours=0.0, exptime_s=first.exptime_s, colour_mag=0.0)
+    prepared, whole = painted_copy(
+        1, seen, linked=linked, photometry=photometry, catalogue=found[first.digest],
+        folder=tmp_path / "copy", seed=3, station=station,
+    )  # fmt: skip
+    assert whole.all()
+    extract_prepared(first, prepared, output=tmp_path / "painted.cat", key="k", station=station)
+    (chip,) = read_ldac(tmp_path / "painted.cat")
+    table = chip.frame()
+    x, y = solved_images(linked)[1, 0].pixels_of(seen["ra"], seen["dec"]).T
+    distance, row = cKDTree(table[["XWIN_IMAGE", "YWIN_IMAGE"]]).query(np.column_stack([x, y]))
+    clean = (distance < 0.5) & (table["FLAGS"].to_numpy()[row] == 0)
+    assert clean.sum() > 20
+    measured = table.iloc[row[clean]]
+    offset = measured["MAG_AUTO"].to_numpy() + photometry.calibrations[1].zero.offset - seen["mag"][clean]
+    assert np.median(offset) == pytest.approx(0.0, abs=0.02)
+    assert np.std(offset) < 0.1
+    stars = linked.detections.query("CATALOG_NUMBER == 1 and FLAGS_EXTRACTION == 0 and FLUX > 4000")
+    assert measured["AWIN_IMAGE"].median() == pytest.approx(stars["AWIN_IMAGE"].median(), rel=0.05)
+    assert np.median(distance[clean]) < 0.1  # pixels
 
 
 def test_movers_are_drawn_from_the_set_of_exposures_alone() -> None:
