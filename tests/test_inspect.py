@@ -16,19 +16,14 @@ from ssosd.lock import TargetLock
 from ssosd.store import STORE_NAME, Store, utc_now
 from ssosd.web.opening import find_meant
 from ssosd.web.serve import open_socket
-from tests.inspecting import copied, inspecting, said_in_csv, said_in_store
-from tests.replaying import ONE_FIELD, run
-from tests.sky import shared_sky
+from tests.inspecting import copied, inspecting, replayed_night, said_in_csv, said_in_store
 
 pytestmark = pytest.mark.binaries
 
 
 @pytest.fixture(scope="module")
 def replayed(tmp_path_factory):
-    """A field of two movers with cutouts; read-only."""
-    night = shared_sky(tmp_path_factory, **ONE_FIELD)
-    out = tmp_path_factory.mktemp("inspected") / "out"
-    return run(out, night.directory, reference=night.refcat, EXTRACT_CUTOUTS=True, CUTOUT_SIZE=60)
+    return replayed_night(tmp_path_factory)
 
 
 @pytest.fixture

@@ -43,6 +43,8 @@ def test_every_file_that_ssosd_opens_is_in_the_wheel(unpacked: Path) -> None:
         assert {p.name: p.read_bytes() for p in (unpacked / "ssosd" / name).iterdir()} == there
     templates = sorted(p.name for p in (ROOT / "ssosd" / "reports" / "templates").iterdir())
     assert sorted(p.name for p in (unpacked / "ssosd" / "reports" / "templates").iterdir()) == templates
+    for path in (ROOT / "ssosd" / "web" / "static").iterdir():
+        assert (unpacked / "ssosd" / "web" / "static" / path.name).read_bytes() == path.read_bytes()
     shipped = (unpacked / "ssosd" / "default.ssos").read_bytes()
     assert shipped == (ROOT / "ssosd" / "default.ssos").read_bytes()
 

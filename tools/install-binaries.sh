@@ -1,6 +1,7 @@
 #!/bin/sh
 # Make sure that SExtractor, SCAMP, SWarp and Python's venv module are here; with apt where apt is.
-# With the argument "tests" also systemd-analyze, which checks the unit file; its tests skip without it.
+# With the argument "tests" also systemd-analyze, which checks the unit file, and chromium, in which pages are looked
+# at; their tests skip without them.
 set -eu
 
 missing=""
@@ -9,6 +10,7 @@ command -v scamp >/dev/null || missing="$missing scamp"
 command -v SWarp >/dev/null || command -v swarp >/dev/null || missing="$missing swarp"
 if [ "${1:-}" = tests ] && command -v apt-get >/dev/null; then
     command -v systemd-analyze >/dev/null || missing="$missing systemd"
+    command -v chromium >/dev/null || missing="$missing chromium"
 fi
 "${PYTHON:-python3}" -c 'import venv, ensurepip' 2>/dev/null || missing="$missing python3-venv"
 

@@ -1,6 +1,7 @@
 // The blinking cutouts: bytes of the service to greys, frames over each other on the sky, mark and track on top.
 import { colour } from "./theme.js";
 
+const MARGIN = 12; // pixels around a track
 const DARKEST = 4; // noise above black where asinh turns from a line into a logarithm
 
 /** Grey of each byte, 0 (no value) apart. */
@@ -33,8 +34,21 @@ export class Blink {
     this.details = details;
     this.bytes = bytes;
     this.frame = 0;
+    this.showWholeTrack();
     this.shade();
     this.go();
+  }
+
+  /** Zoom out until the whole track is seen, when that is more than the person has chosen. */
+  showWholeTrack() {
+    const frames = this.details.frames.filter((frame) => frame.anchor);
+    const reach = Math.max(1, ...frames.flatMap((f) => f.track.map(([x, y]) => Math.max(Math.abs(x - f.anchor[0]), Math.abs(y - f.anchor[1])))));
+    this.farthest = frames.length ? frames[0].width / (2 * (reach + MARGIN)) : Infinity;
+  }
+
+  zoomed() {
+    this.farthest = Infinity;
+    this.draw();
   }
 
   clear() {
@@ -109,7 +123,8 @@ export class Blink {
     const frame = this.details?.frames[this.frame];
     if (!frame) return;
     const whole = Math.max(...this.details.frames.map((f) => Math.max(f.width, f.height)), 1);
-    const scale = (side / whole) * this.settings.zoom;
+    const zoom = Math.min(this.settings.zoom, Math.max(1, this.farthest));
+    const scale = (side / whole) * zoom;
     if (!frame.width) {
       pen.fillStyle = colour("muted");
       pen.font = `${14 * dots}px system-ui`;
@@ -119,9 +134,8 @@ export class Blink {
     }
     // the middle of the track stays where it is, so that frames lie over each other on the sky
     const [ax, ay] = frame.anchor ?? [(frame.width - 1) / 2, (frame.height - 1) / 2];
-    const zoomed = this.settings.zoom > 1;
     const first = this.details.frames.find((f) => f.width);
-    const [cx, cy] = zoomed || !first.anchor ? [ax, ay]
+    const [cx, cy] = zoom > 1 || !first.anchor ? [ax, ay]
       : [(first.width - 1) / 2 + ax - first.anchor[0], (first.height - 1) / 2 + ay - first.anchor[1]];
     const at = ([x, y]) => [side / 2 + (x - cx) * scale, side / 2 + (y - cy) * scale];
     const [x0, y0] = at([-0.5, -0.5]);

@@ -5,6 +5,7 @@ import { Queue, get, undo } from "./server.js";
 import { startTheme } from "./theme.js";
 
 const POLL_MS = 2000;
+const POLL_SOON_MS = 700; // while files are to follow
 const AHEAD = 3; // candidates that are fetched before they are looked at
 const KEPT = 60; // candidates whose pixels are kept
 const WORDS = { asteroid: "asteroid", artifact: "artifact", unknown: "unknown" };
@@ -17,7 +18,7 @@ const settings = {
   ...JSON.parse(localStorage.getItem("ssosd-settings") || "{}"),
   paused: false,
 };
-const state = { overview: null, byId: new Map(), current: null, version: 0, past: [], cache: new Map() };
+const state = { overview: null, byId: new Map(), current: null, version: 0, deeds: 0, past: [], cache: new Map() };
 const blink = new Blink($("blink"), settings);
 const queue = new Queue({ taken, refused, changed: drawProgress });
 
@@ -160,6 +161,8 @@ function adopt(now) {
 }
 
 function taken(now) {
+  state.deeds += 1;
+  state.overview.files = { state: "waiting", detail: "" }; // until the service says that they are written
   adopt(now);
   redraw();
 }
@@ -185,7 +188,8 @@ async function takeBack() {
     const { taken: done, now } = await undo(person());
     if (!now) toast("There is nothing of yours to undo.");
     else {
-      adopt(now);
+      if (done) taken(now);
+      else adopt(now);
       if (!done) toast(`${now.person} has judged ${now.candidate} since: not undone.`);
       open(now.candidate);
     }
@@ -197,6 +201,7 @@ async function takeBack() {
 
 /** What others have said since; the page's own verdicts come back too and change nothing. */
 async function poll() {
+  const before = state.deeds;
   try {
     const answer = await get(`changes?after=${state.version}`);
     const { history: deeds, files } = await answer.json();
@@ -207,7 +212,7 @@ async function poll() {
       // a verdict of ours that waits was given on what was seen then: it keeps that version
       else if (!queue.has(deed.candidate)) adopt(deed);
     }
-    state.overview.files = files;
+    if (state.deeds === before) state.overview.files = files;
     state.away = "";
     if (strange) await load();
     if (deeds.length) redraw();
@@ -215,7 +220,7 @@ async function poll() {
     state.away = error.message;
   }
   drawProgress();
-  setTimeout(poll, POLL_MS);
+  setTimeout(poll, state.overview.files.state === "waiting" ? POLL_SOON_MS : POLL_MS);
 }
 
 // ---- what is seen -----------------------------------------------------------------------------------------
@@ -285,7 +290,7 @@ function drawProgress() {
 function filesState() {
   const { state: how, detail } = state.overview.files;
   if (queue.problem || state.away) {
-    const waiting = queue.length ? `: ${queue.length} verdicts wait here, keep this page open` : "";
+    const waiting = queue.length ? `: ${queue.length} ${queue.length > 1 ? "verdicts wait" : "verdict waits"} here, keep this page open` : "";
     return ["bad", `no answer${waiting}`, queue.problem || state.away];
   }
   if (queue.length) return ["busy", "keeping…", ""];
@@ -384,6 +389,7 @@ function set(name, value) {
   if (name === "contrast" || name === "invert") blink.shade();
   else if (name === "speed") blink.go();
   else if (name === "order" || name === "show") drawList();
+  else if (name === "zoom") blink.zoomed();
   else blink.draw();
 }
 

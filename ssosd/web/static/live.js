@@ -53,7 +53,7 @@ function draw(s) {
     tile("queue", queue.settling + queue.exposures + queue.linking, queue.oldest_age_s === null ? "nothing waits" : `oldest waits ${ago(queue.oldest_age_s)}`),
     tile("files", files.seen, `${files.parked} parked, ${files.ignored} ignored, ${files.duplicate} twice`, files.parked ? "busy" : ""),
     tile("disk", bytes(disk.free_bytes), `free of ${bytes(disk.total_bytes)}`, disk.short ? "bad" : ""),
-    ...Object.entries(s.services).map(([name, service]) => tile(name, service.state, service.because.join("; "))),
+    ...Object.entries(s.services).map(([name, service]) => tile(name, service.state, (service.because ?? []).join("; ") || service.detail)),
   );
   table("fields", ["field", "state", "exposures", "linked", "sources", "candidates", ""], s.fields.map((f) => [
     f.field, f.state, f.n_exposures, f.n_linked, f.n_sources, f.n_candidates, f.reason ?? f.unchecked_because ?? f.complete_because ?? "",

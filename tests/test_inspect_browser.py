@@ -1,0 +1,195 @@
+"""The inspector and the live page in a real browser: keys, blink, what is kept; nothing is asked of elsewhere."""
+
+from __future__ import annotations
+
+import shutil
+from contextlib import contextmanager
+
+import pytest
+
+from tests.inspecting import copied, inspecting, replayed_night, said_in_csv, said_in_store
+
+CHROMIUM = shutil.which("chromium")
+FLAGS = (
+    "--headless --no-sandbox --disable-gpu --disable-background-networking --disable-component-update"
+    " --disable-sync --no-first-run"
+)
+pytestmark = [
+    pytest.mark.binaries,
+    pytest.mark.browser,
+    pytest.mark.skipif(CHROMIUM is None, reason="no chromium: apt-get install chromium"),
+]
+
+
+@pytest.fixture(scope="module")
+def browser():
+    sync_api = pytest.importorskip("playwright.sync_api")
+    with sync_api.sync_playwright() as driver:
+        opened = driver.chromium.launch(executable_path=CHROMIUM, args=FLAGS.split())
+        yield opened
+        opened.close()
+
+
+@pytest.fixture(scope="module")
+def replayed(tmp_path_factory):
+    return replayed_night(tmp_path_factory)
+
+
+@pytest.fixture
+def target(replayed, tmp_path):
+    return copied(replayed, tmp_path / "target")
+
+
+@contextmanager
+def tab(browser, url, *, person="Ada"):
+    """A page that says nothing on the console and asks nothing of anybody else."""
+    said, asked = [], []
+    page = browser.new_page(viewport={"width": 1400, "height": 900})
+    page.on("console", lambda message: said.append(message.text))
+    page.on("pageerror", lambda error: said.append(str(error)))
+    page.on("request", lambda request: asked.append(request.url))
+    page.goto(url)
+    if "live" not in url:
+        page.wait_for_selector("#film button")
+        page.fill("#person", person)
+        page.press("#person", "Enter")
+    yield page
+    page.context.close()
+    page.close()
+    elsewhere = [address for address in asked if not address.startswith(url.partition("live")[0])]
+    assert (elsewhere, said) == ([], [])
+
+
+def name(page):
+    return page.inner_text("#name")
+
+
+def reads(page, selector, text):
+    """Wait until an element has this text."""
+    sync_api = pytest.importorskip("playwright.sync_api")
+    sync_api.expect(page.locator(selector)).to_contain_text(text, timeout=20_000)
+
+
+def kept(page):
+    reads(page, "#files", "kept")
+
+
+def test_keys_give_verdicts_that_store_and_csv_have(browser, target, replayed):
+    with inspecting(target) as client, tab(browser, client.url) as page:
+        first = name(page)
+        page.keyboard.press("ArrowRight")
+        second = name(page)
+        assert first != second
+        page.keyboard.press("ArrowLeft")
+        kept(page)
+        assert said_in_store(target, replayed.night) == {first: "asteroid", second: "artifact"}
+        assert page.inner_text("#count") == "2 of 2 judged"
+        page.keyboard.press("ArrowDown")
+        assert (name(page), page.inner_text("#said")) == (first, "asteroid")
+        page.keyboard.press("ArrowUp")
+        kept(page)
+        reads(page, "#files", "kept, files written")
+        expected = {first: "unknown", second: "artifact"}
+        assert said_in_csv(replayed_csv(target, replayed)) == expected
+        page.keyboard.press("u")
+        reads(page, "#said", "asteroid")
+        assert said_in_store(target, replayed.night) == {**expected, first: "asteroid"}
+    assert said_in_csv(replayed_csv(target, replayed)) == {**expected, first: "asteroid"}
+
+
+def replayed_csv(target, replayed):
+    return target / replayed.night / "candidates.csv"
+
+
+def test_a_key_that_is_held_down_judges_once(browser, target, replayed):
+    with inspecting(target) as client, tab(browser, client.url) as page:
+        first = name(page)
+        page.keyboard.down("ArrowRight")
+        page.keyboard.down("ArrowRight")
+        page.keyboard.up("ArrowRight")
+        kept(page)
+        assert said_in_store(target, replayed.night) == {first: "asteroid"}
+
+
+def test_it_blinks_until_it_is_paused_and_looks_as_it_is_told_to(browser, target):
+    with inspecting(target) as client, tab(browser, client.url) as page:
+        look = page.locator("#blink").screenshot
+        seen = {page.wait_for_timeout(170) or look() for _ in range(12)}
+        assert len(seen) >= 3
+        page.keyboard.press(" ")
+        still = look()
+        page.wait_for_timeout(500)
+        assert look() == still
+        for key in ("m", "t", "i", "c", "+", "."):
+            page.keyboard.press(key)
+            changed = look()
+            assert changed != still, key
+            still = changed
+        page.wait_for_timeout(500)
+        assert look() == still
+        page.keyboard.press("?")
+        assert page.is_visible("#help")
+        page.keyboard.press("ArrowRight")  # help is open: no verdict
+        page.keyboard.press("Escape")
+        assert page.inner_text("#count") == "0 of 2 judged"
+
+
+def test_verdicts_wait_while_the_tunnel_is_broken(browser, target, replayed):
+    """The browser itself says on the console that it has no network; that is no fault of the page."""
+    with inspecting(target) as client:
+        page = browser.new_context().new_page()
+        page.goto(client.url)
+        page.wait_for_selector("#film button")
+        first = name(page)
+        page.context.set_offline(True)
+        page.keyboard.press("ArrowRight")
+        reads(page, "#files", "1 verdict waits")
+        assert said_in_store(target, replayed.night) == {}
+        page.context.set_offline(False)
+        page.reload()  # and they outlive the page
+        page.wait_for_selector("#film button")
+        kept(page)
+        reads(page, "#count", "1 of 2 judged")
+        assert said_in_store(target, replayed.night) == {first: "asteroid"}
+        page.context.close()
+
+
+def test_who_has_not_seen_another_s_verdict_is_shown_it_and_looks_again(browser, target, replayed):
+    with inspecting(target) as client, inspecting(target) as other, tab(browser, client.url) as ada:
+        bob = browser.new_page()
+        nothing_new = {"history": [], "files": {"state": "written", "detail": ""}}
+        bob.route("**/changes?*", lambda route: route.fulfill(json=nothing_new))
+        bob.goto(other.url)
+        bob.wait_for_selector("#film button")
+        bob.fill("#person", "Bob")
+        bob.press("#person", "Enter")
+        first = name(ada)
+        ada.keyboard.press("ArrowRight")
+        kept(ada)
+        assert name(bob) == first
+        bob.keyboard.press("ArrowLeft")
+        reads(bob, "#toast", f"Ada said asteroid of {first}")
+        reads(bob, "#said", "asteroid, says Ada")
+        assert name(bob) == first
+        assert said_in_store(target, replayed.night) == {first: "asteroid"}
+        bob.keyboard.press("ArrowLeft")  # now that Bob knows
+        kept(bob)
+        reads(ada, f"[data-id='{first}'] .word", "artifact")  # and Ada is told by herself
+        assert said_in_store(target, replayed.night) == {first: "artifact"}
+        bob.context.close()
+
+
+@pytest.mark.parametrize("scheme", ["dark", "light"])
+def test_the_live_page_shows_the_night_and_has_nothing_to_click_but_light_and_dark(
+    browser, target, replayed, scheme
+):
+    with inspecting(target) as client, tab(browser, f"{client.url}live/") as page:
+        page.emulate_media(color_scheme=scheme)
+        page.wait_for_selector("#fields td")
+        assert page.inner_text("#night") == replayed.night
+        assert replayed.candidates["FIELD"].iloc[0] in page.inner_text("#fields")
+        assert page.locator("button, input, select, form, a").evaluate_all("all => all.map(e => e.id)") == [
+            "theme"
+        ]
+        light = page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(245, 246, 250)"
+        assert light == (scheme == "light")
