@@ -60,6 +60,7 @@ def write_night(
         A file cannot be written.
     """
     folder = station.target / night
+    store.begin_writing(night)
     sequences = store.sequences(night=night)
     remove_strangers(folder, sequences)
     tables = [table for row in sequences if (table := _table(row, store)) is not None]

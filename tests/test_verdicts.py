@@ -33,6 +33,7 @@ def store(tmp_path):
                                            "dec_deg": 2.0, "state": "done", "n_exposures": 4})  # fmt: skip
         insert(tmp_path, "candidates", candidate("A-0001", 10.0), candidate("A-0002", 10.1),
                candidate("B-0001", 12.0, sequence=FIELD_B))  # fmt: skip
+        opened.begin_writing(NIGHT)
         opened.record_written(NIGHT, summary=False)
         yield opened
 
@@ -59,6 +60,17 @@ def test_a_verdict_makes_the_night_s_files_old_in_the_same_transaction(store):
     assert store.rows("SELECT candidate, verdict, person, version FROM verdicts") == [
         {"candidate": "A-0001", "verdict": "asteroid", "person": "Ada", "version": given.now.version}
     ]
+
+
+def test_a_verdict_that_is_given_while_the_files_are_written_has_them_written_again(store):
+    store.begin_writing(NIGHT)
+    assert not store.is_written(NIGHT)
+    store.give_verdict(NIGHT, "A-0001", "asteroid", person="Ada", version=0)
+    store.record_written(NIGHT, summary=False)
+    assert store.unwritten_nights() == [NIGHT]
+    store.begin_writing(NIGHT)
+    store.record_written(NIGHT, summary=False)
+    assert store.is_written(NIGHT)
 
 
 def test_who_has_not_seen_the_other_s_verdict_is_refused_and_shown_it(store):

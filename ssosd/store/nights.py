@@ -6,11 +6,12 @@ from typing import Any
 
 from ssosd.store.base import Base
 
+_WRITING = 2  # of `nights.written`, until it is 1; every change of what the files are made of makes it 0
 _UNFINISHED = """
     SELECT night FROM exposures WHERE state IN ('read', 'extracting')
     UNION SELECT night FROM exposures WHERE next_try_s IS NOT NULL
     UNION SELECT night FROM sequences WHERE state IN ('open', 'linking') OR next_try_s IS NOT NULL
-    UNION SELECT night FROM nights WHERE written = 0
+    UNION SELECT night FROM nights WHERE written <> 1
 """
 _STRAYS = """
     UNION SELECT night FROM exposures WHERE NOT EXISTS (SELECT 1 FROM sequence_exposures m
@@ -73,12 +74,12 @@ class Nights(Base):
     def unwritten_nights(self) -> list[str]:
         """Nights whose files do not follow from the store as it is now."""
         return [
-            row["night"] for row in self.rows("SELECT night FROM nights WHERE written = 0 ORDER BY night")
+            row["night"] for row in self.rows("SELECT night FROM nights WHERE written <> 1 ORDER BY night")
         ]
 
     def is_written(self, night: str) -> bool:
         """Whether a night's files follow from the store as it is now; True for a night without any rows."""
-        return not self.rows("SELECT 1 FROM nights WHERE night = ? AND written = 0", [night])
+        return not self.rows("SELECT 1 FROM nights WHERE night = ? AND written <> 1", [night])
 
     def is_reported(self, night: str) -> bool:
         """Whether a night's summary is due."""
@@ -98,9 +99,21 @@ class Nights(Base):
         """Record that a night's summary is due, from now on."""
         self._set_night(night, written=0, reported=1)
 
+    def begin_writing(self, night: str) -> None:
+        """Record that a night's files are about to be written from the store as it is now."""
+        self._set_night(night, written=_WRITING)
+
     def record_written(self, night: str, *, summary: bool) -> None:
-        """Record that a night's files follow from the store as it is now, its summary too."""
-        self._set_night(night, written=1, **({"reported": 1} if summary else {}))
+        """Record that a night's files follow from the store as it was at `begin_writing`, its summary too.
+
+        What has changed meanwhile, as a verdict of another process, leaves them to be written again.
+        """
+        with self.db.atomic():
+            if summary:
+                self.db.execute("UPDATE nights SET reported = 1 WHERE night = ?", [night])
+            self.db.execute(
+                "UPDATE nights SET written = 1 WHERE night = ? AND written = ?", [night, _WRITING]
+            )
 
     def _set_night(self, night: str, **columns: int) -> None:
         with self.db.atomic():
