@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -25,6 +26,7 @@ from ssosd.analysis.inject_score import completeness_table
 from ssosd.analysis.sky import PaintedNight
 from ssosd.analysis.sky_movers import ephemeris
 from ssosd.analysis.sky_options import MoverClass
+from ssosd.astromatic import find
 from ssosd.cli import main
 from ssosd.config import load_config
 from ssosd.ldac import read_ldac
@@ -195,6 +197,29 @@ def test_a_night_that_is_not_there_is_an_error_of_one_line(tmp_path: Path) -> No
     assert (done.exit_code, "no linked field of this night" in done.stderr) == (1, True)
     done = CliRunner().invoke(main, ["inject", "2026-11-14", "-t", str(tmp_path), "--rate", "0,3"])
     assert (done.exit_code, "INJECT_RATE" in done.stderr) == (2, True)
+
+
+@pytest.mark.binaries
+def test_sextractor_that_crashes_on_the_copies_costs_nothing_else(
+    tmp_path_factory: pytest.TempPathFactory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    night = shared_sky(tmp_path_factory, **ONE_FIELD)
+    plain = run(tmp_path / "plain", night.directory, reference=night.refcat)
+    real = find("sextractor").path
+    broken = tmp_path / "bin" / Path(real).name
+    broken.parent.mkdir()
+    broken.write_text(
+        f'#!/bin/sh\ncase "$(readlink image.fits)" in */painted.fits) kill -SEGV $$;; esac\nexec {real} "$@"\n'
+    )
+    broken.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{broken.parent}{os.pathsep}{os.environ['PATH']}")
+    out = run(tmp_path / "out", night.directory, reference=night.refcat, **FEW)
+    assert counts(out).empty
+    (log,) = out.target.glob("20*/*/logs/sequence.log")
+    (line,) = (line for line in log.read_text().splitlines() if "completeness not measured" in line)
+    assert "was killed by SIGSEGV" in line
+    different = {name for name in plain.results if plain.results[name] != out.results[name]}
+    assert different == {str(log.relative_to(out.target))}
 
 
 @pytest.mark.binaries

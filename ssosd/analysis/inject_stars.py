@@ -111,8 +111,8 @@ def measure_stars(
         residuals,
         [np.log(fwhm_px), np.log(3.0), 0.0, 0.0],
         bounds=(
-            [np.log(0.5), np.log(_BETA[0]), -0.7, -0.7],
-            [np.log(8.0 * fwhm_px), np.log(_BETA[1]), 0.7, 0.7],
+            [np.log(0.5), np.log(_BETA[0]), -_STRETCH, -_STRETCH],
+            [np.log(8.0 * fwhm_px), np.log(_BETA[1]), _STRETCH, _STRETCH],
         ),
         loss="soft_l1",
     )

@@ -18,7 +18,8 @@ ENTRIES: tuple[Parameter, ...] = (
         doc="Paints so many movers into copies of each field's exposures, with the shape of its stars, and "
         "counts those that are found again: the night's completeness by magnitude and rate. They are never "
         "candidates. For it the exposures are extracted and linked once more before the field's results are "
-        "written. Too many hide each other: 50 on a small chip, some hundreds on a large one.",
+        "written; when that fails, the field's log says why, and nothing else is lost. Too many hide each "
+        "other: 50 on a small chip, some hundreds on a large one.",
     ),
     Parameter(
         name="INJECT_MAG",
