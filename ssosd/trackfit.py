@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 
@@ -39,6 +39,10 @@ class Motion:
     point_chi2: FloatArray  # of each detection, shape (m, n_epochs); 0 where there is none
     square: FloatArray  # sum of the squared residuals of both axes, arcsec^2, shape (m,)
     log_volume: FloatArray  # natural log of the volume, arcsec^(2 n - 4), see `fit_motion`, shape (m,)
+
+    def take(self, rows: IntArray) -> Motion:
+        """Only some of the tracks."""
+        return Motion(**{f.name: getattr(self, f.name)[rows] for f in fields(self)})
 
     def at(self, t: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
         """Predicted x, y and their errors along and across at hours t, shape (n_epochs,): (m, n_epochs)."""

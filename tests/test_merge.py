@@ -8,8 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ssosd.linker.errors import with_position_errors
-from ssosd.linker.merge import merge_candidates, sources_of_both
-from ssosd.linker.tracklets.link import link_tracklets
+from ssosd.linker.merge import Merged, merge_candidates, sources_of_both, without_refused
+from ssosd.linker.tracklets.link import MAX_CHANCE, link_tracklets
+from ssosd.linker.tracklets.sources import CHANCE, REST, UNSTEADY, judge_sources
 from tests.tracklets_sky import Mover, Night
 
 
@@ -98,6 +99,50 @@ def test_numbers_of_the_second_linker_follow_those_of_the_first():
     assert own["SCORE"].iloc[0] == tracklets.sources["SCORE"].iloc[0] > 1.0
     assert both.loc[both["LINKED_BY"] == "SCAMP", "SCORE"].isna().all()
     assert len(sources_of_both(scamp=None, tracklets=tracklets)) == len(own)
+
+
+def test_what_scamp_alone_found_is_judged_as_a_tracklet_is():
+    """A mover, a star, unrelated detections and a mover with a jump, all as if SCAMP had linked them."""
+    night = Night(
+        movers=[
+            Mover(east=100.0, north=50.0, rate=40.0, pa=70.0),
+            Mover(east=-150.0, north=80.0, rate=60.0, pa=10.0),
+        ]
+    )
+    table = night.table()
+    numbered = table.assign(SOURCE_NUMBER=0, NUMBER=table.groupby("CATALOG_NUMBER").cumcount())
+    detections = with_position_errors(numbered)
+    linked = link_tracklets(detections=detections, pm_low=0.0, pm_up=300.0, min_detections=4)
+    movers = linked.detections
+    a, b = (movers[movers["SOURCE_NUMBER"] == number] for number in (1, 2))
+    star = detections[detections.groupby("CATALOG_NUMBER").cumcount() == 0]
+    mixed = pd.concat([a.iloc[:3], b.iloc[3:]])
+    sources = pd.concat(
+        [part.assign(SOURCE_NUMBER=number) for number, part in ((5, a), (6, star), (9, mixed))],
+        ignore_index=True,
+    )
+    verdicts = judge_sources(
+        linked.pool, detections=detections, sources=sources, pm_low=0.0, pm_up=300.0, min_detections=4,
+        max_chance=MAX_CHANCE,
+    )  # fmt: skip
+    assert dict(zip(verdicts["SOURCE_NUMBER"], verdicts["ACCEPTED"], strict=True)) == {
+        5: True,
+        6: False,
+        9: False,
+    }
+    own = linked.sources.loc[linked.sources["SOURCE_NUMBER"] == 1, "SCORE"].iloc[0]
+    assert verdicts["SCORE"].iloc[0] == pytest.approx(own, rel=1e-6)
+    assert verdicts["REASON"].iloc[1] == REST
+    assert verdicts["REASON"].iloc[2] in (REST, CHANCE, UNSTEADY)
+
+    both = sources.assign(LINKED_BY="SCAMP", SCORE=float("nan"), N_CHANCE=float("nan"), CHI2_DOF=float("nan"))
+    merged = Merged(detections=both, ledger=merge_candidates(both.iloc[:0]).ledger, n_sources=3)
+    result = without_refused(merged, verdicts)
+    assert set(result.detections["SOURCE_NUMBER"]) == {5}
+    assert result.n_sources == 1
+    assert result.detections["SCORE"].unique() == pytest.approx([own])
+    assert result.ledger["SOURCE_NUMBER"].tolist() == [6, 9]
+    assert set(result.ledger["FILTER"]) == {"LINKER"}
 
 
 def test_errors_are_those_that_the_stars_show():

@@ -19,7 +19,8 @@ ENTRIES: tuple[Parameter, ...] = (
         help="Who links the detections: SCAMP | TRACKLET | BOTH",
         doc="`SCAMP`: its cross-identification within CROSSID_RADIUS, as in the ssos pipeline. `TRACKLET`: "
         "ssosd's own linker, which takes away what is at rest and joins the rest by motion from PM_LOW to "
-        "PM_UP. `BOTH`: both; a source that both found is one candidate, and LINKED_BY says who found it. "
+        "PM_UP. `BOTH`: both; a source that both found is one candidate, what SCAMP alone found must stand "
+        "before the judge of the other (chance, steadiness, rest), and LINKED_BY says who found it. "
         "SCAMP solves the astrometry in any case.",
     ),
     Parameter(

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from ssosd.grouping import IntArray
+from ssosd.grouping import FloatArray, IntArray
 from ssosd.linker.tracklets.link import Tracklets
 
 SCAMP, TRACKLET, BOTH = "SCAMP", "TRACKLET", "BOTH"
@@ -21,7 +21,7 @@ class Merged:
     """Candidates of both linkers, each object once."""
 
     detections: pd.DataFrame  # by SOURCE_NUMBER and time
-    ledger: pd.DataFrame  # sources left out because another one has their detections
+    ledger: pd.DataFrame  # sources left out: another one has their detections, or the judge refused them
     n_sources: int
 
 
@@ -87,15 +87,47 @@ def merge_candidates(candidates: pd.DataFrame) -> Merged:
 def _ledger(gone: IntArray, shared: pd.DataFrame, size: pd.Series) -> pd.DataFrame:
     """Ledger rows of the SCAMP candidates that gave way, as the filters write theirs."""
     count = shared.groupby("SOURCE_NUMBER").size().reindex(gone)
+    reason = ["detections of a candidate of the tracklet linker"] * gone.size
+    return _rows(gone, np.asarray(count, dtype=np.float64), np.zeros(gone.size), reason, size)
+
+
+def without_refused(merged: Merged, verdicts: pd.DataFrame) -> Merged:
+    """Leave out the candidates that the tracklet linker's judge refused; the others get its figures.
+
+    Parameters
+    ----------
+    merged : Merged
+    verdicts : DataFrame
+        `tracklets.sources.judge_sources` of candidates that SCAMP alone found.
+    """
+    refused = verdicts[~verdicts["ACCEPTED"]]
+    gone = refused["SOURCE_NUMBER"].to_numpy(np.int64)
+    size = merged.detections.groupby("SOURCE_NUMBER").size()
+    ledger = _rows(
+        gone, refused["MEASURED"].to_numpy(np.float64), refused["LIMIT"].to_numpy(np.float64),
+        refused["REASON"].tolist(), size,
+    )  # fmt: skip
+    kept = merged.detections[~merged.detections["SOURCE_NUMBER"].isin(gone)].reset_index(drop=True)
+    figures = verdicts.set_index("SOURCE_NUMBER")
+    for name in JUDGED:
+        kept[name] = kept[name].fillna(kept["SOURCE_NUMBER"].map(figures[name]))
+    return Merged(
+        detections=kept,
+        ledger=pd.concat([merged.ledger, ledger], ignore_index=True),
+        n_sources=merged.n_sources - gone.size,
+    )
+
+
+def _rows(
+    gone: IntArray, measured: FloatArray, limit: FloatArray, reason: list[str], size: pd.Series
+) -> pd.DataFrame:
     return pd.DataFrame(
         {
             "SOURCE_NUMBER": gone,
             "FILTER": pd.Series(["LINKER"] * gone.size, dtype="str"),
-            "MEASURED": count.to_numpy(np.float64),
-            "LIMIT": np.zeros(gone.size),
-            "REASON": pd.Series(
-                ["detections of a candidate of the tracklet linker"] * gone.size, dtype="str"
-            ),
+            "MEASURED": measured,
+            "LIMIT": limit,
+            "REASON": pd.Series(reason, dtype="str"),
             "N_DETECTIONS": size.reindex(gone).to_numpy(np.float64).astype(np.int64),
         }
     )

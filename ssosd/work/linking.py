@@ -11,10 +11,11 @@ import pandas as pd
 from ssosd.filters.chain import ChainSettings, run_chain
 from ssosd.linker.consistency import made_consistent
 from ssosd.linker.errors import with_position_errors
-from ssosd.linker.merge import merge_candidates, sources_of_both
+from ssosd.linker.merge import SCAMP, Merged, merge_candidates, sources_of_both, without_refused
 from ssosd.linker.refcat import read_bright_sources
 from ssosd.linker.scamp import Linked, link
-from ssosd.linker.tracklets.link import link_tracklets
+from ssosd.linker.tracklets.link import MAX_CHANCE, Tracklets, link_tracklets
+from ssosd.linker.tracklets.sources import judge_sources
 from ssosd.model import Exposure
 from ssosd.station import Station
 
@@ -72,6 +73,8 @@ def link_candidates(
     progress("filtering")
     chain = run_chain(sources, settings=settings, stars=_bright_stars(linked, station))
     merged = merge_candidates(chain.candidates)
+    if tracklets is not None:
+        merged = _judged(merged, detections=detections, tracklets=tracklets, settings=settings)
     return Candidates(
         linked=linked,
         sources=sources,
@@ -81,6 +84,25 @@ def link_candidates(
         n_false_expected=tracklets.n_false_expected if tracklets else None,
         notes=tracklets.notes if tracklets else (),
     )
+
+
+def _judged(
+    merged: Merged, *, detections: pd.DataFrame, tracklets: Tracklets, settings: ChainSettings
+) -> Merged:
+    """Ask the tracklet linker's judge about what SCAMP alone found: blends and galaxies seem to move, too."""
+    alone = merged.detections[merged.detections["LINKED_BY"] == SCAMP]
+    if alone.empty:
+        return merged
+    verdicts = judge_sources(
+        tracklets.pool,
+        detections=detections,
+        sources=alone,
+        pm_low=settings.pm_low,
+        pm_up=settings.pm_up,
+        min_detections=settings.fewest_detections,
+        max_chance=MAX_CHANCE,
+    )
+    return without_refused(merged, verdicts)
 
 
 def _bright_stars(linked: Linked, station: Station) -> pd.DataFrame | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
@@ -33,6 +33,7 @@ class Tracklets:
     sources: pd.DataFrame  # one row per source: `table.SOURCE_COLUMNS`, best first
     n_false_expected: float  # chance tracks expected among the sources
     notes: tuple[str, ...]  # for a person: what was left out, and what could not be searched
+    pool: Pool  # what may move
 
 
 def link_tracklets(
@@ -137,28 +138,7 @@ def _claims(pool: Pool, judged: Judged) -> tuple[IntArray, IntArray]:
     rows = np.flatnonzero(judged.accepted)
     if not rows.size:
         return np.empty(0, dtype=np.intp), np.empty(0, dtype=np.intp)
-    motion = replace(
-        judged.motion,
-        **{
-            name: getattr(judged.motion, name)[rows]
-            for name in (
-                "angle",
-                "x0",
-                "y0",
-                "t0",
-                "u",
-                "w",
-                "cov_u",
-                "cov_w",
-                "rate",
-                "chi2",
-                "point_chi2",
-                "square",
-                "log_volume",
-            )
-        },
-    )
-    track, extra = pieces_of(pool, judged.track[rows], motion)
+    track, extra = pieces_of(pool, judged.track[rows], judged.motion.take(rows))
     return rows[track], extra
 
 
@@ -195,7 +175,9 @@ def _result(
         sources = pd.DataFrame({name: np.empty(0) for name in SOURCE_COLUMNS})
         counts = ["SOURCE_NUMBER", "N_DETECTIONS", "N_PIECES", "DOF"]
         sources[counts] = sources[counts].astype(np.int64)
-        return Tracklets(detections=empty, sources=sources, n_false_expected=0.0, notes=tuple(notes))
+        return Tracklets(
+            detections=empty, sources=sources, n_false_expected=0.0, notes=tuple(notes), pool=pool
+        )
     order = np.lexsort((pool.x[track.max(axis=1)], log_expected))
     rank = np.empty(order.size, dtype=np.intp)
     rank[order] = np.arange(order.size)
@@ -205,4 +187,6 @@ def _result(
     )
     sources = add_motion(table, local_motion(table, pool, track), n_pieces, log_expected)
     table["LINKED_BY"] = LINKED_BY
-    return Tracklets(detections=table, sources=sources, n_false_expected=n_false, notes=tuple(notes))
+    return Tracklets(
+        detections=table, sources=sources, n_false_expected=n_false, notes=tuple(notes), pool=pool
+    )

@@ -46,10 +46,22 @@ def judge(
     for _ in range(2):
         if not len(track):
             break
-        worst = fit_tracks(pool, track).point_chi2
-        out = (worst > GATE_CHI2) & (worst >= worst.max(axis=1, keepdims=True))
-        track = unique_tracks(pool, np.where(out, -1, track))
+        track = unique_tracks(pool, without_worst(pool, track))
         track = track[(track >= 0).sum(axis=1) >= max(needed, 2)]
+    return assess(pool, track, pm_low=pm_low, pm_up=pm_up, needed=needed, max_chance=max_chance)
+
+
+def without_worst(pool: Pool, track: IntArray) -> IntArray:
+    """Take out the detection of each track that fits worst, if it does not fit."""
+    worst = fit_tracks(pool, track).point_chi2
+    out = (worst > GATE_CHI2) & (worst >= worst.max(axis=1, keepdims=True))
+    return np.where(out, -1, track)
+
+
+def assess(
+    pool: Pool, track: IntArray, *, pm_low: float, pm_up: float, needed: int, max_chance: float
+) -> Judged:
+    """Fit and judge tracks as they are."""
     motion = fit_tracks(pool, track)
     seen = track >= 0
     n = seen.sum(axis=1)
