@@ -489,3 +489,9 @@ def completeness(db: Database) -> None:
         ) STRICT, WITHOUT ROWID
         """
     )
+
+
+@migrations()
+def morning_mail(db: Database) -> None:
+    """Whether those who want it were told of a night."""
+    db.execute("ALTER TABLE nights ADD COLUMN mailed INTEGER NOT NULL DEFAULT 0")

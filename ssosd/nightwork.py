@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from concurrent.futures import Executor
-from datetime import datetime
+from datetime import date, datetime, timedelta
 from functools import partial
 
 from ssosd import work
@@ -15,6 +15,7 @@ from ssosd.errors import SsosdError
 from ssosd.ingest.sequence import FieldSequence, completeness
 from ssosd.inquiry import IdentifyJob
 from ssosd.model import Catalogue
+from ssosd.nightmail import NightMails
 from ssosd.pipeline import Corridor, Linked, LinkJob, Outcome
 from ssosd.site import night_of
 from ssosd.sun import is_night_over
@@ -22,6 +23,7 @@ from ssosd.work import Identified
 
 log = logging.getLogger("ssosd.daemon")
 _WRITE_AGAIN_S = 30.0  # a night that is still being extracted has its files written this often at most
+_NEWS = timedelta(days=2)  # what is older is nobody told of any more
 _SHARE = 10.0  # a night is not looked at again before this many times what looking at it took
 
 
@@ -66,6 +68,7 @@ class NightWork:
         self._linking: set[tuple[str, str]] = set()  # (night, field)
         self._due: dict[str, float] = {}  # night to the time (s) at which it is looked at again
         self._rest: dict[str, float] = {}  # night to the time before which it is not
+        self._mails = NightMails(errands, store=corridor.store)
         self._write_due: dict[str, float] = {}  # night to the time before which its files are not written
 
     @property
@@ -157,6 +160,7 @@ class NightWork:
                 last_s = max(arrivals.get(e.digest, 0.0) for e in sequence.exposures)
                 self._link_if_complete(sequence, ready, last_s)
         self._write_if_due(night)
+        self._mail_if_due(night)
         again_s = store.next_try_s(night)
         if again_s is not None and again_s > self.now_s:
             self.touch(night, after_s=again_s - self.now_s)
@@ -271,6 +275,19 @@ class NightWork:
             return
         self._write_due[night] = self.now_s + _WRITE_AGAIN_S
         self._corridor.finish(night, summary=self._store.is_reported(night) or self.wants_summary(night))
+
+    def _mail_if_due(self, night: str) -> None:
+        """Tell people of a night whose report is written, once."""
+        if not self._store.is_reported(night) or not self._store.is_written(night):
+            return
+        if date.fromisoformat(self.tonight()) - date.fromisoformat(night) <= _NEWS:
+            self._mails.send_if_due(
+                night,
+                now_s=self.now_s,
+                station=self._corridor.station,
+                executor=self._linkers,
+                again=lambda after_s: self.touch(night, after_s=after_s),
+            )
 
 
 def _unchecked(identified: Identified) -> int:

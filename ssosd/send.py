@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from astropy.io import fits
-from astropy.samp import SAMP_STATUS_OK, SAMPClientError, SAMPHubError, SAMPIntegratedClient, SAMPProxyError
+from pyvo.samp import SAMP_STATUS_OK, SAMPClientError, SAMPHubError, SAMPIntegratedClient, SAMPProxyError
 
 from ssosd import __version__
 from ssosd.errors import BadInput, ServiceUnavailable

@@ -15,7 +15,7 @@ STAGES = ("ingest", "linker", "filters", "identify", "analysis", "reports", "doc
 FLOORS = (
     (
         *("errors", "model", "motion", "trackfit", "grouping", "sphere", "site", "sun", "__init__"),
-        *("files", "fetch", "resources", "lock", "notify", "logs", "breaker"),
+        *("files", "fetch", "mail", "resources", "lock", "notify", "logs", "breaker"),
     ),
     ("config", "astromatic", "astromatic_setup", "ldac", "migrations"),
     ("station", "store", "setup_files", "service", "status"),
@@ -27,6 +27,7 @@ FLOORS = (
         "backlog",
         "nightly",
         "nightpage",
+        "nightmail",
         "inquiry",
         "pipeline",
         "errands",
@@ -45,6 +46,8 @@ NEIGHBOURS = {
         ("pipeline", "nightly"),
         ("arrivals", "intake"),
         ("nightly", "nightpage"),
+        ("nightmail", "errands"),
+        ("nightwork", "nightmail"),
     },
     *{("inquiry", "work"), ("inquiry", "nightly"), ("pipeline", "inquiry"), ("nightwork", "inquiry")},
     *{("errands", "work"), *(("nightwork", room) for room in ("work", "backlog", "errands", "pipeline"))},

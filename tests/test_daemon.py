@@ -52,7 +52,7 @@ def replayed(rig, sky):
 
 
 def test_a_field_is_linked_when_all_its_exposures_are_here(rig, one):
-    live = rig(one, EXPOSURES_PER_FIELD=5)
+    live = rig(one, EXPOSURES_PER_FIELD=5, MAIL_TO="dome@example.org", SMTP_SERVER="127.0.0.1:1")
     for path in one.paths[:4]:
         live.come(path)
         live.go(15)
@@ -69,6 +69,9 @@ def test_a_field_is_linked_when_all_its_exposures_are_here(rig, one):
     summary = json.loads((live.night / "summary.json").read_text())
     assert (summary["audit"]["outcomes"]["exposure"], summary["audit"]["unaccounted"]) == (5, [])
     assert "every file is accounted for" in (live.night / "summary.txt").read_text()
+    told = [row["message"] for row in live.store.rows("SELECT * FROM events WHERE subject LIKE 'mail of %'")]
+    assert told  # nobody takes mail there; it costs nothing else
+    assert all("127.0.0.1:1: the mail is not sent" in message for message in told)
     assert live.results() == replayed(live, one)
 
 

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 from astropy.io import fits
 from astropy.io.votable import parse_single_table
-from astropy.samp import SAMPHubServer, SAMPIntegratedClient
+from pyvo.samp import SAMPHubServer, SAMPIntegratedClient
 
 from ssosd.errors import BadInput, ServiceUnavailable
 from ssosd.reports.votable import detections_table, fits_bytes, votable_bytes

@@ -15,6 +15,7 @@ from ssosd.config import (
     table_images,
     table_inject,
     table_known,
+    table_mail,
     table_photometry,
     table_results,
 )
@@ -31,6 +32,7 @@ PARAMETERS: dict[str, Parameter] = {
         *table_known.ENTRIES,
         *table_results.ENTRIES,
         *table_daemon.ENTRIES,
+        *table_mail.ENTRIES,
     )
 }
 

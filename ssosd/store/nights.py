@@ -115,6 +115,15 @@ class Nights(Base):
                 "UPDATE nights SET written = 1 WHERE night = ? AND written = ?", [night, _WRITING]
             )
 
+    def is_mailed(self, night: str) -> bool:
+        """Whether people were told of a night."""
+        return bool(self.rows("SELECT 1 FROM nights WHERE night = ? AND mailed = 1", [night]))
+
+    def record_mailed(self, night: str) -> None:
+        """Record that people were told of a night."""
+        with self.db.atomic():
+            self.db.table("nights").update(night, {"mailed": 1})
+
     def _set_night(self, night: str, **columns: int) -> None:
         with self.db.atomic():
             self.db.table("nights").upsert({"night": night, "written": 0, **columns}, pk="night")

@@ -1,0 +1,199 @@
+"""The morning mail: a real SMTP server on loopback gets it, once; no server costs no night."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+from email import message_from_bytes
+from email.policy import default
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from ssosd.errands import Errands
+from ssosd.errors import BadInput, Misconfigured, ServiceUnavailable
+from ssosd.mail import Server, compose, send_mail, send_note
+from ssosd.nightmail import NightMails, mail_night
+from ssosd.rewrite import rewrite_night
+from ssosd.store import STORE_NAME, Store
+from tests.night_store import NIGHT, night_of_work
+from tests.watched import station_for
+
+controller = pytest.importorskip("aiosmtpd.controller")
+smtp = pytest.importorskip("aiosmtpd.smtp")
+
+
+class Letterbox:
+    """Takes all mail, or none."""
+
+    def __init__(self) -> None:
+        self.mails: list[tuple[list[str], bytes]] = []
+        self.answer = "250 OK"
+
+    async def handle_DATA(self, server: object, session: object, envelope: object) -> str:
+        if self.answer.startswith("250"):
+            self.mails.append((envelope.rcpt_tos, envelope.content))
+        return self.answer
+
+
+@pytest.fixture
+def letterbox() -> Iterator[SimpleNamespace]:
+    box = Letterbox()
+
+    def who(server, session, envelope, mechanism, data):
+        return smtp.AuthResult(success=(data.login, data.password) == (b"me", b"very secret"), handled=False)
+
+    running = controller.Controller(
+        box, hostname="127.0.0.1", port=0, authenticator=who, auth_require_tls=False
+    )
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        running.port = probe.getsockname()[1]
+    running.start()
+    yield SimpleNamespace(box=box, port=running.port)
+    running.stop()
+
+
+def server(port: int, *, login: Path | None = None, time_limit_s: float = 20.0) -> Server:
+    return Server(host="127.0.0.1", port=port, security="NONE", login=login, time_limit_s=time_limit_s)
+
+
+@pytest.fixture
+def night(tmp_path: Path) -> Path:
+    Store(tmp_path / STORE_NAME).close()
+    night_of_work(tmp_path)
+    rewrite_night(tmp_path, night=NIGHT)
+    return tmp_path / NIGHT
+
+
+def test_the_summary_goes_out_with_the_report(
+    letterbox: SimpleNamespace, night: Path, tmp_path: Path
+) -> None:
+    login = tmp_path / "login"
+    login.write_text("me very secret\n")
+    station = station_for(
+        tmp_path, MAIL_TO="a@example.org,b@example.org", MAIL_FROM="dome@example.org", SMTP_LOGIN=str(login),
+        SMTP_SERVER=f"127.0.0.1:{letterbox.port}",
+    )  # fmt: skip
+    mail_night(night, config=station.config)
+    ((to, raw),) = letterbox.box.mails
+    mail = message_from_bytes(raw, policy=default)
+    assert to == ["a@example.org", "b@example.org"]
+    assert mail["From"] == "dome@example.org"
+    assert mail["Subject"] == f"ssosd {NIGHT}: 3 candidates, 1 unknown, 1 unchecked"
+    body = mail.get_body(preferencelist=("plain",)).get_content().replace("\r\n", "\n")
+    assert body == (night / "summary.txt").read_text()
+    (page,) = mail.iter_attachments()
+    assert page.get_filename() == f"{NIGHT}.html"
+    assert page.get_content().replace("\r\n", "\n").strip() == (night / "report.html").read_text().strip()
+    login.write_text("me wrong\n")
+    with pytest.raises(Misconfigured, match="refused"):
+        mail_night(night, config=station.config)
+    login.write_text("me\n")
+    with pytest.raises(Misconfigured, match="SMTP_LOGIN"):
+        mail_night(night, config=station.config)
+
+
+def test_what_goes_wrong_has_a_name(letterbox: SimpleNamespace, tmp_path: Path) -> None:
+    mail = compose(
+        sender="a@example.org", to=["b@example.org"], subject="x\r\nBcc: evil@example.org", text="t"
+    )
+    assert mail["Subject"] == "x Bcc: evil@example.org"
+    letterbox.box.answer = "451 later"
+    with pytest.raises(ServiceUnavailable, match="later"):
+        send_mail(mail, server(letterbox.port))
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        with pytest.raises(ServiceUnavailable, match="not sent"):
+            send_mail(mail, server(silent.getsockname()[1], time_limit_s=0.2))
+        port = silent.getsockname()[1]
+    with pytest.raises(ServiceUnavailable, match="not sent"):
+        send_mail(mail, server(port))
+    with pytest.raises(BadInput, match="no report"):
+        mail_night(tmp_path, config=station_for(tmp_path, MAIL_TO="a@example.org").config)
+
+
+class Now:
+    """An executor that does its work at once."""
+
+    def submit(self, work):
+        from concurrent.futures import Future
+
+        done: Future = Future()
+        try:
+            done.set_result(work())
+        except Exception as error:  # noqa: BLE001
+            done.set_exception(error)
+        return done
+
+
+def test_each_night_is_told_of_once_and_a_dead_server_costs_nothing(
+    letterbox: SimpleNamespace, night: Path, tmp_path: Path
+) -> None:
+    from queue import SimpleQueue
+
+    inbox: SimpleQueue = SimpleQueue()
+    again: list[float] = []
+
+    def send(mails: NightMails, now_s: float, port: int) -> None:
+        station = station_for(
+            tmp_path, MAIL_TO="a@example.org", SMTP_SERVER=f"127.0.0.1:{port}", TRIES="3", RETRY_DELAY="60"
+        )
+        mails.send_if_due(NIGHT, now_s=now_s, station=station, executor=Now(), again=again.append)
+        while not inbox.empty():
+            inbox.get()()
+
+    with Store(tmp_path / STORE_NAME) as store:
+        with socket.create_server(("127.0.0.1", 0)) as gone:
+            dead = gone.getsockname()[1]
+        mails = NightMails(Errands(inbox), store=store)
+        send(mails, 0.0, dead)
+        assert again == [60.0]
+        send(mails, 20.0, letterbox.port)  # too early
+        assert (again, letterbox.box.mails) == ([60.0, 40.0], [])
+        send(mails, 60.0, dead)
+        assert again == [60.0, 40.0, 120.0]
+        send(mails, 180.0, dead)
+        send(mails, 1e6, letterbox.port)  # it has been tried often enough
+        assert letterbox.box.mails == []
+        assert not store.is_mailed(NIGHT)
+        told = [
+            r["message"]
+            for r in store.rows("SELECT message FROM events WHERE subject = ?", [f"mail of {NIGHT}"])
+        ]
+        assert len(told) == 3
+        assert "not sent" in told[0]
+        for _ in range(3):  # another process, and another
+            send(NightMails(Errands(inbox), store=store), 0.0, letterbox.port)
+        assert len(letterbox.box.mails) == 1
+        assert store.is_mailed(NIGHT)
+        assert store.is_written(NIGHT)  # telling of a night does not make its files old
+
+
+def test_apprise_tells_whom_its_file_names(tmp_path: Path) -> None:
+    pytest.importorskip("apprise")
+    from http.server import BaseHTTPRequestHandler, HTTPServer
+    from threading import Thread
+
+    got: list[bytes] = []
+
+    class Take(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            got.append(self.rfile.read(int(self.headers["Content-Length"])))
+            self.send_response(200)
+            self.end_headers()
+
+        def log_message(self, *arguments: object) -> None: ...
+
+    with HTTPServer(("127.0.0.1", 0), Take) as web:
+        Thread(target=web.serve_forever, daemon=True).start()
+        config = tmp_path / "apprise"
+        config.write_text(f"json://127.0.0.1:{web.server_port}/\n")
+        send_note(config, title="ssosd", text="3 candidates")
+        web.shutdown()
+    assert b"3 candidates" in got[0]
+    with pytest.raises(ServiceUnavailable, match="not everybody"):
+        send_note(config, title="ssosd", text="3 candidates")
+    config.write_text("nothing\n")
+    with pytest.raises(Misconfigured, match="names nobody"):
+        send_note(config, title="ssosd", text="3 candidates")
