@@ -43,8 +43,7 @@ def rewrite_night(target: Path, *, night: str | None) -> Rewritten:
         raise Misconfigured(f"{path}: no store here", next_step="give the target folder with -t")
     with Store(path) as store:
         nights = store.nights()
-        runs = store.rows("SELECT parameters, folders FROM runs ORDER BY id DESC LIMIT 1")
-        if not nights or not runs or (night is not None and night not in nights):
+        if not nights or (night is not None and night not in nights):
             known = ", ".join(nights[-5:]) or "none"
             raise BadInput(
                 f"{night or 'the latest night'}: no exposures of it here; the last nights: {known}"
@@ -54,8 +53,24 @@ def rewrite_night(target: Path, *, night: str | None) -> Rewritten:
         if is_held(target / ".ssosd" / "lock"):
             store.report_night(wanted)
             return Rewritten(page=page, written=False)
-        station = Station.of_record(runs[0]["parameters"], target)
-        folders = [Path(folder) for folder in json.loads(runs[0]["folders"] or "[]")]
+        station, folders = as_last_run(store, target)
         with TargetLock(station.target, purpose="report", now=utc_now()):
             write_night(wanted, station=station, store=store, folders=folders, summary=True)
         return Rewritten(page=page, written=True)
+
+
+def as_last_run(store: Store, target: Path) -> tuple[Station, list[Path]]:
+    """Station and data folders of the last run on a target.
+
+    Raises
+    ------
+    BadInput
+        No run is recorded.
+    Misconfigured
+        What it was set up with has become invalid.
+    """
+    runs = store.rows("SELECT parameters, folders FROM runs ORDER BY id DESC LIMIT 1")
+    if not runs:
+        raise BadInput(f"{target}: no run is recorded here", next_step="replay the night")
+    folders = [Path(folder) for folder in json.loads(runs[0]["folders"] or "[]")]
+    return Station.of_record(runs[0]["parameters"], target), folders

@@ -52,7 +52,13 @@ NEIGHBOURS = {
     *{("inquiry", "work"), ("inquiry", "nightly"), ("pipeline", "inquiry"), ("nightwork", "inquiry")},
     *{("errands", "work"), *(("nightwork", room) for room in ("work", "backlog", "errands", "pipeline"))},
     *{("orbitwork", room) for room in ("work", "errands", "pipeline")},
-    *{("demo", "replay"), ("nightwatch", "daemon"), ("cli", "console"), ("cli", "options")},
+    *{
+        ("demo", "replay"),
+        ("nightwatch", "daemon"),
+        ("web", "rewrite"),
+        ("cli", "console"),
+        ("cli", "options"),
+    },
 }
 
 

@@ -349,3 +349,26 @@ def test_a_table_of_the_seed_is_inspected_and_only_its_three_columns_change(targ
     assert said_in_csv(seed / "cats" / "ssos.csv") == {sources[0]: "asteroid", sources[1]: "unknown"}
     after = pd.read_csv(seed / "cats" / "ssos.csv", dtype=str, keep_default_na=False)
     pd.testing.assert_frame_equal(after.drop(columns=["INSPECTED", "ASTEROID", "UNKNOWN"]), table)
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_writer_that_ends_by_a_fault_of_ours_is_told_and_verdicts_are_kept_on(
+    target, replayed, names, monkeypatch
+):
+    ended = threading.Event()
+    monkeypatch.setattr(threading, "excepthook", lambda _: ended.set())
+
+    def broken(*_, **__):
+        raise KeyError("SCORE")
+
+    with monkeypatch.context() as patched, inspecting(target) as client:
+        patched.setattr("ssosd.web.scribe.write_night", broken)
+        assert give(client, replayed.night, names[0], "asteroid").status == 200
+        assert ended.wait(30)
+        assert client.get(f"{replayed.night}/changes?after=0").json["files"]["state"] == "failed"
+        assert give(client, replayed.night, names[1], "artifact").status == 200
+    with inspecting(target):  # the next inspector writes what this one could not
+        pass
+    expected = {names[0]: "asteroid", names[1]: "artifact"}
+    assert said_in_store(target, replayed.night) == expected
+    assert said_in_csv(target / replayed.night / "candidates.csv") == expected

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import sqlite3
 import threading
 from contextlib import ExitStack
 from pathlib import Path
+from time import monotonic
 
 from ssosd.errors import Misconfigured, SsosdError
 from ssosd.lock import TargetLock, holder, is_held
-from ssosd.pipeline import Corridor
-from ssosd.station import Station
+from ssosd.nightly import write_night
+from ssosd.rewrite import as_last_run
 from ssosd.store import STORE_NAME, Store, utc_now
 
 log = logging.getLogger("ssosd.web")
 _WAIT_S = 2.0  # for whoever holds the target
-_GATHER_S = 0.4  # verdicts that come in quick succession make one writing
+_QUIET_S = 1.0  # without a verdict before files are written: those in quick succession make one writing
+_LONGEST_S = 20.0  # that files are put off while verdicts keep coming
 
 
 class Scribe:
@@ -87,20 +88,22 @@ class Scribe:
             except Misconfigured:  # somebody else holds it
                 return False
             store = stack.enter_context(Store(self._target / STORE_NAME))
-            runs = store.rows("SELECT parameters, folders FROM runs ORDER BY id DESC LIMIT 1")
-            if not runs:
-                raise Misconfigured("no run is recorded in the store", next_step="replay the night")
-            station = Station.of_record(runs[0]["parameters"], self._target)
-            folders = [Path(name) for name in json.loads(runs[0]["folders"] or "[]")]
-            Corridor(station=station, store=store, folders=folders).finish(night, summary=False)
+            station, folders = as_last_run(store, self._target)
+            write_night(night, station=station, store=store, folders=folders, summary=False)
             return True
 
     def _run(self) -> None:
+        try:
+            self._work()
+        finally:
+            if not self._ending:
+                self._problem = "the writer has ended by an error of its own; start ssosd inspect again"
+
+    def _work(self) -> None:
         while True:
             with self._call:
                 self._call.wait_for(lambda: self._wanted or self._ending)
-                if not self._ending:
-                    self._call.wait_for(lambda: self._ending, timeout=_GATHER_S)
+                self._gather()
                 ending, todo = self._ending, dict(self._wanted)
             done = [night for night in todo if self._try(night)]
             with self._call:
@@ -111,6 +114,14 @@ class Scribe:
                     return
                 if len(done) < len(todo):
                     self._call.wait_for(lambda: self._ending, timeout=_WAIT_S)
+
+    def _gather(self) -> None:
+        """Wait until no verdict has come for a while."""
+        late_s = monotonic() + _LONGEST_S
+        seen: dict[str, int] = {}
+        while not self._ending and seen != self._wanted and monotonic() < late_s:
+            seen = dict(self._wanted)
+            self._call.wait_for(lambda: self._ending, timeout=_QUIET_S)
 
     def _try(self, night: str) -> bool:
         """Write a night; returns whether its files are new now."""
