@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import fcntl
+import os
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -151,17 +155,29 @@ class TableSubject:
         """Put a verdict into the file; every other cell of it stays as it is, to the letter."""
         if verdict not in (*VERDICTS, None):
             raise BadInput(f"{verdict}: no verdict", next_step=f"one of {', '.join(VERDICTS)}")
-        try:
-            cells = pd.read_csv(self.path, dtype="str", keep_default_na=False, na_filter=False)
-        except (OSError, ValueError) as error:
-            raise BadInput(f"{self.path}: no table of candidates: {error}") from error
-        hit = _names(cells) == candidate
-        values = (verdict is not None, verdict == ASTEROID, verdict == UNKNOWN)
-        for name, value in zip(_COLUMNS, values, strict=True):
-            if name not in cells:
-                cells[name] = "False"
-            cells.loc[hit, name] = str(value)
-        atomic_write_text(self.path, cells.to_csv(index=False, lineterminator="\n"))
+        with _alone_in(self.path.parent):
+            try:
+                cells = pd.read_csv(self.path, dtype="str", keep_default_na=False, na_filter=False)
+            except (OSError, ValueError) as error:
+                raise BadInput(f"{self.path}: no table of candidates: {error}") from error
+            hit = _names(cells) == candidate
+            values = (verdict is not None, verdict == ASTEROID, verdict == UNKNOWN)
+            for name, value in zip(_COLUMNS, values, strict=True):
+                if name not in cells:
+                    cells[name] = "False"
+                cells.loc[hit, name] = str(value)
+            atomic_write_text(self.path, cells.to_csv(index=False, lineterminator="\n"))
+
+
+@contextmanager
+def _alone_in(folder: Path) -> Iterator[None]:
+    """Keep other inspectors from writing in a folder, so that none loses what another has just written."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def _read(path: Path) -> pd.DataFrame:
