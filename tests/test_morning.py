@@ -151,6 +151,8 @@ def test_completeness_is_shown_when_it_was_measured() -> None:
     html = page(pd.DataFrame(), summary=summary)
     assert "10 of 16 synthetic movers found" in html
     assert "<title>2 of 8</title>" in html
+    ids = re.findall(r' id="([^"]+)"', html)
+    assert len(ids) == len(set(ids))
     assert "Completeness" not in page(pd.DataFrame())
 
 
