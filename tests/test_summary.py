@@ -24,8 +24,8 @@ QUERIES = {
     "exposures": "SELECT e.digest, e.path, e.date_obs, e.mjd_mid, e.exptime_s, e.filter, e.object, e.state,"
     " e.reason, e.next_step, c.n_detections, c.fwhm_px FROM exposures e"
     " LEFT JOIN catalogues c ON c.key = e.catalogue WHERE e.night = :night",
-    "sequences": "SELECT id, field, state, n_sources, funnel, unchecked_because, reason, next_step"
-    " FROM sequences WHERE night = :night",
+    "sequences": "SELECT id, field, state, n_sources, funnel, unchecked_because, reason, next_step,"
+    " known_limit, known_limit_by FROM sequences WHERE night = :night",
     "members": "SELECT sequence, exposure, catalog_number, dropped_because FROM sequence_exposures"
     " WHERE sequence IN (SELECT id FROM sequences WHERE night = :night)",
     "candidates": "SELECT * FROM candidates WHERE night = :night",
@@ -93,6 +93,21 @@ def test_every_file_of_the_night_has_its_outcome(rows):
     ]  # fmt: skip
     assert audited["without_exposure"][1]["next_step"] == "solve it"
     assert audited["unaccounted"] == []
+
+
+def test_each_field_tells_what_became_of_its_known_objects(rows):
+    outcomes = [
+        {"sequence": 1, "outcome": "too faint", "n": 7},
+        {"sequence": 1, "outcome": "recovered", "n": 3},
+    ]
+    sequences = [{**row, "known_limit": 20.9, "known_limit_by": "limit_50 in r"} for row in rows["sequences"]]
+    summary = summary_of(rows, known=outcomes, sequences=sequences)
+    first, second, _ = summary["fields"]
+    assert first["known"] == {
+        "total": 10, "limit": 20.9, "limit_by": "limit_50 in r", "outcomes": {"too faint": 7, "recovered": 3}
+    }  # fmt: skip
+    assert second["known"]["total"] == 0
+    assert "A: 10 there, limit V 20.9 by limit_50 in r: 7 too faint, 3 recovered" in summary_text(summary)
 
 
 def test_each_field_tells_its_funnel_and_what_was_left_out(rows):

@@ -8,7 +8,7 @@ The outcomes, each given when those before it do not hold:
 4. ``not matched``: its detections are a candidate whose motion does not agree.
 5. ``rejected``: its detections were linked, and a filter rejected the source.
 6. ``not linked``: it was detected often enough, and its detections are in different sources.
-7. ``too faint``: it is predicted fainter than the limit.
+7. ``too faint``: it is predicted fainter than the limit, or as faint as that because it is a trail.
 8. ``blended``: with the exposures in which a star is next to its place it would have been enough.
 9. ``few detections``: it was detected in too few exposures.
 """
@@ -61,6 +61,7 @@ def expected_objects(
     ledger: pd.DataFrame,
     needed: int,
     radius_arcsec: float,
+    exptime_s: float = 0.0,
     limit: Limit | None = None,
 ) -> tuple[pd.DataFrame, Limit]:
     """Say of each known object what became of it.
@@ -78,6 +79,8 @@ def expected_objects(
         Detections that a candidate needs.
     radius_arcsec : float
         CROSSMATCH_RADIUS.
+    exptime_s : float
+        Of the exposures, for what moves so fast that it is a trail.
     limit : Limit, optional
         As photometry measured it; else it is estimated with `limit_from_known`.
 
@@ -115,6 +118,7 @@ def expected_objects(
     listed["MAG"], listed["ERR"] = grouped["MAG"].median(), grouped["ERR"].median()
     rate = np.hypot(table["PMRA"].to_numpy(), table["PMDEC"].to_numpy())
     listed["RATE"] = pd.Series(rate, index=table.index).groupby(objects).median()
+    rates = listed["RATE"].fillna(0.0).to_list()
     rows = []
     for i, (mag, err) in enumerate(zip(listed["MAG"].tolist(), listed["ERR"].tolist(), strict=True)):
         fate = _Fate(n_predicted=int(of.on_chip[i]), n_detected=int(of.detected[i]), needed=needed)
@@ -132,8 +136,8 @@ def expected_objects(
             rows.append(fate.rejected(source, why[source]))
         elif fate.n_detected >= needed:
             rows.append(fate.not_linked(source, in_source))
-        elif mag > limit.mag:
-            rows.append(fate.too_faint(mag, limit))
+        elif mag + (loss := limit.loss(rates[i], exptime_s)) > limit.mag:
+            rows.append(fate.too_faint(mag, loss, limit))
         elif fate.n_detected + int(of.blended[i]) >= needed:
             rows.append(fate.blended(int(of.blended[i])))
         else:
@@ -144,6 +148,7 @@ def expected_objects(
     return whole.sort_values(["MAG", "NAME", "NUMBER"], ignore_index=True), limit
 
 
+_TOLD_LOSS = 0.1  # mag; less is not worth a word
 _FATE = ("OUTCOME", "CANDIDATE", "SOURCE_NUMBER", "FILTER", "REASON", "MEASURED", "LIMIT")
 
 
@@ -243,9 +248,10 @@ class _Fate:
         reason = f"{self._of}, not more than {in_source} of them linked"
         return self._row("not linked", reason, source=source, compared=(in_source, self.needed))
 
-    def too_faint(self, mag: float, limit: Limit) -> tuple[object, ...]:
-        reason = f"V {mag:.1f}, limit {limit.mag:.1f} by {limit.by}; {self._of}"
-        return self._row("too faint", reason, compared=(mag, limit.mag))
+    def too_faint(self, mag: float, loss: float, limit: Limit) -> tuple[object, ...]:
+        trailed = f", as a trail like {mag + loss:.1f}" if loss >= _TOLD_LOSS else ""
+        reason = f"V {mag:.1f}{trailed}, limit {limit.mag:.1f} by {limit.by}; {self._of}"
+        return self._row("too faint", reason, compared=(mag + loss, limit.mag))
 
     def blended(self, n: int) -> tuple[object, ...]:
         reason = f'{self._of}; within {BLEND_ARCSEC:g}" of a star in {n}'

@@ -53,6 +53,7 @@ def night_summary(
     sequences: Iterable[Row],
     members: Iterable[Row],
     candidates: Iterable[Row],
+    known: Iterable[Row] = (),
     rejections: Iterable[Row] = (),
     drafts: Iterable[Row] = (),
     completeness: Sequence[Summary] = (),
@@ -73,12 +74,15 @@ def night_summary(
         Columns ``digest, path, date_obs, mjd_mid, exptime_s, filter, object, state, reason, next_step`` and,
         of its catalogue, ``n_detections, fwhm_px`` (pixels); the last two None without one.
     sequences : iterable of mapping
-        Columns ``id, field, state, n_sources, funnel`` (JSON), ``unchecked_because, reason, next_step``.
+        Columns ``id, field, state, n_sources, funnel`` (JSON), ``unchecked_because, reason, next_step,
+        known_limit, known_limit_by``.
     members : iterable of mapping
         Columns ``sequence, exposure, catalog_number, dropped_because``.
     candidates : iterable of mapping
         Columns ``candidate, sequence, n_detections, mjd_first, ra_deg, dec_deg, pm, pm_ra, pm_dec``
         (arcsec/h), ``mag, match_state, known_number, known_name``.
+    known : iterable of mapping
+        Columns ``sequence, outcome, n``: what became of the known objects, the most frequent first.
     rejections : iterable of mapping
         Columns ``sequence, reason, n``: how many sources each criterion rejected.
     drafts : iterable of mapping
@@ -104,6 +108,9 @@ def night_summary(
     in_field: dict[int, list[Row]] = {}
     for candidate in candidates:
         in_field.setdefault(candidate["sequence"], []).append(candidate)
+    outcomes: dict[int, dict[str, int]] = {}
+    for row in known:
+        outcomes.setdefault(row["sequence"], {})[row["outcome"]] = row["n"]
     rejected: dict[int, dict[str, int]] = {}
     for row in rejections:
         rejected.setdefault(row["sequence"], {})[row["reason"]] = row["n"]
@@ -113,6 +120,12 @@ def night_summary(
             **_field(row, of_field.get(row["id"], []), exposure_rows, data, expected=exposures_per_field),
             "rejected": dict(sorted(rejected.get(row["id"], {}).items())),
             "candidates": _by_match(in_field.get(row["id"], [])),
+            "known": {
+                "total": sum(outcomes.get(row["id"], {}).values()),
+                "limit": _rounded(row["known_limit"], 2),
+                "limit_by": row["known_limit_by"],
+                "outcomes": outcomes.get(row["id"], {}),
+            },
         }
         for row in ordered
     ]

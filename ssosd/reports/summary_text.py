@@ -20,6 +20,7 @@ def summary_text(summary: Summary) -> str:
         _fields(summary["fields"]),
         _funnels(summary["fields"]),
         _candidates(summary["candidates"]),
+        _known(summary["fields"]),
         *(completeness_lines(curve) for curve in summary["completeness"]),
         _exposures(summary["exposures"]),
         _audit(summary["audit"]),
@@ -93,6 +94,18 @@ def _candidates(found: Mapping[str, Any]) -> list[str]:
     if not rows:
         return []
     return ["Candidates", *_table(("candidate", "n", "RA", "Dec", '"/h', "mag", "known as"), rows)]
+
+
+def _known(fields: list[Summary]) -> list[str]:
+    """What became of the known objects in each field."""
+    with_known = [row for row in fields if row["known"]["total"]]
+    lines = ["Known objects: what became of them"] if with_known else []
+    for row in with_known:
+        known = row["known"]
+        limit = f", limit V {known['limit']:.1f} by {known['limit_by']}" if known["limit"] is not None else ""
+        outcomes = ", ".join(f"{count} {name}" for name, count in known["outcomes"].items())
+        lines.append(f"  {row['field']}: {known['total']} there{limit}: {outcomes}")
+    return lines
 
 
 def completeness_lines(curve: Summary) -> list[str]:

@@ -33,6 +33,9 @@ _SUMMARY = {
     "rejections": """
         SELECT r.sequence, r.reason, count(*) AS n FROM sequences s JOIN rejections r ON r.sequence = s.id
         WHERE s.night = ? GROUP BY r.sequence, r.reason""",
+    "known": """
+        SELECT x.sequence, x.outcome, count(*) AS n FROM sequences s JOIN expected x ON x.sequence = s.id
+        WHERE s.night = ? GROUP BY x.sequence, x.outcome ORDER BY x.sequence, n DESC, x.outcome""",
     "drafts": "SELECT * FROM drafts WHERE night = ?",
     "completeness": """
         SELECT c.*, coalesce((SELECT min(band) FROM exposure_quality q WHERE q.sequence = s.id), '') AS band

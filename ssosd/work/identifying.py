@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import pandas as pd
@@ -91,6 +92,7 @@ def identify(
         ledger=ledger,
         needed=needed_detections(config),
         radius_arcsec=config["CROSSMATCH_RADIUS"],
+        exptime_s=median(exposure.exptime_s for exposure in exposures) if exposures else 0.0,
         limit=limit,
     )
     agreement = residual_statistics(matched_detections(found)) if len(found) else pd.DataFrame()
