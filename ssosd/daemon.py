@@ -315,9 +315,12 @@ class Daemon:
         )
 
     def keep_house(self) -> None:
-        """Remove cached catalogues of old nights, and what nobody will take up again."""
+        """Remove cached catalogues and answers of old nights, which nobody will take up again."""
         days = self.station.config["KEEP_DAYS"]
-        removed = self.corridor.keep_house(now_mjd=self.nights.now_mjd, days=days) if days else 0
+        if not days:
+            return
+        removed = self.corridor.keep_house(now_mjd=self.nights.now_mjd, days=days)
+        self.store.forget_answers(before_s=self.now_s - 86400.0 * days)
         if removed:
             log.info("house-keeping: %d cached catalogues removed", removed)
 

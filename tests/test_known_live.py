@@ -70,6 +70,12 @@ def states(rig: Rig) -> set[str]:
     return set(read_candidates_csv(rig.night / "candidates.csv")["MATCH_STATE"])
 
 
+def anew(rig: Rig, **changes: object) -> None:
+    """Another configuration, with which the night, long over, is looked at again."""
+    rig.daemon.use(rig.station(**changes))
+    rig.daemon.nights.touch("2026-11-14")
+
+
 def draft(rig: Rig) -> str:
     return (rig.night / "drafts" / "mpc80.txt").read_text()
 
@@ -79,7 +85,7 @@ def test_each_failure_is_unchecked_and_caught_up_with(live, service, way):
     """The service has failed in one way after another; nobody restarts the daemon, no exposure comes."""
     service.way = way
     live.store.forget_answers(before_s=1e12)
-    live.daemon.use(live.station(CROSSMATCH_RADIUS=10.0 + 0.01 * FAILURES.index(way)))
+    anew(live, CROSSMATCH_RADIUS=10.0 + 0.01 * FAILURES.index(way))
     live.go(120)
     row = live.sequences["F01"]
     assert (row["state"], row["checked"]) == ("done", 0), row
@@ -106,7 +112,7 @@ def test_a_service_that_rests_is_hardly_asked(live, service):
     """Eight hours in which it fails: some 40 questions at most, not one each round; then it answers."""
     service.way = "http500"
     live.store.forget_answers(before_s=1e12)
-    live.daemon.use(live.station(CROSSMATCH_RADIUS=11.0))
+    anew(live, CROSSMATCH_RADIUS=11.0)
     before = len(service.requests)
     live.go(2 * 3600)
     assert 5 < len(service.requests) - before < 100
@@ -118,9 +124,10 @@ def test_a_service_that_rests_is_hardly_asked(live, service):
 def test_what_was_answered_is_not_asked_again(live, service):
     """Linked with another limit of the chain, the exposures and their known objects are the same."""
     service.way = "right"
-    before = len(service.requests)
-    live.daemon.use(live.station(PM_UP=200))
+    before, linked = len(service.requests), live.sequences["F01"]["fingerprint"]
+    anew(live, PM_UP=200)
     live.go(120)
+    assert live.sequences["F01"]["fingerprint"] != linked
     assert live.sequences["F01"]["checked"] == 1
     assert len(service.requests) == before
 
@@ -138,6 +145,21 @@ def test_a_replay_catches_up_too(one, service, tmp_path):
     assert all(name in again.draft and name not in unchecked for name in PACKED)
     fresh = run(tmp_path / "fresh", one.directory, reference=one.refcat, **asked)
     assert fresh.draft == again.draft
+
+
+def test_a_restart_forgets_nothing_that_is_to_be_asked(live, service):
+    service.way = "drop"
+    live.store.forget_answers(before_s=1e12)
+    anew(live, CROSSMATCH_RADIUS=12.0)
+    live.go(120)
+    assert states(live) == {"unchecked"}
+    live.parameters["CROSSMATCH_RADIUS"] = "12.0"
+    live.restart()
+    service.way = "right"
+    live.go(3600)
+    assert states(live) == {"matched"}
+    n_known = live.store.rows("SELECT n_known FROM sequence_exposures")
+    assert [row["n_known"] for row in n_known] == [2] * 4
 
 
 # ---- files of orbits --------------------------------------------------------------------------------------

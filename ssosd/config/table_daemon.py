@@ -149,7 +149,7 @@ ENTRIES: tuple[Parameter, ...] = (
         kind=Number(low=0, high=36500),
         help="How long cached catalogues are kept",
         doc="Catalogues of nights older than this are removed from the cache when their sequences are done;"
-        " the copies in the field's folder stay. 0 keeps them for ever.",
+        " the copies in the field's folder stay. So are SkyBoT's answers of that age. 0 keeps all for ever.",
     ),
     Parameter(
         name="MIN_FREE_DISK",

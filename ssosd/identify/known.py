@@ -43,6 +43,10 @@ class KnownObjects:
         total = len(self.checked) + len(self.unchecked)
         return f"{len(self.unchecked)} of {total} exposures unchecked: {first}"
 
+    def of(self, number: int) -> pd.DataFrame:
+        """The objects in one exposure."""
+        return self.table[self.table["CATALOG_NUMBER"] == number]
+
     @classmethod
     def joined(cls, parts: Sequence[KnownObjects]) -> KnownObjects:
         """One set from several of different exposures."""

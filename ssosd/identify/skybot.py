@@ -10,7 +10,7 @@ import hashlib
 import math
 import re
 import time
-from collections.abc import Callable, MutableMapping, Sequence
+from collections.abc import Callable, Mapping, MutableMapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from urllib.parse import urlencode
@@ -19,10 +19,11 @@ import numpy as np
 
 from ssosd.errors import Misconfigured, ServiceUnavailable
 from ssosd.fetch import fetch as fetch_page
+from ssosd.identify.between import interpolate
 from ssosd.identify.known import KnownObjects, unchecked
 from ssosd.identify.skybot_reply import parse_reply
 from ssosd.model import Exposure
-from ssosd.sphere import ARCSEC_PER_DEG, separation_arcsec
+from ssosd.sphere import ARCSEC_PER_DEG, mean_position, separation_arcsec
 
 ENDPOINT = "https://ssp.imcce.fr/webservices/skybot/api/conesearch.php"
 
@@ -41,6 +42,9 @@ _PAUSE_GROWTH = 3.0
 _WIDENING = (
     0.01  # of the radius per retry: some radii of some fields fail every time, astropy/astroquery#3119
 )
+_MANY = 5  # exposures that are asked for with three questions
+_LONGEST_DAYS = 4.0 / 24.0  # between the first and the last of these
+_ROOM_ARCSEC = 300.0  # more than what a main-belt object moves in that time
 _SITE_CODE = re.compile(r"[0-9A-Za-z]{3}")
 
 
@@ -162,10 +166,12 @@ def known_objects_for_exposures(
     clock: Callable[[], float] = time.monotonic,
     fetch: Fetch = fetch_page,
 ) -> KnownObjects:
-    """Ask for each exposure of a sequence at its own mid-time, two at a time.
+    """Ask for the exposures of a sequence, two questions at a time.
 
-    One query per exposure is right for any motion and any gap between exposures, and a failure costs one
-    exposure. As soon as all queries of a round have failed, the rest is not asked.
+    Five exposures or more of one field, within four hours, are asked for with three questions, between which
+    the places are interpolated where that keeps 0.1" (`ssosd.identify.between`). Where it does not, each of
+    the others is asked for at its own mid-time, which is right for any motion and any gap. As soon as all
+    queries of a round have failed, the rest is not asked.
 
     Parameters
     ----------
@@ -208,7 +214,7 @@ def known_objects_for_exposures(
         `observer` is no observatory code, or `url` no web address.
     """
     memory = {} if memory is None else memory
-    questions = {
+    each = {
         number: question_for(
             exposure,
             url=url,
@@ -218,41 +224,123 @@ def known_objects_for_exposures(
         )
         for number, exposure in enumerate(exposures, start=1)
     }
-    answers, to_ask = [], []
-    for number, question in questions.items():
-        try:
-            answers.append(question.read(memory.get(question.digest, b""), catalog_number=number))
-        except ServiceUnavailable:  # never asked, or no answer to this question
-            to_ask.append(number)
-    if not ask:
-        return KnownObjects.joined([*answers, unchecked(dict.fromkeys(to_ask, NOT_ASKED))])
+    asker = _Asker(
+        memory=memory,
+        ask=ask,
+        time_limit_s=time_limit_s,
+        at_once=at_once,
+        retries=retries,
+        pause=pause,
+        clock=clock,
+        fetch=fetch,
+    )
+    nodes = {i + 1: question for i, question in node_questions(list(each.values()))}
+    told = asker.answer(nodes)
+    if nodes and not told.unchecked:
+        known = interpolate(
+            [(question.mjd_mid, told.of(number)) for number, question in nodes.items()],
+            mjd=[question.mjd_mid for question in each.values()],
+            ra_deg=[question.ra_deg for question in each.values()],
+            dec_deg=[question.dec_deg for question in each.values()],
+            radius_arcsec=[question.radius_arcsec or 0.0 for question in each.values()],
+        )
+        if known is not None:
+            return known
+    rest = {number: question for number, question in each.items() if number not in nodes}
+    if told.unchecked:
+        reason = f"not asked after: {next(iter(told.unchecked.values()))}"
+        return KnownObjects.joined([_within(told, each), unchecked(dict.fromkeys(rest, reason))])
+    return KnownObjects.joined([_within(told, each), asker.answer(rest)])
 
-    def one(number: int) -> KnownObjects:
-        deadline = clock() + time_limit_s
+
+def _within(known: KnownObjects, each: Mapping[int, Question]) -> KnownObjects:
+    """What a wider question found, as far as it is in the circles of the exposures' own."""
+    table = known.table
+    own = [each[number] for number in table["CATALOG_NUMBER"].tolist()]
+    away = separation_arcsec(
+        [q.ra_deg for q in own], [q.dec_deg for q in own], table["RA"].to_numpy(), table["DEC"].to_numpy()
+    )
+    inside = away <= np.array([q.radius_arcsec or 0.0 for q in own])
+    return replace(known, table=table[inside].reset_index(drop=True))
+
+
+def node_questions(each: Sequence[Question]) -> list[tuple[int, Question]]:
+    """Three questions that stand for those of many exposures, with the exposure (from 0) of each.
+
+    The first, the middle and the last epoch, in a cone around all. None for fewer than five exposures, for a
+    box, and where the exposures are too far apart in time or place.
+    """
+    first, last = (min(each, key=_epoch), max(each, key=_epoch)) if each else (None, None)
+    if first is None or last is None or len(each) < _MANY or any(q.radius_arcsec is None for q in each):
+        return []
+    ra, dec = mean_position([q.ra_deg for q in each], [q.dec_deg for q in each])
+    away = separation_arcsec(ra, dec, [q.ra_deg for q in each], [q.dec_deg for q in each])
+    own = np.array([q.radius_arcsec for q in each], dtype=np.float64)
+    if last.mjd_mid - first.mjd_mid > _LONGEST_DAYS or away.max() > own.min():
+        return []
+    centre = 0.5 * (first.mjd_mid + last.mjd_mid)
+    middle = min(each, key=lambda q: (abs(q.mjd_mid - centre), q.mjd_mid))
+    if not first.mjd_mid < middle.mjd_mid < last.mjd_mid:
+        return []
+    where = {"ra_deg": ra, "dec_deg": dec, "radius_arcsec": float((away + own).max()) + _ROOM_ARCSEC}
+    return [(each.index(q), replace(q, **where)) for q in (first, middle, last)]  # type: ignore[arg-type]
+
+
+def _epoch(question: Question) -> float:
+    return question.mjd_mid
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class _Asker:
+    """Asks questions two at a time, and remembers the replies."""
+
+    memory: MutableMapping[str, bytes]
+    ask: bool
+    time_limit_s: float
+    at_once: int
+    retries: int
+    pause: Callable[[float], None]
+    clock: Callable[[], float]
+    fetch: Fetch
+
+    def answer(self, questions: Mapping[int, Question]) -> KnownObjects:
+        """Replies to questions by number; as soon as all of a round have failed, the rest is not asked."""
+        answers, to_ask = [], []
+        for number, question in questions.items():
+            try:
+                kept = self.memory.get(question.digest, b"")
+                answers.append(question.read(kept, catalog_number=number))
+            except ServiceUnavailable:  # never asked, or no answer to this question
+                to_ask.append(number)
+        if not self.ask:
+            return KnownObjects.joined([*answers, unchecked(dict.fromkeys(to_ask, NOT_ASKED))])
+        with ThreadPoolExecutor(max_workers=self.at_once, thread_name_prefix="skybot") as pool:
+            for start in range(0, len(to_ask), self.at_once):
+                numbers = to_ask[start : start + self.at_once]
+                this_round = list(pool.map(self._one, numbers, [questions[n] for n in numbers]))
+                answers += this_round
+                if not any(answer.checked for answer in this_round):
+                    (reason,) = this_round[-1].unchecked.values()
+                    rest = to_ask[start + self.at_once :]
+                    answers.append(unchecked(dict.fromkeys(rest, f"not asked any more after: {reason}")))
+                    break
+        return KnownObjects.joined(answers)
+
+    def _one(self, number: int, question: Question) -> KnownObjects:
+        deadline = self.clock() + self.time_limit_s
         wait = _FIRST_PAUSE_S
         attempt = 0
         while True:
-            asked = questions[number].widened(1.0 + _WIDENING * attempt)
+            asked = question.widened(1.0 + _WIDENING * attempt)
             try:
-                body = fetch(asked.address, deadline - clock())
+                body = self.fetch(asked.address, deadline - self.clock())
                 answer = asked.read(body, catalog_number=number)
             except ServiceUnavailable as error:
-                if attempt == retries or clock() + wait >= deadline:
+                if attempt == self.retries or self.clock() + wait >= deadline:
                     return unchecked({number: error.message})
             else:
-                memory[questions[number].digest] = body
+                self.memory[question.digest] = body
                 return answer
-            pause(wait)
+            self.pause(wait)
             wait *= _PAUSE_GROWTH
             attempt += 1
-
-    with ThreadPoolExecutor(max_workers=at_once, thread_name_prefix="skybot") as pool:
-        for start in range(0, len(to_ask), at_once):
-            this_round = list(pool.map(one, to_ask[start : start + at_once]))
-            answers += this_round
-            if not any(answer.checked for answer in this_round):
-                (reason,) = this_round[-1].unchecked.values()
-                rest = to_ask[start + at_once :]
-                answers.append(unchecked(dict.fromkeys(rest, f"not asked any more after: {reason}")))
-                break
-    return KnownObjects.joined(answers)

@@ -11,7 +11,7 @@ import pandas as pd
 from ssosd.errors import BadInput, Misconfigured
 from ssosd.identify.known import KnownObjects, known_table, unchecked
 from ssosd.identify.orbits import known_objects_from_orbits
-from ssosd.identify.skybot import known_objects_for_exposures, question_for
+from ssosd.identify.skybot import known_objects_for_exposures, node_questions, question_for
 from ssosd.model import Exposure
 from ssosd.station import ORBIT_FILES, Station
 
@@ -162,13 +162,16 @@ def _fresh(
 ) -> dict[str, tuple[str, bytes]]:
     """Replies that were not known before, each with the exposure that it was asked for."""
     config = station.config
-    asked = {
+    each = [
         question_for(
             exposure,
             url=config["SKYBOT_URL"],
             observer=config["OBSERVATORY_CODE"],
             fov_dimensions_deg=config["FOV_DIMENSIONS"],
-        ).digest: exposure.digest
+        )
         for exposure in exposures
+    ]
+    asked = {
+        question.digest: exposures[i].digest for i, question in [*enumerate(each), *node_questions(each)]
     }
     return {q: (asked[q], reply) for q, reply in memory.items() if q not in before and q in asked}
