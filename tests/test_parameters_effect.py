@@ -19,7 +19,7 @@ from astropy.io import fits
 
 from ssosd import astromatic, work
 from ssosd.analysis.sky import PaintedNight
-from ssosd.config import PARAMETERS, load_config, table_daemon, table_mail
+from ssosd.config import PARAMETERS, load_config, table_daemon
 from ssosd.errors import Retriable
 from ssosd.filters.chain import ChainSettings, run_chain
 from ssosd.linker.refcat import read_reference, write_reference
@@ -40,7 +40,7 @@ pytestmark = pytest.mark.binaries
 #: Two filters in turn, two exposure times in turn.
 TWO_FILTERS = {**ONE_FIELD, "filters": ("g", "r"), "exptimes_s": (120.0, 100.0)}
 #: Whose parameters most of these are: the seed's linking and rules.
-SEED = {"LINKER": "SCAMP", "MOTION_FIT": "SEED"}
+SEED = {"LINKER": "SCAMP", "MOTION_FIT": "SEED", "SEX_CONFIG": shipped("semp/seed.sex")}
 TWO_CHIPS = {**ONE_FIELD, "chips": (2, 1), "size_px": (256, 384), "stars": 100}
 
 
@@ -733,5 +733,5 @@ def test_effect(check: Check, world: World, tmp_path: Path) -> None:
 
 
 def test_no_parameter_is_forgotten() -> None:
-    daemons = {entry.name for entry in (*table_daemon.ENTRIES, *table_mail.ENTRIES)}
+    daemons = {entry.name for entry in table_daemon.ENTRIES}
     assert set(PARAMETERS) - daemons <= set(EFFECTS) <= set(PARAMETERS)

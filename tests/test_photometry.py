@@ -298,7 +298,7 @@ def night(shared_data, tmp_path_factory):
                 exposure=exposure,
                 prepared=prepare_image(exposure, directory=folder / exposure.stem, weights=None),
                 binary=sex,
-                config=semp / "ssos.sex",
+                config=semp / "seed.sex",
                 params=semp / "ssos.param",
                 conv=semp / "gauss_2.5_5x5.conv",
                 nnw=semp / "default.nnw",

@@ -28,7 +28,7 @@ def catalogue(path: Path, folder: Path, keywords: HeaderKeywords) -> tuple[Expos
         exposure=exposure,
         prepared=prepared,
         binary=astromatic.find("sextractor"),
-        config=shipped("semp/ssos.sex"),
+        config=shipped("semp/seed.sex"),
         params=shipped("semp/ssos.param"),
         conv=shipped("semp/gauss_2.5_5x5.conv"),
         nnw=shipped("semp/default.nnw"),

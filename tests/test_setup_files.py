@@ -16,7 +16,15 @@ from ssosd.errors import Misconfigured
 from ssosd.resources import shipped
 from ssosd.setup_files import init
 
-NAMES = {"ssos.sex", "ssos.param", "ssos.scamp", "ssos.swarp", "gauss_2.5_5x5.conv", "default.nnw"}
+NAMES = {
+    "ssos.sex",
+    "seed.sex",
+    "ssos.param",
+    "ssos.scamp",
+    "ssos.swarp",
+    "gauss_2.5_5x5.conv",
+    "default.nnw",
+}
 
 
 def test_copies_the_configuration_and_all_set_up_files(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from ssosd.trackfit import Motion, arc_hours
 
 MOTION_SIGMA = 5.0  # of the rate
 FIT_CHANCE = 1e-4  # a fit is bad when so few true ones have as large a chi-square
+HARDLY_FIT_CHANCE = 1e-2  # of what hardly moves: a centroid that wanders fits badly
 MIN_MOVED = 0.4  # arcsec: less is a centroid that wanders
 HARDLY_FWHM = 2.5  # what moves less than this, in FWHM, must be of steady magnitude
 COMPACT = 1.25  # and as compact as a star: its size in that of a star
@@ -74,10 +75,11 @@ def assess(
     accepted = (n >= needed) & (n_clean >= np.maximum(min(needed, 3), CLEAN_FRACTION * n))
     accepted &= (motion.rate >= pm_low) & (motion.rate <= pm_up)
     accepted &= (motion.rate > MOTION_SIGMA * error) & (motion.rate * arc > MIN_MOVED)
-    accepted &= chdtrc(np.maximum(dof, 1), motion.chi2) > FIT_CHANCE
     accepted &= ~_too_large(pool, track, motion.rate)
     accepted &= ~_saturated(pool, track, motion.rate * arc)
     hardly = motion.rate * arc < HARDLY_FWHM * pool.fwhm
+    worst = np.where(hardly, HARDLY_FIT_CHANCE, FIT_CHANCE)
+    accepted &= chdtrc(np.maximum(dof, 1), motion.chi2) > worst
     accepted &= ~hardly | (_steady(pool, track) & _compact(pool, track))
     accepted &= expected <= np.log(max_chance)
     return Judged(track=track, motion=motion, log_expected=expected, n=n, dof=dof, accepted=accepted)
