@@ -221,7 +221,7 @@ def run(
             _children.remove(child)
     if child.returncode < 0:
         raise Retriable(
-            f"{binary.program} was killed by {_signal_name(-child.returncode)}; "
+            f"{binary.program} was killed by {signal_name(-child.returncode)}; "
             f"its last lines: {log_tail(stdout + stderr, 3)}"
         )
     if child.returncode in _NOT_STARTED and stderr.startswith("setpriv:"):
@@ -268,7 +268,7 @@ def _drain(child: subprocess.Popen[str]) -> tuple[str, str]:
         return "", ""
 
 
-def _signal_name(number: int) -> str:
+def signal_name(number: int) -> str:
     """SIGSEGV for 11; the number for those without a name."""
     try:
         return signal.Signals(number).name

@@ -53,7 +53,15 @@ def init(folder: Path) -> None:
 @click.option("--night", metavar="YYYY-MM-DD", help="Only this night (date of the local evening).")
 @click.option("--field", "field_name", metavar="FIELD", help="Only this field.")
 @click.option(
-    "--jobs", "-j", type=click.IntRange(min=1), help="Exposures worked on at once.  [default: WORKERS]"
+    "--jobs",
+    "-j",
+    type=click.IntRange(min=1),
+    help="Exposures and sequences worked on at once.  [default: WORKERS]",
+)
+@click.option(
+    "--dask",
+    metavar="ADDRESS",
+    help="Work on a Dask cluster: tcp://HOST:PORT, a scheduler file, or slurm:FILE. See docs/cluster.md.",
 )
 @add_parameter_flags
 def replay(
@@ -66,17 +74,21 @@ def replay(
     night: str | None,
     field_name: str | None,
     jobs: int | None,
+    dask: str | None,
     overrides: Mapping[str, str],
 ) -> None:
     """Take archived exposures from PATHs to candidates and drafts, whole nights at a time.
 
     Interrupted or repeated, it does only what is missing or has changed.
     """
+    from functools import partial
+
     from rich.console import Console
 
-    from ssosd.console import show_replay, show_sequence, start_log
+    from ssosd.console import show_night, show_replay, show_sequence, start_log
+    from ssosd.crew import gather
     from ssosd.lock import TargetLock
-    from ssosd.replay import data_folders
+    from ssosd.replay import data_folders, stoppable
     from ssosd.replay import replay as run_replay
     from ssosd.station import Station
     from ssosd.store import STORE_NAME, Store, utc_now
@@ -87,6 +99,7 @@ def replay(
     for note in config.notes:
         console.print(f"[yellow]note[/yellow] {note}", highlight=False)
     with (
+        stoppable(),
         TargetLock(station.target, purpose="replay", now=utc_now()),
         Store(station.target / STORE_NAME) as store,
     ):
@@ -104,13 +117,14 @@ def replay(
             console=console,
             night=night,
             field_name=field_name,
-            jobs=jobs,
+            crew=partial(gather, station=station, size=jobs, dask=dask),
             on_sequence=lambda linked: show_sequence(linked, console),
+            on_night=lambda name, candidates: show_night(name, candidates, console),
         )
         store.end_run(run)
     show_replay(done, target=station.target, console=console)
     if done.n_done == 0:
-        reasons = "; ".join(dict.fromkeys(str(s.error) for s in done.sequences if s.error))
+        reasons = "; ".join(reason for reason, _ in done.why_parked.most_common(3))
         click.echo(f"ssosd: no sequence could be linked: {reasons}", err=True)
         sys.exit(1)
 
@@ -218,7 +232,7 @@ def demo(folder: Path, *, seed: int, quiet: bool) -> None:
     """Paint a small night with asteroids of known truth into FOLDER, replay it, compare."""
     from rich.console import Console
 
-    from ssosd.console import show_replay, show_sequence
+    from ssosd.console import show_night, show_replay, show_sequence
     from ssosd.demo import run_demo
 
     console = Console(quiet=quiet)
@@ -227,6 +241,7 @@ def demo(folder: Path, *, seed: int, quiet: bool) -> None:
         seed=seed,
         console=console,
         on_sequence=lambda linked: show_sequence(linked, console),
+        on_night=lambda name, candidates: show_night(name, candidates, console),
         on_end=lambda done, target: show_replay(done, target=target, console=console),
     )
     sys.exit(code)

@@ -19,6 +19,7 @@ from ssosd.reports.tables import render_funnel
 from ssosd.work import Identified
 
 _LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
+_NIGHTS_NAMED = 3  # at the end of a replay
 
 
 def start_log(target: Path, *, level: str, started: datetime) -> Path:
@@ -92,29 +93,36 @@ def _show_known(identified: Identified, console: Console) -> None:
         console.print(f"    [yellow]near[/yellow] {escape(collision)}", highlight=False)
 
 
+def show_night(night: str, candidates: pd.DataFrame, console: Console) -> None:
+    """Print the candidates of a night that has ended."""
+    if len(candidates):
+        console.print(candidate_table(night, candidates))
+    else:
+        console.print(f"{night}: no candidates", highlight=False)
+
+
 def show_replay(done: Replayed, *, target: Path, console: Console) -> None:
-    """End of a replay: what was parked, the candidates, and where the files are."""
+    """End of a replay: what was parked, what there is, and where the files are."""
     for taken in done.parked_files:
         console.print(f"[yellow]parked[/yellow] {taken.error}", highlight=False)
     for _, reason in done.parked_exposures:
         console.print(f"[yellow]parked[/yellow] {reason}", highlight=False)
-    for night, candidates in done.candidates.items():
-        if len(candidates):
-            console.print(candidate_table(night, candidates))
-        else:
-            console.print(f"{night}: no candidates", highlight=False)
     ignored = f" ({done.n_ignored} of them calibration frames, ignored)" if done.n_ignored else ""
     console.print(
         f"{done.n_files} files{ignored}, {done.n_extracted} extracted, {done.n_reused} catalogues reused, "
-        f"{done.n_done} of {len(done.sequences)} sequences done, {done.n_candidates} candidates",
+        f"{done.n_done} of {done.n_sequences} sequences done, {done.n_candidates} candidates",
         highlight=False,
         soft_wrap=True,
     )
-    for night in done.candidates:
-        written = (("candidates", "candidates.csv"), ("draft", "drafts/mpc80.txt"), ("report", "report.html"))
+    written = (("candidates", "candidates.csv"), ("draft", "drafts/mpc80.txt"), ("report", "report.html"))
+    for night in done.nights[-_NIGHTS_NAMED:]:
         for what, name in written:
             if (path := target / night / name).exists():
                 console.print(f"{what:<12}{path}", highlight=False, soft_wrap=True)
+    if len(done.nights) > _NIGHTS_NAMED:
+        console.print(
+            f"            and those of {len(done.nights) - _NIGHTS_NAMED} more nights", highlight=False
+        )
     console.print(f"store       {target / 'ssosd.db'}", highlight=False, soft_wrap=True)
 
 

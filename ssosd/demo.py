@@ -131,6 +131,7 @@ def run_demo(
     seed: int,
     console: Console,
     on_sequence: Callable[[Linked], None] = lambda _: None,
+    on_night: Callable[[str, pd.DataFrame], None] = lambda _night, _candidates: None,
     on_end: Callable[[Replayed, Path], None] = lambda _done, _target: None,
 ) -> int:
     """Paint the demo night, replay it, and print what was found against the truth and where the files are.
@@ -143,8 +144,9 @@ def run_demo(
         Another seed is another night.
     console : Console
         What a person reads.
-    on_sequence, on_end : callable
-        Told of each sequence as it ends, and of the replay and its target at the end.
+    on_sequence, on_night, on_end : callable
+        Told of each sequence as it ends, of the night with its candidates, and of the replay and its target
+        at the end.
 
     Returns
     -------
@@ -161,13 +163,26 @@ def run_demo(
         TargetLock(station.target, purpose="demo", now=utc_now()),
         Store(station.target / STORE_NAME) as store,
     ):
+        tables: list[pd.DataFrame] = []
+
+        def keep(name: str, table: pd.DataFrame) -> None:
+            tables.append(table)
+            on_night(name, table)
+
         run = store.begin_run(
             command="demo", parameters=config.as_text(), versions=station.versions, folders=[night.raw]
         )
-        done = replay([night.raw], station=station, store=store, console=console, on_sequence=on_sequence)
+        done = replay(
+            [night.raw],
+            station=station,
+            store=store,
+            console=console,
+            on_sequence=on_sequence,
+            on_night=keep,
+        )
         store.end_run(run)
     on_end(done, station.target)
-    found = pd.concat([pd.DataFrame(), *done.candidates.values()], ignore_index=True)
+    found = pd.concat([pd.DataFrame(), *tables], ignore_index=True)
     comparison = compare_with_truth(found, night.truth)
     render_comparison(comparison, console=console)
     console.print(f"truth       {night.truth_path}", highlight=False, soft_wrap=True)

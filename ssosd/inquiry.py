@@ -118,27 +118,6 @@ class Inquiry:
             access=self.access(linked, station),
         )
 
-    def run(self, job: IdentifyJob, station: Station) -> tuple[Path, Identified] | SsosdError:
-        """Do a job's work; may run in any thread. The files wait in a staging folder."""
-        row = job.row
-        staged = station.staging_folder(row.night, row.field)
-        try:
-            identified = work.identify(
-                Path(row.folder or ""),
-                into=staged,
-                exposures=job.sequence.exposures,
-                ledger=job.ledger,
-                limit=job.limit,
-                title=f"{row.night} {row.field}",
-                station=station,
-                access=job.access,
-            )
-            flush_tree(staged)
-        except (SsosdError, OSError) as error:
-            shutil.rmtree(staged, ignore_errors=True)
-            return error if isinstance(error, SsosdError) else work.failure(error, station=station)
-        return staged, identified
-
     def record(
         self, job: IdentifyJob, outcome: tuple[Path, Identified] | SsosdError, station: Station
     ) -> Identified | None:
@@ -220,6 +199,28 @@ class Inquiry:
             self._store.record_service(
                 ORBITS, state="answering", detail=str(path), failures=0, answered_s=path.stat().st_mtime
             )
+
+
+def identify_again(job: IdentifyJob, *, station: Station) -> tuple[Path, Identified] | SsosdError:
+    """Do a job's work; may run in any thread or process. The files wait in a staging folder."""
+    row = job.row
+    staged = station.staging_folder(row.night, row.field)
+    try:
+        identified = work.identify(
+            Path(row.folder or ""),
+            into=staged,
+            exposures=job.sequence.exposures,
+            ledger=job.ledger,
+            limit=job.limit,
+            title=f"{row.night} {row.field}",
+            station=station,
+            access=job.access,
+        )
+        flush_tree(staged)
+    except (SsosdError, OSError) as error:
+        shutil.rmtree(staged, ignore_errors=True)
+        return error if isinstance(error, SsosdError) else work.failure(error, station=station)
+    return staged, identified
 
 
 _LEDGER = ("SOURCE_NUMBER", "FILTER", "REASON", "MEASURED", "LIMIT", "N_DETECTIONS")

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import shutil
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +34,13 @@ _DAY_S = 86400.0
 
 
 def write_night(
-    night: str, *, station: Station, store: Store, folders: Sequence[Path], summary: bool
+    night: str,
+    *,
+    station: Station,
+    store: Store,
+    folders: Sequence[Path],
+    summary: bool,
+    changed_between: Callable[[float, float], list[str]] | None = None,
 ) -> pd.DataFrame:
     """Write a night's candidates.csv, its draft, its summary and its report; idempotent.
 
@@ -48,6 +55,9 @@ def write_night(
         Data folders whose files are to be accounted for; names are given relative to the only one.
     summary : bool
         Whether summary and report are due; one that is there already is written again in any case.
+    changed_between : callable, optional
+        The files in these folders that were changed last between two times (Unix seconds); when it is not
+        given the folders are looked through.
 
     Returns
     -------
@@ -78,7 +88,14 @@ def write_night(
         store.forget_drafts(night)
     lost: list[str] = []
     if summary or (folder / "summary.json").exists():
-        summed = _write_summary(folder, night, station=station, store=store, folders=folders)
+        summed = _write_summary(
+            folder,
+            night,
+            station=station,
+            store=store,
+            folders=folders,
+            changed_between=changed_between or partial(_changed_between, folders, station),
+        )
         data = folders[0] if len(folders) == 1 else None
         write_page(folder, candidates, summary=summed, data=data, station=station, store=store)
         lost = summed["audit"]["unaccounted"]
@@ -179,21 +196,20 @@ def _write_draft(path: Path, night: str, candidates: pd.DataFrame, *, station: S
 
 
 def _write_summary(
-    folder: Path, night: str, *, station: Station, store: Store, folders: Sequence[Path]
+    folder: Path,
+    night: str,
+    *,
+    station: Station,
+    store: Store,
+    folders: Sequence[Path],
+    changed_between: Callable[[float, float], list[str]],
 ) -> Summary:
     """Write summary.txt and summary.json."""
     bounds = night_bounds(night, station.site.lon_deg)
     first_s, end_s = ((mjd - _MJD_UNIX_EPOCH) * _DAY_S for mjd in bounds)
     rows = store.night_rows(night)
     injected = rows.pop("completeness")
-    there = [
-        path
-        for data in folders
-        for path, stat in Sieve(
-            data, include=station.config["INCLUDE"], exclude=station.config["EXCLUDE"], target=station.target
-        ).scan()
-        if first_s <= stat.st_mtime < end_s
-    ]
+    there = changed_between(first_s, end_s)
     lost = audit(there, store.outcomes(there))
     summary = night_summary(
         night=night,
@@ -208,6 +224,17 @@ def _write_summary(
     atomic_write_text(folder / "summary.json", summary_json(summary))
     atomic_write_text(folder / "summary.txt", summary_text(summary))
     return summary
+
+
+def _changed_between(folders: Sequence[Path], station: Station, first_s: float, end_s: float) -> list[str]:
+    """Look for the files in some folders that were changed last in this time."""
+    include, exclude = station.config["INCLUDE"], station.config["EXCLUDE"]
+    return [
+        path
+        for data in folders
+        for path, stat in Sieve(data, include=include, exclude=exclude, target=station.target).scan()
+        if first_s <= stat.st_mtime < end_s
+    ]
 
 
 def _remove(*paths: Path) -> None:

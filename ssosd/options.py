@@ -28,6 +28,9 @@ class ErrorsInOneLine(click.Group):
         """See `click.Group.invoke`."""
         try:
             return super().invoke(ctx)
+        except KeyboardInterrupt:
+            click.echo("ssosd: stopped; the same command goes on from here", err=True)
+            ctx.exit(130)
         except SsosdError as error:
             click.echo(f"ssosd: {error.message}", err=True)
             if error.next_step:

@@ -10,7 +10,7 @@ time and names by alphabet before anything is computed.
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,7 @@ from ssosd import work
 from ssosd.errors import BadInput, Misconfigured, SsosdError
 from ssosd.files import TEMPORARY_PREFIX, flush_folder
 from ssosd.ingest.sequence import FieldSequence, group_exposures
-from ssosd.inquiry import IdentifyJob, Inquiry
+from ssosd.inquiry import IdentifyJob, Inquiry, identify_again
 from ssosd.intake import TakenIn
 from ssosd.model import Catalogue, Exposure
 from ssosd.nightly import candidate_rows, write_night
@@ -72,13 +72,24 @@ class Corridor:
     store : Store
     folders : sequence of Path
         Data folders whose files the summary of a night accounts for.
+    changed_between : callable, optional
+        The files in these folders that were changed last between two times (Unix seconds), for one who has
+        looked already; they are looked for when it is not given.
     """
 
-    def __init__(self, *, station: Station, store: Store, folders: Sequence[Path] = ()) -> None:
+    def __init__(
+        self,
+        *,
+        station: Station,
+        store: Store,
+        folders: Sequence[Path] = (),
+        changed_between: Callable[[float, float], list[str]] | None = None,
+    ) -> None:
         self.station = station
         self.store = store
         self._folders = tuple(folders)
         self.inquiry = Inquiry(store)
+        self._changed_between = changed_between
 
     def clean_up(self) -> None:
         """Remove what a process left behind that was killed; only for one that holds the target alone."""
@@ -294,13 +305,8 @@ class Corridor:
     def run(self, job: LinkJob | IdentifyJob) -> Outcome:
         """Do a job's work; may run in any thread."""
         if isinstance(job, IdentifyJob):
-            return self.inquiry.run(job, self.station)
-        try:
-            return work.link_sequence(job.sequence, job.catalogues, station=self.station, access=job.access)
-        except SsosdError as error:
-            return error
-        except OSError as error:
-            return work.failure(error, station=self.station)
+            return identify_again(job, station=self.station)
+        return work.try_to_link(job.sequence, job.catalogues, station=self.station, access=job.access)
 
     def record(self, job: LinkJob | IdentifyJob, outcome: Outcome) -> Linked:
         """Record what came of a job; see `record_linked` and `Inquiry.record`."""
@@ -388,7 +394,12 @@ class Corridor:
     def finish(self, night: str, *, summary: bool = True) -> pd.DataFrame:
         """Write the night's candidates.csv, its draft and, when due, its summary; returns the candidates."""
         return write_night(
-            night, station=self.station, store=self.store, folders=self._folders, summary=summary
+            night,
+            station=self.station,
+            store=self.store,
+            folders=self._folders,
+            changed_between=self._changed_between,
+            summary=summary,
         )
 
 

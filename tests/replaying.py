@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pandas as pd
 from rich.console import Console
 
 from ssosd.config import load_config
+from ssosd.crew import Crew
 from ssosd.pipeline import Linked
 from ssosd.replay import Replayed, replay
 from ssosd.reports.tables import read_candidates_csv
@@ -66,6 +67,8 @@ class Outcome:
 
     target: Path
     done: Replayed
+    sequences: tuple[Linked, ...] = ()
+    tables: Mapping[str, pd.DataFrame] = field(default_factory=dict)  # candidates by night
 
     @property
     def nights(self) -> list[str]:
@@ -128,12 +131,15 @@ def run(
     field: str | None = None,
     on_sequence: Callable[[Linked], None] = lambda _: None,
     config: Path | None = None,
+    crew: Callable[[Station], Crew] | None = None,
     **parameters: object,
 ) -> Outcome:
     """Replay exposures into a target; parameters override `QUICK` (a dash is written as two underscores)."""
     given = {name.replace("__", "-"): str(value) for name, value in parameters.items()}
     overrides = {**QUICK, "ASTREF_CATALOG": str(reference), **given}
     station = Station.open(load_config(config, overrides=overrides, cwd=target.parent), target)
+    sequences: list[Linked] = []
+    tables: dict[str, pd.DataFrame] = {}
     with Store(station.target / STORE_NAME) as store:
         number = store.begin_run(
             command="test", parameters=station.config.as_text(), versions=station.versions
@@ -145,10 +151,12 @@ def run(
             console=Console(file=io.StringIO()),
             night=night,
             field_name=field,
-            on_sequence=on_sequence,
+            crew=None if crew is None else lambda _: crew(station),
+            on_sequence=lambda linked: (sequences.append(linked), on_sequence(linked)),
+            on_night=tables.__setitem__,
         )
         store.end_run(number)
-    return Outcome(target=target, done=done)
+    return Outcome(target=target, done=done, sequences=tuple(sequences), tables=tables)
 
 
 def link(folder: Path, paths: Iterable[Path]) -> Path:

@@ -33,6 +33,7 @@ FLOORS = (
         "errands",
         "nightwork",
         "orbitwork",
+        "crew",
     ),
     ("replay", "daemon", "nightwatch", "demo", "rewrite", "send", "injection", "web"),
     ("console", "options", "cli"),
@@ -51,6 +52,7 @@ NEIGHBOURS = {
     },
     *{("inquiry", "work"), ("inquiry", "nightly"), ("pipeline", "inquiry"), ("nightwork", "inquiry")},
     *{("errands", "work"), *(("nightwork", room) for room in ("work", "backlog", "errands", "pipeline"))},
+    *(("crew", room) for room in ("work", "intake", "errands", "inquiry")),
     *{("orbitwork", room) for room in ("work", "errands", "pipeline")},
     *{
         ("demo", "replay"),

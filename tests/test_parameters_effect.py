@@ -72,7 +72,7 @@ class World:
 
     def linked(self, **parameters: object) -> tuple[int, dict[str, int]]:
         """Sources, and sources left by each filter."""
-        (sequence,) = self.run(**parameters).done.sequences
+        (sequence,) = self.run(**parameters).sequences
         return sequence.result.n_sources, dict(sequence.result.funnel)
 
     def known(self, *, north_arcsec: float = 0.0) -> pd.DataFrame:
@@ -97,7 +97,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> World:
         mosaic=shared_sky(tmp_path_factory, **TWO_CHIPS),
         target=target,
         plain=outcome.candidates,
-        n_sources=outcome.done.sequences[0].result.n_sources,
+        n_sources=outcome.sequences[0].result.n_sources,
     )
     assert made.movers(made.plain) == {"BRIGHT", "QUICK"}
     assert made.plain["CANDIDATE"].nunique() == 2
@@ -181,7 +181,7 @@ def extension(world: World, tmp_path: Path) -> None:
             reference=world.mosaic.refcat,
             SCI_EXTENSION=wanted,
         )
-        counts[wanted] = out.done.sequences[0].result.n_sources
+        counts[wanted] = out.sequences[0].result.n_sources
     assert counts["1"] < counts["All"] > counts["2"]
     assert counts["1"] != counts["2"]
 
@@ -318,8 +318,8 @@ def longitude(world: World, tmp_path: Path) -> None:
     assert again.done.n_extracted == 0
     tables = [o.target / "2026-11-13" / "candidates.csv" for o in (again, fresh)]
     assert tables[0].read_bytes() == tables[1].read_bytes()
-    assert len(again.done.candidates["2026-11-13"]) == 8
-    assert len(again.done.candidates["2026-11-14"]) == 0  # nothing is left of the night that was none
+    assert len(again.tables["2026-11-13"]) == 8
+    assert len(again.tables["2026-11-14"]) == 0  # nothing is left of the night that was none
 
 
 @shows("SITE_LAT", "SITE_ALT")
@@ -511,7 +511,7 @@ def patience(world: World, tmp_path: Path) -> None:
     with SkybotService(world.known(), way="hang") as service:
         asked = {"CROSSMATCH_SKYBOT": True, "SKYBOT_URL": service.url, "SKYBOT_TIME_LIMIT": 0.2}
         out = world.run(target=tmp_path / "out", **asked)
-    (linked,) = out.done.sequences
+    (linked,) = out.sequences
     assert linked.result.unchecked_because
     assert set(out.candidates["MATCH_STATE"]) == {"unchecked"}
 
@@ -648,7 +648,7 @@ def scamp_is_killed(world: World, tmp_path: Path) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PATH", f"{folder}{os.pathsep}{os.environ['PATH']}")
         out = world.run(target=tmp_path / "out", SCAMP_TIME_LIMIT=1)
-    (linked,) = out.done.sequences
+    (linked,) = out.sequences
     assert isinstance(linked.error, Retriable)
     assert "scamp ran over its time limit" in str(linked.error)
     assert world.run(target=tmp_path / "out").states == {"F01": "done"}  # what may pass is tried again
@@ -664,7 +664,7 @@ def swarp_is_killed(world: World, tmp_path: Path) -> None:
         SWARP_TIME_LIMIT=0.001,
     )
     assert cutouts(out) == []
-    (linked,) = out.done.sequences
+    (linked,) = out.sequences
     assert sum("0.001 s" in note for note in linked.result.notes) == 8
     assert len(out.candidates) == 8
 

@@ -226,6 +226,14 @@ class Exposures(Base):
         """All nights that have exposures, earliest first."""
         return [row["night"] for row in self.rows("SELECT DISTINCT night FROM exposures ORDER BY night")]
 
+    def count_exposures(self, nights: Iterable[str]) -> int:
+        """How many exposures some nights have."""
+        found = self.rows(
+            "SELECT count(*) AS n FROM exposures WHERE night IN (SELECT value FROM json_each(?))",
+            [json.dumps(list(nights))],
+        )
+        return int(found[0]["n"])
+
     def why_parked(self, digests: Iterable[str]) -> dict[str, str]:
         """Why those of some exposures that are parked are parked."""
         found = self.rows(

@@ -49,7 +49,16 @@ class Sequences(Verdicts, Knowledge):
 
     def sequences(self, *, night: str | None = None) -> list[SequenceRow]:
         """All sequences (of a night), by night and field."""
-        where, arguments = ("WHERE night = ?", [night]) if night is not None else ("", [])
+        return self._sequences("WHERE night = ?", [night]) if night is not None else self._sequences("", [])
+
+    def sequence(self, night: str, field: str) -> SequenceRow:
+        """One sequence; KeyError when there is none."""
+        found = self._sequences("WHERE night = ? AND field = ?", [night, field])
+        if not found:
+            raise KeyError((night, field))
+        return found[0]
+
+    def _sequences(self, where: str, arguments: Sequence[str]) -> list[SequenceRow]:
         found = self.rows(
             "SELECT id, night, field, state, fingerprint, folder, n_candidates, next_try_s, identified_with"  # noqa: S608
             f" FROM sequences {where} ORDER BY night, field",
@@ -63,13 +72,6 @@ class Sequences(Verdicts, Knowledge):
         ):
             members.setdefault(row["sequence"], []).append(row["exposure"])
         return [SequenceRow(**row, exposures=tuple(members.get(row["id"], ()))) for row in found]
-
-    def sequence(self, night: str, field: str) -> SequenceRow:
-        """One sequence; KeyError when there is none."""
-        for row in self.sequences(night=night):
-            if row.field == field:
-                return row
-        raise KeyError((night, field))
 
     def holds(self, number: int, digests: Iterable[str]) -> bool:
         """Whether a sequence is still there and has these exposures and no others."""

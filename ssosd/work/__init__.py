@@ -9,7 +9,7 @@ from ssosd.work.failure import failure
 from ssosd.work.identifying import Identified, identify
 from ssosd.work.injecting import measure_completeness
 from ssosd.work.result import SequenceResult, summary_columns
-from ssosd.work.sequence import fingerprint, link_sequence, require_exposures
+from ssosd.work.sequence import fingerprint, link_sequence, require_exposures, try_to_link
 
 __all__ = (
     "Access",
@@ -25,4 +25,5 @@ __all__ = (
     "measure_completeness",
     "require_exposures",
     "summary_columns",
+    "try_to_link",
 )

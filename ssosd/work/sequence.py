@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
 
-from ssosd.errors import BadInput
+from ssosd.errors import BadInput, SsosdError
 from ssosd.files import atomic_write_text, flush_tree
 from ssosd.identify.evidence import FILE_NAME as EVIDENCE
 from ssosd.identify.limits import measured_limit
@@ -19,6 +19,7 @@ from ssosd.station import Station
 from ssosd.work.asking import Access
 from ssosd.work.calibrating import photometry_of, quality_of_exposures, without_magnitudes
 from ssosd.work.evidence import evidence_of
+from ssosd.work.failure import failure
 from ssosd.work.identifying import identify
 from ssosd.work.injecting import completeness_of
 from ssosd.work.linking import Candidates, Progress, link_candidates
@@ -71,6 +72,18 @@ def link_sequence(
         )
         on_failure.pop_all()
     return result
+
+
+def try_to_link(
+    sequence: FieldSequence, catalogues: Mapping[str, Catalogue], *, station: Station, access: Access
+) -> SequenceResult | SsosdError:
+    """Link a sequence; an error that a person can mend is the outcome."""
+    try:
+        return link_sequence(sequence, catalogues, station=station, access=access)
+    except SsosdError as error:
+        return error
+    except OSError as error:
+        return failure(error, station=station)
 
 
 def _link_into(

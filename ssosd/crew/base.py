@@ -1,0 +1,52 @@
+"""What all crews have in common."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from types import TracebackType
+from typing import Any, Self
+
+from ssosd.crew.jobs import Job
+
+
+class Crew(ABC):
+    """Does jobs somewhere else, some at a time. One thread owns it.
+
+    Used as a context: what is still under way at its end is thrown away.
+    """
+
+    @property
+    @abstractmethod
+    def wanted(self) -> int:
+        """How many jobs in hand keep all of it busy."""
+
+    @property
+    @abstractmethod
+    def in_hand(self) -> int:
+        """Jobs given whose outcome has not been taken."""
+
+    @abstractmethod
+    def give(self, job: Job) -> None:
+        """Hand over a job; returns at once."""
+
+    @abstractmethod
+    def take(self) -> tuple[Job, Any]:
+        """Wait for the next job that is done, in whatever order they end; the job and its outcome.
+
+        Raises
+        ------
+        Misconfigured
+            No job can be done.
+        """
+
+    @abstractmethod
+    def close(self) -> None:
+        """End all work, and whoever does it."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()

@@ -1,0 +1,163 @@
+"""A replay from its first file to its last night."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from rich.console import Console
+from rich.progress import Progress
+
+from ssosd.crew import Crew, Job, TakeIn, gather
+from ssosd.errors import BadInput
+from ssosd.intake import TakenIn
+from ssosd.pipeline import Corridor, Linked
+from ssosd.replay.bars import progress
+from ssosd.replay.finding import Archive, find_files
+from ssosd.replay.nights import Nights
+from ssosd.replay.outcome import Replayed
+from ssosd.replay.strays import account_for
+from ssosd.station import Station
+from ssosd.store import FileRow, Store
+
+
+def replay(
+    paths: Sequence[Path],
+    *,
+    station: Station,
+    store: Store,
+    console: Console,
+    night: str | None = None,
+    field_name: str | None = None,
+    crew: Callable[[int], Crew] | None = None,
+    on_sequence: Callable[[Linked], None] = lambda _: None,
+    on_night: Callable[[str, pd.DataFrame], None] = lambda _night, _candidates: None,
+) -> Replayed:
+    """Take in, extract, group, link and draft all nights found under `paths`.
+
+    What has been done before with the same inputs is not done again, so a replay that was stopped or killed,
+    or whose files have become more, is simply run again. The results do not depend on who does the work, or
+    on how many.
+
+    Parameters
+    ----------
+    paths : sequence of Path
+        Files and folders; folders are searched in depth, files under the target are left out.
+    night, field_name : str, optional
+        Only this night, only this field.
+    crew : callable, optional
+        Given the number of files, gathers those who do the work; by default `ssosd.crew.gather` on this
+        machine.
+    on_sequence, on_night : callable
+        Told of each sequence as it ends, and of each night with its candidates (one row per detection).
+
+    Raises
+    ------
+    BadInput
+        There is nothing to replay.
+    Misconfigured
+        The set-up cannot work for any exposure.
+    """
+    config = station.config
+    archive = find_files(paths, include=config["INCLUDE"], exclude=config["EXCLUDE"], target=station.target)
+    done = Replayed(n_files=len(archive.files))
+    names = {str(path) for path in archive.files}
+    gone = sorted(_vanished(store.files(), archive))
+    before = store.file_nights()
+    store.forget_files(gone)
+    corridor = Corridor(
+        station=station, store=store, folders=archive.folders, changed_between=archive.changed_between
+    )
+    corridor.clean_up()
+    gathered = gather(done.n_files, station=station) if crew is None else crew(done.n_files)
+    with gathered as workers, progress(console) as bars:
+        _take_in(corridor, workers, archive, done, bars)
+        done.n_ignored = sum(1 for f, row in store.files().items() if row.outcome == "ignored" and f in names)
+        after = store.file_nights()
+        touched = {before[f] for f in (*names, *gone) if f in before} | {after[f] for f in names & set(after)}
+        nights = sorted(n for n in touched if night in (None, n))
+        if not nights:
+            raise BadInput(_nothing(done, night, touched))
+        if field_name is not None:
+            nights = _nights_of_field(corridor, nights, field_name)
+        extracting = bars.add_task("exposures", total=store.count_exposures(nights))
+        work = Nights(
+            corridor=corridor,
+            nights=nights,
+            field_name=field_name,
+            done=done,
+            on_extracted=lambda count: bars.advance(extracting, count),
+            on_sequence=on_sequence,
+            on_night=on_night,
+        )
+        _do_all(workers, next_job=work.next, record=work.record)
+    if night is None and field_name is None:
+        for other in set(store.unwritten_nights()) - set(nights):  # of files that are no exposures
+            corridor.finish(other)
+    corridor.clean_up()
+    return done
+
+
+def _take_in(corridor: Corridor, crew: Crew, archive: Archive, done: Replayed, bars: Progress) -> None:
+    fresh = corridor.unread(archive.files)
+    task = bars.add_task("headers", total=len(fresh))
+
+    strays: list[TakenIn] = []
+
+    def record(_: Job, taken: TakenIn) -> None:
+        if taken.exposure is not None:
+            corridor.record_taken(taken)
+        else:
+            strays.append(taken)
+        bars.advance(task)
+
+    jobs = (TakeIn(path=path) for path in fresh)
+    _do_all(crew, next_job=lambda: next(jobs, None), record=record)
+    done.parked_files = sorted((s for s in strays if s.error is not None), key=lambda s: s.path)
+    names = set(archive.files)
+    account_for(
+        strays, corridor, {p: n for f, n in corridor.store.file_nights().items() if (p := Path(f)) in names}
+    )
+
+
+def _do_all(crew: Crew, *, next_job: Callable[[], Job | None], record: Callable[[Job, Any], None]) -> None:
+    """Keep a crew busy until there are no more jobs."""
+    while True:
+        while crew.in_hand < crew.wanted and (job := next_job()) is not None:
+            crew.give(job)
+        if not crew.in_hand:
+            return
+        record(*crew.take())
+
+
+def _nights_of_field(corridor: Corridor, nights: Sequence[str], field_name: str) -> list[str]:
+    fields = {night: {s.field for s in corridor.group(night)} for night in nights}
+    chosen = [night for night in nights if field_name in fields[night]]
+    if not chosen:
+        known = ", ".join(sorted(set().union(*fields.values())))
+        raise BadInput(f"no field {field_name!r}", next_step=f"the fields are {known}")
+    return chosen
+
+
+def _vanished(known: Mapping[str, FileRow], archive: Archive) -> set[str]:
+    return {
+        name
+        for name, row in known.items()
+        if row.outcome != "gone"
+        and any(Path(name).is_relative_to(root) for root in archive.roots)
+        and not Path(name).exists()
+    }
+
+
+def _nothing(done: Replayed, night: str | None, nights: Iterable[str]) -> str:
+    """Why there is nothing to work on."""
+    if night is not None and nights:
+        return f"no exposures of the night {night}; there are {', '.join(sorted(nights))}"
+    reasons = [str(t.error) for t in done.parked_files[:3]]
+    if len(done.parked_files) > len(reasons):
+        reasons.append(f"and {len(done.parked_files) - len(reasons)} more")
+    if done.n_ignored:
+        reasons.append(f"{done.n_ignored} calibration frames")
+    return f"none of {done.n_files} files is a usable exposure: {'; '.join(reasons)}"
