@@ -26,11 +26,26 @@ if TYPE_CHECKING:
 )
 @click.version_option(__version__, "-v", "--version", prog_name="ssosd")
 @click.option("-d", "--default", "copy_default", is_flag=True, help="The same as `ssosd init`.")
+@click.option(
+    "--mpc",
+    "table",
+    type=click.Path(path_type=Path),
+    metavar="CSV",
+    help="Write an 80-column draft of a candidates table, the seed's too, beside it.",
+)
+@click.option("--code", default="500", metavar="CODE", help="Observatory code for --mpc.")
 @click.pass_context
-def main(ctx: click.Context, *, copy_default: bool) -> None:
+def main(ctx: click.Context, *, copy_default: bool, table: Path | None, code: str) -> None:
     """Find Solar System objects in telescope exposures."""
     if copy_default:
         ctx.invoke(init, folder=Path())
+    elif table is not None:
+        from ssosd.seedcsv import draft_of_csv
+
+        path, draft = draft_of_csv(table, code=code)
+        for problem in draft.problems:
+            click.echo(f"note  {problem}", err=True)
+        click.echo(f"{draft.n_observations} observations  {path}")
     elif ctx.invoked_subcommand is None:
         click.echo(ctx.get_help())
 
@@ -341,6 +356,35 @@ def report(night: datetime | None, *, target: Path, as_text: bool) -> None:
     click.echo(f"{'report' if done.written else 'left to the daemon'}  {done.page}")
     if as_text and done.written:
         click.echo(done.page.with_name("summary.txt").read_text(encoding="utf-8"), nl=False)
+
+
+@main.command()
+@click.argument("night", type=click.DateTime(formats=["%Y-%m-%d"]), metavar="NIGHT")
+@of_results
+@click.option(
+    "--sent",
+    "draft",
+    type=click.Choice(["neo", "unknown", "known", "unchecked"]),
+    help="Record that this draft was sent: the linter then knows its positions.",
+)
+def mpc(night: datetime, *, target: Path, draft: str | None) -> None:
+    """Write the drafts of NIGHT again, after new verdicts say, and print what is to be known of them.
+
+    ssosd itself never sends a draft.
+    """
+    from ssosd.rewrite import rewrite_night
+    from ssosd.sent import record_sent
+
+    wanted = f"{night:%Y-%m-%d}"
+    if draft:
+        count = record_sent(target, night=wanted, draft=draft)
+        click.echo(f"{count} positions of {wanted} {draft} recorded as sent")
+        return
+    done = rewrite_night(target, night=wanted)
+    if not done.written:
+        click.echo("left to the daemon, which writes them within seconds")
+        return
+    click.echo((done.page.parent / "drafts" / "README.txt").read_text(encoding="utf-8"), nl=False)
 
 
 @main.command()

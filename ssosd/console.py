@@ -114,7 +114,7 @@ def show_replay(done: Replayed, *, target: Path, console: Console) -> None:
         highlight=False,
         soft_wrap=True,
     )
-    written = (("candidates", "candidates.csv"), ("draft", "drafts/mpc80.txt"), ("report", "report.html"))
+    written = (("candidates", "candidates.csv"), ("drafts", "drafts/README.txt"), ("report", "report.html"))
     for night in done.nights[-_NIGHTS_NAMED:]:
         for what, name in written:
             if (path := target / night / name).exists():

@@ -495,3 +495,26 @@ def completeness(db: Database) -> None:
 def morning_mail(db: Database) -> None:
     """Whether those who want it were told of a night."""
     db.execute("ALTER TABLE nights ADD COLUMN mailed INTEGER NOT NULL DEFAULT 0")
+
+
+@migrations()
+def drafts_of_groups(db: Database) -> None:
+    """Scores of what is not known, and what a person says was sent to the MPC."""
+    db.execute("ALTER TABLE candidates ADD COLUMN neo_score REAL")  # digest2's NEO no-id score, 0 to 100
+    db.execute("DELETE FROM drafts")  # of one kind; the nights are written again
+    db.execute("UPDATE nights SET written = 0")
+    db.execute(
+        """
+        CREATE TABLE sent_positions (    -- what a person says was sent: the ledger of submissions
+          night        TEXT NOT NULL,
+          draft        TEXT NOT NULL,      -- its group
+          key          TEXT NOT NULL,      -- designation in the draft
+          stn          TEXT NOT NULL,      -- observatory code
+          mjd          REAL NOT NULL,      -- UTC
+          ra_deg       REAL NOT NULL,      -- ICRS
+          dec_deg      REAL NOT NULL,
+          at           TEXT NOT NULL,      -- when that was said
+          PRIMARY KEY (stn, mjd, ra_deg, dec_deg)
+        ) STRICT, WITHOUT ROWID
+        """
+    )

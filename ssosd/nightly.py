@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import shutil
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
@@ -16,8 +15,8 @@ from ssosd.analysis.inject_curve import completeness_curves
 from ssosd.errors import BadInput
 from ssosd.files import TEMPORARY_PREFIX, atomic_write_bytes, atomic_write_text
 from ssosd.ingest.watcher import Sieve
+from ssosd.nightdrafts import write_drafts
 from ssosd.nightpage import write_page
-from ssosd.reports.mpc80 import render_draft
 from ssosd.reports.summary import Summary, audit, night_summary, summary_json
 from ssosd.reports.summary_text import summary_text
 from ssosd.reports.tables import read_candidates_csv, write_candidates_csv
@@ -42,7 +41,7 @@ def write_night(
     summary: bool,
     changed_between: Callable[[float, float], list[str]] | None = None,
 ) -> pd.DataFrame:
-    """Write a night's candidates.csv, its draft, its summary and its report; idempotent.
+    """Write a night's candidates.csv, its drafts, its summary and its report; idempotent.
 
     The night counts as written when every file of it is accounted for; until then it stays to be written.
 
@@ -82,9 +81,10 @@ def write_night(
         table = detections_table(candidates)
         for name, as_bytes in TABLES.items():
             atomic_write_bytes(folder / name, as_bytes(table, night=night))
-        _write_draft(folder / "drafts" / "mpc80.txt", night, candidates, station=station, store=store)
+        write_drafts(folder / "drafts", night, candidates, station=station, store=store)
     else:
-        _remove(*(folder / name for name in ("candidates.csv", *TABLES, "drafts/mpc80.txt")))
+        _remove(*(folder / name for name in ("candidates.csv", *TABLES)))
+        _remove(*folder.glob("drafts/*"))
         store.forget_drafts(night)
     lost: list[str] = []
     if summary or (folder / "summary.json").exists():
@@ -178,21 +178,6 @@ def _table(row: SequenceRow, store: Store) -> pd.DataFrame | None:
         store.event("warning", f"{row.night}/{row.field}", f"linked again: {error}")
         store.reopen_sequence(row.id)
         return None
-
-
-def _write_draft(path: Path, night: str, candidates: pd.DataFrame, *, station: Station, store: Store) -> None:
-    draft = render_draft(candidates=candidates, code=station.config["OBSERVATORY_CODE"], night=night)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    atomic_write_text(path, draft.text)
-    is_new = store.record_draft(
-        night=night,
-        kind="mpc80",
-        path=path,
-        n_observations=draft.n_observations,
-        digest=hashlib.blake2b(draft.text.encode(), digest_size=16).hexdigest(),
-    )
-    for problem in draft.problems if is_new else ():
-        store.event("warning", night, problem)
 
 
 def _write_summary(

@@ -13,7 +13,7 @@ from typing import Any
 
 from ssosd import __version__, astromatic
 from ssosd.astromatic import Binary
-from ssosd.config import Config, recorded_config, table_daemon, table_known, table_mail
+from ssosd.config import Config, recorded_config, table_daemon, table_drafts, table_known, table_mail
 from ssosd.errors import Misconfigured
 from ssosd.files import atomic_write_text, digest_of
 from ssosd.model import HeaderKeywords
@@ -25,7 +25,7 @@ HEADER_PARAMETERS = ("SCI_EXTENSION", "DATE-OBS", "FILTER", "EXPTIME", "OBJECT",
 _WITHOUT_EFFECT_ON_RESULTS = frozenset(
     {"WORKERS", "SEX_TIME_LIMIT", "SCAMP_TIME_LIMIT", "SWARP_TIME_LIMIT", "SKYBOT_TIME_LIMIT", "SKYBOT_URL"}
     | {"ORBITS_URL", "COMETS_URL", "ORBITS_AGE"}
-    | {entry.name for entry in (*table_daemon.ENTRIES, *table_mail.ENTRIES)}
+    | {entry.name for entry in (*table_daemon.ENTRIES, *table_mail.ENTRIES, *table_drafts.ENTRIES)}
 )
 #: Parameters that change nothing but what the candidates are compared with, and what is drawn of it; the
 #: files of orbits count by their contents.

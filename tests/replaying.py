@@ -28,6 +28,7 @@ QUICK = {
     "CHECKPLOTS": "False",
     "FILTER_BRIGHT_SOURCES": "False",
     "OBSERVATORY_CODE": "493",
+    "DRAFT_POLICY": "ALL",
     "WORKERS": "1",
 }
 #: Movers of a night of two fields that the seed's rules find: 30 and 45 "/h in each, SNR 40 to 130.
@@ -90,7 +91,9 @@ class Outcome:
 
     @property
     def draft(self) -> str:
-        return (self.target / self.night / "drafts" / "mpc80.txt").read_text()
+        """All 80-column drafts of the night."""
+        folder = self.target / self.night / "drafts"
+        return "".join(p.read_text() for p in sorted(folder.glob("*.txt")) if p.name != "README.txt")
 
     @property
     def states(self) -> dict[str, str]:

@@ -26,6 +26,7 @@ FLOORS = (
         "arrivals",
         "backlog",
         "nightly",
+        "nightdrafts",
         "nightpage",
         "nightmail",
         "inquiry",
@@ -35,7 +36,7 @@ FLOORS = (
         "orbitwork",
         "crew",
     ),
-    ("replay", "daemon", "nightwatch", "demo", "rewrite", "send", "injection", "web"),
+    ("replay", "daemon", "nightwatch", "demo", "rewrite", "sent", "seedcsv", "send", "injection", "web"),
     ("console", "options", "cli"),
 )
 LEVEL = {room: level for level, rooms in enumerate(FLOORS) for room in rooms}
@@ -46,6 +47,7 @@ NEIGHBOURS = {
         ("pipeline", "intake"),
         ("pipeline", "nightly"),
         ("arrivals", "intake"),
+        ("nightly", "nightdrafts"),
         ("nightly", "nightpage"),
         ("nightmail", "errands"),
         ("nightwork", "nightmail"),

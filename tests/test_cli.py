@@ -244,7 +244,7 @@ def test_what_the_console_shows(one: PaintedNight, base: dict[str, object], tmp_
     assert "unchecked: CROSSMATCH_SKYBOT is False" in out
     assert len(re.findall(r"^F01-000\d +4 ", out, re.MULTILINE)) == 2
     assert "4 files, 4 extracted, 0 catalogues reused, 1 of 1 sequences done, 2 candidates" in out
-    for name in ("2026-11-14/candidates.csv", "2026-11-14/drafts/mpc80.txt", "ssosd.db"):
+    for name in ("2026-11-14/candidates.csv", "2026-11-14/drafts/README.txt", "ssosd.db"):
         assert str(tmp_path / "out" / name) in out
     again = invoke("replay", one.directory, "-t", "out", *flags(**base), cwd=tmp_path)
     assert "done before with the same settings" in again.output
@@ -377,7 +377,12 @@ def test_demo_shows_the_funnel_and_the_truth(tmp_path: Path, monkeypatch: pytest
     assert len(re.findall(r"^ +FILTER_MOTION +\d+ *$", result.output, re.MULTILINE)) == 2
     assert "found of the painted movers" in result.output
     assert "0 of" in result.output
-    for name in ("raw/truth.csv", "default.ssos", "2026-11-14/candidates.csv", "2026-11-14/drafts/mpc80.txt"):
+    for name in (
+        "raw/truth.csv",
+        "default.ssos",
+        "2026-11-14/candidates.csv",
+        "2026-11-14/drafts/README.txt",
+    ):
         assert str(tmp_path / "night" / name) in result.output
         assert (tmp_path / "night" / name).is_file()
     assert list((tmp_path / "night" / "2026-11-14").rglob("cutouts/*.fits"))

@@ -63,7 +63,7 @@ def test_a_field_is_linked_when_all_its_exposures_are_here(rig, one):
     row = live.sequences["F01"]
     assert (row["state"], row["complete_because"]) == ("done", "all 5 exposures are here")
     assert (row["n_candidates"], row["partial"]) == (2, 0)
-    assert len((live.night / "drafts" / "mpc80.txt").read_text().splitlines()) >= 10
+    assert len((live.night / "drafts" / "unchecked.txt").read_text().splitlines()) >= 10
     assert not (live.night / "summary.txt").exists()  # the night goes on
     live.until("2026-11-15T07:00:00")
     summary = json.loads((live.night / "summary.json").read_text())

@@ -77,7 +77,9 @@ def anew(rig: Rig, **changes: object) -> None:
 
 
 def draft(rig: Rig) -> str:
-    return (rig.night / "drafts" / "mpc80.txt").read_text()
+    return "".join(
+        p.read_text() for p in sorted((rig.night / "drafts").glob("*.txt")) if p.name != "README.txt"
+    )
 
 
 @pytest.mark.parametrize("way", FAILURES)

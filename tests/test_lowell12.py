@@ -152,7 +152,7 @@ def test_repaired_headers_are_told(target: Path) -> None:
 
 
 def test_draft(target: Path) -> None:
-    draft = (target / NIGHT / "drafts" / "mpc80.txt").read_text()
+    draft = (target / NIGHT / "drafts" / "unchecked.txt").read_text()
     lines = [line for line in draft.splitlines() if line.endswith("688") and line[14:15] == "C"]
     assert len(lines) >= 12
     assert all(len(line) == 80 for line in lines)

@@ -12,6 +12,7 @@ from typing import Any
 from ssosd.config import (
     table_chain,
     table_daemon,
+    table_drafts,
     table_images,
     table_inject,
     table_known,
@@ -33,6 +34,7 @@ PARAMETERS: dict[str, Parameter] = {
         *table_results.ENTRIES,
         *table_daemon.ENTRIES,
         *table_mail.ENTRIES,
+        *table_drafts.ENTRIES,
     )
 }
 

@@ -111,6 +111,11 @@ def lint_text(
     return tuple(sorted(set(problems)))
 
 
+def sightings_of(text: str) -> list[Sighting]:
+    """The positions of a draft of any form, those that can be read."""
+    return _by_kind(text)[1]
+
+
 def _by_kind(text: str) -> tuple[list[Problem], list[Sighting]]:
     kind = kind_of(text)
     if kind == "mpc80":

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ssosd.store.base import Base
@@ -146,6 +148,40 @@ class Nights(Base):
             " UNION ALL SELECT * FROM files WHERE exposure IS NULL AND night = ?",
             [night, night],
         )
+
+    def keep_drafts(self, night: str, kinds: Iterable[str]) -> None:
+        """Forget the drafts of other kinds: there is nothing to send of them."""
+        with self.db.atomic():
+            self.db.execute(
+                "DELETE FROM drafts WHERE night = ? AND kind NOT IN (SELECT value FROM json_each(?))",
+                [night, json.dumps(sorted(kinds))],
+            )
+
+    def record_neo_scores(self, night: str, scores: Mapping[str, float]) -> None:
+        """Record how likely candidates are near-Earth objects; those without a score have none."""
+        with self.db.atomic():
+            self.db.execute("UPDATE candidates SET neo_score = NULL WHERE night = ?", [night])
+            self.db.conn.executemany(
+                "UPDATE candidates SET neo_score = ? WHERE night = ? AND candidate = ?",
+                [(score, night, candidate) for candidate, score in scores.items()],
+            )
+
+    def record_sent(self, night: str, draft: str, positions: Iterable[Mapping[str, Any]]) -> int:
+        """Record the positions of a draft as sent; returns how many were not recorded before.
+
+        Parameters
+        ----------
+        night, draft : str
+        positions : iterable of mapping
+            key, stn, mjd (UTC), ra_deg, dec_deg (ICRS).
+        """
+        with self.db.atomic():
+            (before,) = self.db.execute("SELECT count(*) FROM sent_positions").fetchone()
+            self.db.table("sent_positions").insert_all(
+                ({"night": night, "draft": draft, "at": self._now(), **row} for row in positions), ignore=True
+            )
+            (after,) = self.db.execute("SELECT count(*) FROM sent_positions").fetchone()
+        return int(after - before)
 
     def forget_drafts(self, night: str) -> None:
         """Record that a night has no drafts any more."""

@@ -1,0 +1,67 @@
+"""Which candidates go into which draft."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+
+PLACED_FLAG = 32  # of FLAGS_SSOS: the position is the track's, not measured
+FEWEST = 2  # positions that the MPC takes of an object in a night
+#: Drafts in the order in which a person wants to read them.
+GROUPS = ("neo", "unknown", "known", "unchecked")
+
+
+def select_for_drafts(candidates: pd.DataFrame, *, policy: str) -> dict[str, pd.DataFrame]:
+    """Rows of each draft.
+
+    Parameters
+    ----------
+    candidates : DataFrame
+        A night's detections: CANDIDATE, MATCHED, MATCH_STATE, FLAGS_SSOS, and INSPECTED, ASTEROID, UNKNOWN
+        where people have given verdicts.
+    policy : str
+        DRAFT_POLICY: VERDICTS, KNOWN or ALL.
+
+    Returns
+    -------
+    dict
+        ``known`` (certainly a known object), ``unknown`` (none, or only possibly one) and ``unchecked``; each
+        without artifacts, positions that were not measured, and objects of a single position.
+    """
+    if candidates.empty:
+        return {name: candidates for name in GROUPS if name != "neo"}
+    judged = _column(candidates, "INSPECTED")
+    asteroid = _column(candidates, "ASTEROID")
+    artifact = judged & ~asteroid & ~_column(candidates, "UNKNOWN")
+    matched = candidates["MATCHED"].astype("boolean").fillna(value=False).to_numpy(bool)
+    wanted = asteroid.copy()
+    if policy != "VERDICTS":
+        wanted |= matched & ~judged
+    if policy == "ALL":
+        wanted |= ~artifact
+    measured = (candidates["FLAGS_SSOS"].to_numpy(np.int64) & PLACED_FLAG) == 0
+    rows = candidates.assign(MATCHED=matched)[wanted & measured]
+    rows = rows[rows.groupby("CANDIDATE")["CANDIDATE"].transform("size") >= FEWEST]
+    known = rows["MATCHED"].to_numpy(bool)
+    unchecked = (rows["MATCH_STATE"] == "unchecked").to_numpy(bool)
+    return {
+        "known": rows[known],
+        "unknown": rows[~known & ~unchecked],
+        "unchecked": rows[~known & unchecked],
+    }
+
+
+def split_neos(rows: pd.DataFrame, scores: Mapping[str, float], *, limit: float) -> dict[str, pd.DataFrame]:
+    """Part what is not known by its score: ``neo`` (at or above the limit) and ``unknown``."""
+    if rows.empty:
+        return {"neo": rows, "unknown": rows}
+    near = rows["CANDIDATE"].map(scores).to_numpy(np.float64) >= limit
+    return {"neo": rows[near], "unknown": rows[~near]}
+
+
+def _column(candidates: pd.DataFrame, name: str) -> np.ndarray:
+    if name not in candidates:
+        return np.zeros(len(candidates), dtype=bool)
+    return candidates[name].astype("boolean").fillna(value=False).to_numpy(bool)

@@ -1,0 +1,257 @@
+"""A night's drafts: what goes in, under what name, in which forms, and what a person is told of it."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from click.testing import CliRunner
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ssosd.analysis.sky import PaintedNight
+from ssosd.cli import main
+from ssosd.errors import BadInput
+from ssosd.identify.triage import neo_scores
+from ssosd.reports.lint import lint_text, sightings_of
+from ssosd.reports.names import temporary_names
+from ssosd.reports.selection import select_for_drafts
+from ssosd.rewrite import rewrite_night
+from ssosd.sent import record_sent
+from ssosd.site import site_from_code
+from ssosd.store import STORE_NAME, Store
+from tests.replaying import ONE_FIELD, Outcome, run
+from tests.sky import shared_sky
+
+HEADER = {
+    "SUBMITTER": "A. Nobody",
+    "MEASURERS": "A. Nobody,B. Some",
+    "TELESCOPE_DESIGN": "Reflector",
+    "TELESCOPE_APERTURE": 1.2,
+    "TELESCOPE_FRATIO": 8,
+    "AST_CAT": "Gaia3",
+}
+
+
+def rows(candidate, n=4, *, state="unknown", matched=False, flags=0, **columns):
+    return [
+        {"CANDIDATE": candidate, "MATCHED": matched, "MATCH_STATE": state, "FLAGS_SSOS": flags, **columns}
+        for _ in range(n)
+    ]
+
+
+def verdict(word):
+    return {"INSPECTED": bool(word), "ASTEROID": word == "asteroid", "UNKNOWN": word == "unknown"}
+
+
+CASES = pd.DataFrame(
+    [
+        *rows("known", state="matched", matched=True, **verdict("")),
+        *rows("known-artifact", state="matched", matched=True, **verdict("artifact")),
+        *rows("new", **verdict("")),
+        *rows("new-asteroid", **verdict("asteroid")),
+        *rows("new-artifact", **verdict("artifact")),
+        *rows("new-unclear", **verdict("unknown")),
+        *rows("possible-asteroid", state="possible", **verdict("asteroid")),
+        *rows("unchecked-asteroid", state="unchecked", **verdict("asteroid")),
+        *rows("placed-asteroid", flags=32, **verdict("asteroid")),
+        *rows("single-asteroid", 1, **verdict("asteroid")),
+    ]
+)
+JUDGED = {"unknown": {"new-asteroid", "possible-asteroid"}, "unchecked": {"unchecked-asteroid"}}
+
+
+@pytest.mark.parametrize(
+    ("policy", "groups"),
+    [
+        ("VERDICTS", {"known": set(), **JUDGED}),
+        ("KNOWN", {"known": {"known"}, **JUDGED}),
+        (
+            "ALL",
+            {
+                "known": {"known"},
+                "unknown": {*JUDGED["unknown"], "new", "new-unclear"},
+                "unchecked": JUDGED["unchecked"],
+            },
+        ),
+    ],
+)
+def test_what_goes_in(policy, groups):
+    chosen = select_for_drafts(CASES, policy=policy)
+    assert {name: set(table["CANDIDATE"]) for name, table in chosen.items()} == groups
+
+
+def test_one_position_placed_by_the_track_costs_only_that_position():
+    table = pd.DataFrame(
+        [*rows("a", 3, **verdict("asteroid")), *rows("a", 1, flags=32 | 1, **verdict("asteroid"))]
+    )
+    assert len(select_for_drafts(table, policy="KNOWN")["unknown"]) == 3
+
+
+# ---- names --------------------------------------------------------------------------------------------------
+
+
+def track(candidate, field, *, mjd=61358.8, ra=50.0, dec=18.0, east=30.0, north=0.0, file="a.fits", number=7):
+    return [
+        {"CANDIDATE": candidate, "FIELD": field, "IMAGE_FILENAME": f"{k}{file}", "EXTENSION": 0, "NUMBER": number,
+         "MID_EXPOSURE_MJD": mjd + k * 0.25 / 24.0, "RA": ra + k * 0.25 * east / 3600.0 / 0.951,
+         "DEC": dec + k * 0.25 * north / 3600.0, "PMRA": east, "PMDEC": north}
+        for k in range(4)
+    ]  # fmt: skip
+
+
+def names(*tracks, night="2026-11-14"):
+    return temporary_names(pd.DataFrame([row for t in tracks for row in t]), night=night)
+
+
+def test_a_name_depends_on_the_first_detection_alone():
+    alone = names(track("F01-0001", "F01"))["F01-0001"]
+    other = track("F01-0001", "F01", ra=49.0, number=3)
+    among = names(other, track("F01-0002", "F01"))
+    assert among["F01-0002"] == alone
+    assert among["F01-0001"] != alone
+    longer = [*track("F01-0001", "F01"), *track("F01-0001", "F01", mjd=61358.9, ra=50.03)]
+    assert names(longer)["F01-0001"] == alone
+
+
+def test_names_look_like_no_designation_and_are_of_their_night():
+    first, second = (
+        names(track("F01-0001", "F01"), night=n)["F01-0001"] for n in ("2026-11-14", "2026-11-15")
+    )
+    assert first != second
+    assert len(first) == 7
+    assert first[0] == "s"
+    assert first.isalnum()
+
+
+def test_one_object_in_two_fields_has_one_name():
+    """It leaves F01 and is in F02 two hours later."""
+    later = track("F02-0001", "F02", mjd=61358.8 + 2.0 / 24.0, ra=50.0 + 2.0 * 30.0 / 3600.0 / 0.951)
+    stranger = track("F02-0002", "F02", mjd=61358.8 + 2.0 / 24.0, ra=50.02, dec=18.01, number=8)
+    found = names(track("F01-0001", "F01"), later, stranger)
+    assert found["F01-0001"] == found["F02-0001"] != found["F02-0002"]
+    turned = track(
+        "F02-0001", "F02", mjd=61358.8 + 2.0 / 24.0, ra=50.0 + 2.0 * 30.0 / 3600.0 / 0.951, east=-30.0
+    )
+    assert len(set(names(track("F01-0001", "F01"), turned).values())) == 2
+
+
+@given(numbers=st.lists(st.integers(0, 10**6), min_size=1, max_size=60, unique=True))
+def test_no_two_objects_of_a_field_share_a_name(numbers):
+    tracks = [track(f"F01-{i:04d}", "F01", ra=40.0 + 0.1 * i, number=n) for i, n in enumerate(numbers)]
+    assert len(set(names(*tracks).values())) == len(numbers)
+
+
+# ---- triage -------------------------------------------------------------------------------------------------
+
+
+def test_neo_like_and_main_belt_like_fall_on_their_sides():
+    """At opposition on the ecliptic: 35 "/h westward is the main belt's, 600 "/h is nobody's but a near object's."""
+    belt = track("belt", "F01", mjd=61358.9, ra=53.2, dec=18.9, east=-34.0, north=-8.0)
+    near = track("near", "F01", mjd=61358.9, ra=53.2, dec=18.9, east=300.0, north=500.0)
+    table = pd.DataFrame([*belt, *near]).assign(MAG_CALIB=19.5, BAND="G", ERR_POSITION=0.1)
+    scores = neo_scores(table, site=site_from_code("493"))
+    assert scores["near"] > 90.0
+    assert scores["belt"] < 35.0
+    assert neo_scores(table, site=site_from_code("493")) == scores
+    assert (
+        neo_scores(table.drop(columns=["MAG_CALIB", "ERR_POSITION"]), site=site_from_code("493"))["near"]
+        > 90.0
+    )
+    assert neo_scores(table.iloc[:1], site=site_from_code("493")) == {}
+
+
+# ---- from exposures to drafts ----------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def night(tmp_path_factory) -> PaintedNight:
+    return shared_sky(tmp_path_factory, **ONE_FIELD)
+
+
+@pytest.fixture
+def replayed(night, tmp_path) -> Outcome:
+    return run(tmp_path / "out", night.directory, reference=night.refcat, DRAFT_POLICY="KNOWN", **HEADER)
+
+
+def folder(outcome: Outcome) -> Path:
+    return outcome.target / outcome.night / "drafts"
+
+
+@pytest.mark.binaries
+def test_a_verdict_brings_a_candidate_into_the_drafts(replayed: Outcome):
+    drafts = folder(replayed)
+    assert not list(drafts.glob("*.psv"))  # nobody has looked, nothing is known
+    assert "unchecked: nothing to send" in (drafts / "README.txt").read_text()
+    first, second = sorted(replayed.candidates["CANDIDATE"].unique())[:2]
+    with Store(replayed.target / STORE_NAME) as store:
+        store.give_verdict(replayed.night, first, "asteroid", person="Ada", version=0)
+        store.give_verdict(replayed.night, second, "artifact", person="Ada", version=0)
+    assert rewrite_night(replayed.target, night=replayed.night).written
+    text = (drafts / "unchecked.txt").read_text()
+    n = int((replayed.candidates["CANDIDATE"] == first).sum())
+    assert len(sightings_of(text)) == n
+    assert len({s.key for s in sightings_of(text)}) == 1
+    for form in ("txt", "psv", "xml"):
+        problems = lint_text((drafts / f"unchecked.{form}").read_text())
+        assert [p for p in problems if p.severity == "error"] == []
+    with Store(replayed.target / STORE_NAME) as store:
+        kinds = [row["kind"] for row in store.rows("SELECT kind FROM drafts ORDER BY kind")]
+        store.give_verdict(replayed.night, first, "artifact", person="Ada", version=1)
+    assert kinds == ["unchecked.psv", "unchecked.txt", "unchecked.xml"]
+    rewrite_night(replayed.target, night=replayed.night)
+    assert not list(drafts.glob("unchecked.*"))
+    with Store(replayed.target / STORE_NAME) as store:
+        assert store.rows("SELECT kind FROM drafts") == []
+
+
+@pytest.mark.binaries
+def test_the_official_converter_takes_our_psv_and_both_forms_agree(night, tmp_path):
+    out = run(tmp_path / "out", night.directory, reference=night.refcat, DRAFT_POLICY="ALL", **HEADER)
+    drafts = folder(out)
+    converted = tmp_path / "converted.xml"
+    program = "from ades.psvtoxml import psvtoxml; import sys; psvtoxml(sys.argv[1], sys.argv[2])"
+    done = subprocess.run(
+        [sys.executable, "-c", program, drafts / "unchecked.psv", converted], capture_output=True, timeout=60
+    )
+    assert done.returncode == 0, done.stderr
+    problems = lint_text(converted.read_text())
+    assert [p for p in problems if p.severity == "error"] == []
+    by_form = [sightings_of((drafts / f"unchecked.{form}").read_text()) for form in ("psv", "xml")]
+    assert [(s.key, s.mjd, s.ra_deg, s.dec_deg) for s in by_form[0]] == [
+        (s.key, s.mjd, s.ra_deg, s.dec_deg) for s in by_form[1]
+    ]
+    eighty = sightings_of((drafts / "unchecked.txt").read_text())
+    assert len(eighty) == len(by_form[0])
+    readme = (drafts / "README.txt").read_text()
+    assert "submit_xml_test" in readme
+    assert "not known; ADES demands it" not in readme
+    pointings = json.loads((drafts / "pointings.json").read_text())
+    assert len(pointings) == 4
+    assert all(p["mpcCode"] == "493" and p["duration"] > 0 for p in pointings)
+
+
+@pytest.mark.binaries
+def test_what_the_header_lacks_is_said(night, tmp_path):
+    out = run(tmp_path / "out", night.directory, reference=night.refcat, DRAFT_POLICY="ALL")
+    readme = (folder(out) / "README.txt").read_text()
+    for name in ("submitter/name", "measurers/name", "telescope/design", "telescope/aperture"):
+        assert f"header: {name} is not known; ADES demands it" in readme
+
+
+@pytest.mark.binaries
+def test_what_was_sent_is_in_the_ledger(night, tmp_path):
+    out = run(tmp_path / "out", night.directory, reference=night.refcat, DRAFT_POLICY="ALL", **HEADER)
+    n = len(sightings_of((folder(out) / "unchecked.txt").read_text()))
+    assert record_sent(out.target, night=out.night, draft="unchecked") == n
+    assert record_sent(out.target, night=out.night, draft="unchecked") == 0
+    with pytest.raises(BadInput, match="no such draft"):
+        record_sent(out.target, night=out.night, draft="neo")
+    said = CliRunner().invoke(main, ["mpc", out.night, "-t", str(out.target), "--sent", "unchecked"])
+    assert said.output == f"0 positions of {out.night} unchecked recorded as sent\n"
+    printed = CliRunner().invoke(main, ["mpc", out.night, "-t", str(out.target)])
+    assert printed.output == (folder(out) / "README.txt").read_text()
