@@ -34,7 +34,7 @@ POINTINGS = "pointings.json"
 _DAY_S = 86400.0
 _MODES = {"CCD": "CCD", "CMOS": "CMO"}
 #: The MPC's words for what a batch is of: https://minorplanetcenter.net/iau/info/commandlinesubmissions.html
-_OBJECT_TYPES = {"neo": "NEO", "unknown": "Unclassified", "known": "Unclassified", "unchecked": "Unclassified"}
+_OBJECT_TYPES = dict.fromkeys(GROUPS, "Unclassified") | {"neo": "NEO"}
 _TEST_SERVICE = "https://minorplanetcenter.net/submit_xml_test"
 _NOTHING = "nothing to send"
 
@@ -112,23 +112,23 @@ class _Prepared:
 
 def _prepared(night: str, candidates: pd.DataFrame, *, station: Station, store: Store) -> _Prepared:
     """Choose, score and name; what was sent keeps its name and is not written again."""
-    ledger = pd.DataFrame(store.rows("SELECT night, key, stn, mjd, ra_deg, dec_deg FROM sent_positions"))
-    tonight = ledger[ledger["night"] == night] if len(ledger) else ledger
-    gone, taken = already_sent(candidates, tonight)
+    sent = store.rows("SELECT night, key, stn, mjd, ra_deg, dec_deg FROM sent_positions")
+    gone, taken = already_sent(candidates, [row for row in sent if row["night"] == night])
     chosen = select_for_drafts(candidates[~gone], policy=station.config["DRAFT_POLICY"])
     open_ = select_for_drafts(candidates, policy="ALL")
     scores: dict[str, float] = {}
     for rows in (open_["unknown"], open_["unchecked"]):
         scores |= neo_scores(rows, site=station.site) if len(rows) else {}
     store.record_neo_scores(night, scores)
-    columns = ["stn", "mjd", "ra_deg", "dec_deg"]
     return _Prepared(
         night=night,
         groups={**chosen, **split_neos(chosen["unknown"], scores, limit=NEO_LIMIT)},
         names=temporary_names(candidates, night=night, taken=taken),
         scores=scores,
         n_sent=int(gone.sum()),
-        sent=[Sent(**row) for row in ledger[columns].to_dict("records")] if len(ledger) else [],
+        sent=[
+            Sent(stn=row["stn"], mjd=row["mjd"], ra_deg=row["ra_deg"], dec_deg=row["dec_deg"]) for row in sent
+        ],
     )
 
 

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from ssosd.errors import Misconfigured, SsosdError
+
+if TYPE_CHECKING:
+    from ssosd.web.serve import Served
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 
@@ -67,3 +70,14 @@ def of_a_run(function: _F) -> _F:
     ):
         function = decorator(function)
     return function
+
+
+def say_where(served: Served) -> None:
+    """Print the address, and how to reach it from home."""
+    from ssosd.web.opening import tunnel
+
+    click.echo(served.url)
+    command = tunnel(served)
+    if command:
+        click.echo(f"from home   {command}   and open the same address there", err=True)
+    click.echo("Ctrl-C ends it", err=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -18,7 +19,7 @@ from ssosd.cli import main
 from ssosd.errors import BadInput
 from ssosd.identify.triage import neo_scores
 from ssosd.reports.lint import lint_text, sightings_of
-from ssosd.reports.names import temporary_names
+from ssosd.reports.names import already_sent, temporary_names
 from ssosd.reports.selection import select_for_drafts
 from ssosd.rewrite import rewrite_night
 from ssosd.sent import record_sent
@@ -255,3 +256,86 @@ def test_what_was_sent_is_in_the_ledger(night, tmp_path):
     assert said.output == f"0 positions of {out.night} unchecked recorded as sent\n"
     printed = CliRunner().invoke(main, ["mpc", out.night, "-t", str(out.target)])
     assert printed.output == (folder(out) / "README.txt").read_text()
+
+
+# ---- what was sent, and a seed user's table -----------------------------------------------------------------------
+
+
+def test_what_was_sent_keeps_its_name_when_an_earlier_field_arrives():
+    """F01 was observed first and comes last: without the ledger its detection would name the object anew."""
+    later = pd.DataFrame(track("F02-0001", "F02", mjd=61358.8 + 2.0 / 24.0, ra=50.0 + 60.0 / 3600.0 / 0.951))
+    sent_as = temporary_names(later, night="2026-11-14")["F02-0001"]
+    ledger = [
+        {"key": sent_as, "mjd": r["MID_EXPOSURE_MJD"], "ra_deg": r["RA"], "dec_deg": r["DEC"]}
+        for r in later.to_dict("records")
+    ]
+    both = pd.concat([pd.DataFrame(track("F01-0001", "F01")), later], ignore_index=True)
+    gone, taken = already_sent(both, ledger)
+    assert gone.tolist() == [False] * 4 + [True] * 4
+    named = temporary_names(both, night="2026-11-14", taken=taken)
+    assert named == {"F01-0001": sent_as, "F02-0001": sent_as}
+    assert temporary_names(both, night="2026-11-14")["F01-0001"] != sent_as
+
+
+@pytest.mark.binaries
+def test_what_was_sent_is_not_written_again(night, tmp_path):
+    out = run(tmp_path / "out", night.directory, reference=night.refcat, DRAFT_POLICY="ALL", **HEADER)
+    (folder(out) / "mpc80.txt").write_text("a draft of an older version\n")
+    record_sent(out.target, night=out.night, draft="unchecked")
+    rewrite_night(out.target, night=out.night)
+    assert sorted(p.name for p in folder(out).iterdir()) == ["README.txt", "pointings.json"]
+    assert "positions are left out: they were sent before" in (folder(out) / "README.txt").read_text()
+
+
+@pytest.mark.binaries
+def test_pointings_say_all_that_the_mpc_asks_for(night, tmp_path):
+    out = run(tmp_path / "out", night.directory, reference=night.refcat, **HEADER)
+    done = json.loads((folder(out) / "pointings.json").read_text())
+    asked = {
+        "action",
+        "surveyExpName",
+        "mode",
+        "mpcCode",
+        "time",
+        "duration",
+        "center",
+        "widths",
+        "limit",
+        "filter",
+    }
+    assert len(done) == 4
+    assert all(set(p) == asked for p in done)
+    assert len({p["surveyExpName"] for p in done}) == 4
+    assert all(re.fullmatch(r"[!-~]{1,64}", p["surveyExpName"]) for p in done)
+
+
+def test_a_seed_users_table(tmp_path):
+    """No CANDIDATE, no FIELD, and the seed's columns of verdicts: defects 22 to 24 of its converter."""
+    table = pd.DataFrame(
+        [
+            {"SOURCE_NUMBER": n, "RA": 10.0 + 0.001 * k, "DEC": 13.6, "MID_EXPOSURE_MJD": 61358.8 + 0.01 * k,
+             "SKYBOT_NUMBER": number, "SKYBOT_NAME": name, "MATCHED": matched,
+             "INSPECTED": True, "ASTEROID": asteroid, "UNKNOWN": False}
+            for n, number, name, matched, asteroid in (
+                (1, "", "2015 LA1", True, True), (2, "5945", "Roachapproach", True, True), (3, "", "", False, True),
+                (4, "", "", False, False),
+            )
+            for k in range(3)
+        ]
+    )  # fmt: skip
+    path = tmp_path / "night.csv"
+    table.to_csv(path, index=False)
+    result = CliRunner().invoke(main, ["--mpc", str(path), "--code", "493"])
+    assert result.exit_code == 0, result.output
+    assert result.stdout.startswith("9 observations")
+    lines = [line for line in (tmp_path / "night_mpc.txt").read_text().splitlines() if line.endswith("493")][
+        1:
+    ]
+    assert len(lines) == 9
+    assert all(len(line) == 80 for line in lines)
+    assert {line[:12] for line in lines} >= {"     K15L01A", "05945       "}
+    assert not any(line.startswith("00000") for line in lines)
+    assert "+13 36 00.0" in lines[0]
+    missing = CliRunner().invoke(main, ["--mpc", str(tmp_path / "none.csv")])
+    assert missing.exit_code == 1
+    assert "none.csv" in missing.output

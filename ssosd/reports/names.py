@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import combinations
 from typing import Any
 
@@ -121,14 +121,16 @@ def _distance(start: pd.DataFrame, rate: np.ndarray, end: pd.DataFrame) -> np.nd
     return separation_arcsec(*there, end["RA"].to_numpy()[None], end["DEC"].to_numpy()[None])
 
 
-def already_sent(candidates: pd.DataFrame, ledger: pd.DataFrame) -> tuple[NDArray[np.bool_], dict[str, str]]:
+def already_sent(
+    candidates: pd.DataFrame, ledger: Sequence[Mapping[str, Any]]
+) -> tuple[NDArray[np.bool_], dict[str, str]]:
     """Find what was sent of a night.
 
     Parameters
     ----------
     candidates : DataFrame
         CANDIDATE, MID_EXPOSURE_MJD (UTC), RA, DEC (deg ICRS).
-    ledger : DataFrame
+    ledger : sequence of mapping
         Positions that were sent: key, mjd (UTC), ra_deg, dec_deg (ICRS).
 
     Returns
@@ -140,11 +142,11 @@ def already_sent(candidates: pd.DataFrame, ledger: pd.DataFrame) -> tuple[NDArra
     """
     sent = np.zeros(len(candidates), dtype=bool)
     names: dict[str, str] = {}
-    if candidates.empty or ledger.empty:
+    if candidates.empty or not ledger:
         return sent, names
     times, labels = candidates["MID_EXPOSURE_MJD"].to_numpy(np.float64), candidates["CANDIDATE"].tolist()
     ra, dec = candidates["RA"].to_numpy(np.float64), candidates["DEC"].to_numpy(np.float64)
-    for row in ledger.to_dict("records"):
+    for row in ledger:
         near = np.flatnonzero(np.abs(times - row["mjd"]) <= SENT_WITHIN_DAY)
         near = near[separation_arcsec(ra[near], dec[near], row["ra_deg"], row["dec_deg"]) <= SENT_WITHIN]
         sent[near] = True

@@ -22,7 +22,8 @@ def pointing(exposure: Mapping[str, Any], limit: float, *, code: str) -> dict[st
     Parameters
     ----------
     exposure : mapping
-        Row of the store: digest, path, mjd_mid (UTC), exptime_s, ra_deg, dec_deg, width_deg, height_deg, filter.
+        Row of the store: digest, path, mjd_mid (UTC), exptime_s, ra_deg, dec_deg, width_deg, height_deg,
+        filter.
     limit : float
         Faintest magnitude, 5 sigma.
     code : str
