@@ -28,7 +28,7 @@ def target(shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     raw = shared_data / "lowell12"
     out = tmp_path_factory.mktemp("lowell12") / "out"
     arguments = ["replay", raw, "-c", CONFIG, "-t", out]
-    arguments += ["--ASTREF_CATALOG", raw / "lowell5945_ref_ldac.cat", *SEED]
+    arguments += ["--ASTREF_CATALOG", raw / "lowell5945_ref_ldac.cat", *SEED, "--DRAFT_POLICY", "ALL"]
     result = CliRunner().invoke(main, [str(a) for a in arguments])
     assert result.exit_code == 0, result.output
     assert "12 files, 12 extracted" in result.output
