@@ -42,11 +42,14 @@ def binary() -> astromatic.Binary:
 
 @pytest.fixture
 def setup(tmp_path: Path) -> dict[str, Path]:
-    """A person's own copy of the set-up, in a folder with a blank and a comma in its name."""
+    """A person's own copy of the set-up, in a folder with a blank and a comma in its name.
+
+    With the depth of the seed, where nothing but the painted stars is found.
+    """
     folder = tmp_path / "my set-up, v2"
     shutil.copytree(shipped("semp"), folder)
     return {
-        "config": folder / "ssos.sex",
+        "config": folder / "seed.sex",
         "params": folder / "ssos.param",
         "conv": folder / "gauss_2.5_5x5.conv",
         "nnw": folder / "default.nnw",
@@ -170,7 +173,7 @@ def test_the_kind_of_weight_is_the_set_ups(
     _set(setup["config"], "WEIGHT_TYPE", "MAP_RMS")
     _extract(ready, binary, setup, tmp_path / "rms.cat")
     assert _nearest(tmp_path / "rms.cat")[0][left].min() > 5.0
-    with pytest.raises(Misconfigured, match=r"ssos\.sex: WEIGHT_TYPE MAP_RMS.*WEIGHT_IMAGES"):
+    with pytest.raises(Misconfigured, match=r"seed\.sex: WEIGHT_TYPE MAP_RMS.*WEIGHT_IMAGES"):
         _extract(image, binary, setup, tmp_path / "none.cat")
 
 
@@ -316,7 +319,7 @@ def test_bad_images_and_bad_set_ups_are_told_apart(
         _extract(image, binary, {**setup, "nnw": junk}, output)
     for value in ("maybe", "abc"):
         _set(setup["config"], "FILTER" if value == "maybe" else "DETECT_THRESH", value)
-        with pytest.raises(Misconfigured, match=r"ssos\.sex: SExtractor: .*(FILTER|thresholds)"):
+        with pytest.raises(Misconfigured, match=r"seed\.sex: SExtractor: .*(FILTER|thresholds)"):
             _extract(image, binary, setup, output)
         _set(setup["config"], "FILTER", "Y")
     with pytest.raises(Misconfigured, match=r"gone\.sex"):
