@@ -88,6 +88,23 @@ def offsets_arcsec(
     return xi * factor, eta * factor
 
 
+def from_offsets_arcsec(
+    xi: ArrayLike, eta: ArrayLike, ra0_deg: float, dec0_deg: float
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """RA and Dec in degrees of places on the tangent plane, arcsec: the inverse of `offsets_arcsec`.
+
+    >>> xi, eta = offsets_arcsec(0.1, 89.5, 359.0, 89.0)
+    >>> [round(float(x), 9) for x in from_offsets_arcsec(xi, eta, 359.0, 89.0)]
+    [0.1, 89.5]
+    """
+    factor = np.radians(1.0 / ARCSEC_PER_DEG)
+    x, y = (np.asarray(v, dtype=np.float64)[..., None] * factor for v in (xi, eta))
+    ra, dec = np.radians(ra0_deg), np.radians(dec0_deg)
+    east = np.array([-np.sin(ra), np.cos(ra), 0.0])
+    north = np.array([-np.sin(dec) * np.cos(ra), -np.sin(dec) * np.sin(ra), np.cos(dec)])
+    return to_radec(unit_vectors(ra0_deg, dec0_deg) + x * east + y * north)
+
+
 def mean_position(ra_deg: ArrayLike, dec_deg: ArrayLike) -> tuple[float, float]:
     """Centre of positions (normalised mean of unit vectors) in degrees, safe at RA 0 and the poles."""
     ra, dec = to_radec(unit_vectors(ra_deg, dec_deg).reshape(-1, 3).mean(axis=0))

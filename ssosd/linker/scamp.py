@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
+from astropy.io import fits
 
 from ssosd.astromatic import Binary
 from ssosd.files import atomic_path
@@ -48,6 +49,7 @@ def link(
     remove_ref_sources: bool,
     workdir: Path,
     time_limit_s: float,
+    starts: Mapping[str, Sequence[fits.Header]] | None = None,
 ) -> Linked:
     """Solve the astrometry of a sequence and link its detections with SCAMP.
 
@@ -77,6 +79,9 @@ def link(
         pass that solved) are left. In full_1.cat, FLAGS_IMA holds detection numbers (see `scamp_input`).
     time_limit_s : float
         Wall seconds for all of SCAMP's runs together.
+    starts : mapping, optional
+        WCS of the chips of each exposure as it was solved by itself, by its digest. Where every exposure has
+        one, SCAMP starts from these.
 
     Returns
     -------
@@ -103,7 +108,7 @@ def link(
         deadline=deadline,
     )
     with tempfile.TemporaryDirectory(dir=workdir, prefix=".scamp-") as scratch:
-        sifting = Sifting(scamp=scamp, scratch=Path(scratch), given=exposures)
+        sifting = Sifting(scamp=scamp, scratch=Path(scratch), given=exposures, starts=starts or {})
         sifting.load(catalogues)
         first = sifting.solve()
         run, solution = first.run, first.solution

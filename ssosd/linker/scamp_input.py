@@ -124,6 +124,11 @@ def with_cards(header: fits.Header, added: fits.Header) -> fits.Header:
     return result
 
 
+def only_wcs(header: fits.Header) -> fits.Header:
+    """The cards of a header that say where on the sky its pixels are."""
+    return fits.Header([card for card in header.cards if _WCS_KEYWORD.match(card.keyword)])
+
+
 def all_detections(frames: Sequence[Frame]) -> pd.DataFrame:
     """All detections of a sequence, one row each in the order of their numbers.
 

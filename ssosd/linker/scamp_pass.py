@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -26,7 +26,7 @@ from ssosd.linker.scamp_quality import (
     stars_near,
 )
 from ssosd.linker.scamp_run import Run, Scamp, ScampFailed
-from ssosd.linker.scamp_setup import Reference
+from ssosd.linker.scamp_setup import Reference, Setup
 from ssosd.linker.scamp_xml import read_fields
 
 #: For the second pass: nothing is solved, and the reference is a file of our own making.
@@ -75,13 +75,32 @@ def _standard(header: fits.Header) -> fits.Header:
     return header
 
 
+def stars_of(reference: Reference, *, setup: Setup) -> pd.DataFrame:
+    """All stars of a reference that is a file or several.
+
+    Raises
+    ------
+    BadInput
+        As `read_reference`.
+    """
+    keys, magnitude = setup.words("ASTREFCENT_KEYS")[:2], setup.words("ASTREFMAG_KEY")[0]
+    tables = [read_reference(path, position_keys=keys, magnitude_key=magnitude) for path in reference.files]
+    return pd.concat(tables, ignore_index=True)
+
+
 def margin_deg(scamp: Scamp) -> float:
     """How far beyond an exposure's edge, by its header, its stars may be."""
     return scamp.setup.number("POSITION_MAXERR") / 60.0
 
 
 def solve_pass(
-    scamp: Scamp, frames: Sequence[Frame], *, folder: Path, local_stars: pd.DataFrame, linear: bool = False
+    scamp: Scamp,
+    frames: Sequence[Frame],
+    *,
+    folder: Path,
+    local_stars: pd.DataFrame,
+    linear: bool = False,
+    starts: Mapping[int, Sequence[fits.Header]] | None = None,
 ) -> Pass:
     """Solve the astrometry of frames and link their detections.
 
@@ -96,6 +115,9 @@ def solve_pass(
         All stars of the reference (RA, DEC, MAG) if it is a file; not looked at otherwise.
     linear : bool
         Fit no distortions: for a single frame, which a polynomial could bend to anything.
+    starts : mapping, optional
+        WCS of the chips of each frame, by its index, that are good to a fraction of CROSSID_RADIUS: SCAMP
+        starts from these and matches no patterns.
 
     Raises
     ------
@@ -104,9 +126,13 @@ def solve_pass(
     """
     folder.mkdir()
     detections = all_detections(frames)
-    names = write_inputs(frames, folder, setup=scamp.setup, keep=usable(detections, setup=scamp.setup))
-    degrees = {"DISTORT_DEGREES": ",".join("1" for _ in scamp.setup.words("DISTORT_DEGREES"))}
-    run = scamp.run(names, folder=folder, changes=degrees if linear else {})
+    names = write_inputs(
+        frames, folder, setup=scamp.setup, keep=usable(detections, setup=scamp.setup), headers=starts
+    )
+    changes = {"MATCH": "N"} if starts else {}
+    if linear:
+        changes["DISTORT_DEGREES"] = ",".join("1" for _ in scamp.setup.words("DISTORT_DEGREES"))
+    run = scamp.run(names, folder=folder, changes=changes)
     solution = read_solution(run, detections=detections, setup=scamp.setup)
     stars = local_stars
     if not scamp.reference.files:

@@ -99,27 +99,54 @@ def count_matches(
         One row per frame: N_DETECTIONS (in SCAMP's full catalogue), N_MATCHED, N_CHANCE, and FRACTION:
         matched beyond chance, of the detections or of the stars expected there, whichever are fewer.
     """
-    look_up, radius = Stars.of(stars), star_radius_arcsec(frames)
+    radius = star_radius_arcsec(frames)
     frame = detections["FRAME"].to_numpy()[solution.rows]
-    with np.errstate(divide="ignore", invalid="ignore"):
-        snr = (detections["FLUX_AUTO"].to_numpy() / detections["FLUXERR_AUTO"].to_numpy())[solution.rows]
+    snr = signal_to_noise(detections)[solution.rows]
     ra, dec = solution.table["RA"].to_numpy(), solution.table["DEC"].to_numpy()
-    step = _SHIFT * radius / 3600.0
     counts = []
     for i, e in enumerate(f.exposure for f in frames):
         rows = np.flatnonzero(frame == i)
-        bright = rows[np.argsort(-snr[rows], kind="stable")[:_BRIGHTEST]]
-        x, y = ra[bright], dec[bright]
-        matched = _found(look_up, x, y, radius)
-        east = step / np.cos(np.radians(y))
-        shifts = [(east, 0.0), (-east, 0.0), (0.0, step), (0.0, -step)]
-        chance = np.mean([_found(look_up, x + a, np.clip(y + d, -90, 90), radius) for a, d in shifts])
-        reach = field_radius_deg(e)
-        around = separation_arcsec(stars["RA"], stars["DEC"], e.ra_deg, e.dec_deg) < reach * 3600.0
-        expected = around.sum() * e.width_deg * e.height_deg / (np.pi * reach**2)
-        possible = max(min(len(bright), expected), 1.0)
-        counts.append((len(rows), matched, float(chance), (matched - chance) / possible))
+        count = count_stars(ra[rows], dec[rows], snr[rows], exposure=e, stars=stars, radius_arcsec=radius)
+        counts.append((len(rows), *count))
     return pd.DataFrame(counts, columns=["N_DETECTIONS", "N_MATCHED", "N_CHANCE", "FRACTION"])
+
+
+def signal_to_noise(detections: pd.DataFrame) -> NDArray[np.float64]:
+    """Of the automatic magnitude of each detection."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return (detections["FLUX_AUTO"] / detections["FLUXERR_AUTO"]).to_numpy(np.float64)
+
+
+def count_stars(
+    ra_deg: NDArray[np.float64],
+    dec_deg: NDArray[np.float64],
+    snr: NDArray[np.float64],
+    *,
+    exposure: Exposure,
+    stars: pd.DataFrame,
+    radius_arcsec: float,
+) -> tuple[int, float, float]:
+    """Count the reference stars found again in one exposure: N_MATCHED, N_CHANCE, FRACTION."""
+    look_up, step = Stars.of(stars), _SHIFT * radius_arcsec / 3600.0
+    bright = np.argsort(-snr, kind="stable")[:_BRIGHTEST]
+    x, y = ra_deg[bright], dec_deg[bright]
+    matched = _found(look_up, x, y, radius_arcsec)
+    east, north, none = step / np.cos(np.radians(y)), np.full(y.shape, step), np.zeros(y.shape)
+    shifts = [(east, none), (-east, none), (none, north), (none, -north)]
+    chance = float(
+        np.mean([_found(look_up, x + a, np.clip(y + d, -90, 90), radius_arcsec) for a, d in shifts])
+    )
+    reach = field_radius_deg(exposure)
+    around = separation_arcsec(stars["RA"], stars["DEC"], exposure.ra_deg, exposure.dec_deg) < reach * 3600.0
+    expected = around.sum() * exposure.width_deg * exposure.height_deg / (np.pi * reach**2)
+    possible = max(min(len(bright), expected), 1.0)
+    return matched, chance, (matched - chance) / possible
+
+
+def excess_is_clear(matched: ArrayLike, chance: ArrayLike) -> NDArray[np.bool_]:
+    """Whether 5 sigma more stars are matched than by chance."""
+    found, random = np.asarray(matched, dtype=np.float64), np.asarray(chance, dtype=np.float64)
+    return np.asarray(found - random >= 5.0 * np.sqrt(random + 1.0))
 
 
 def matches(quality: pd.DataFrame) -> pd.Series:
@@ -135,10 +162,41 @@ def matches(quality: pd.DataFrame) -> pd.Series:
         Columns of `scamp_xml.read_fields` and `count_matches`. Where there is no contrast (MATCH N), a
         fraction of 0.15 will do.
     """
-    excess = quality["N_MATCHED"] - quality["N_CHANCE"]
-    many = (excess >= 5.0 * np.sqrt(quality["N_CHANCE"] + 1.0)) & (quality["N_MATCHED"] >= MIN_STARS)
+    many = (quality["N_MATCHED"] >= MIN_STARS) & excess_is_clear(quality["N_MATCHED"], quality["N_CHANCE"])
     contrast, fraction = quality["XY_CONTRAST"], quality["FRACTION"]
     return many & ((contrast >= 2.0) | (fraction >= 0.5) | (contrast.isna() & (fraction >= 0.15)))
+
+
+def why_unmatched(quality: pd.Series, *, reference: object, radius_arcsec: float) -> str:
+    """Say why an exposure cannot be used whose row of quality does not satisfy `matches`."""
+    q = quality
+    if q["N_DETECTIONS"] < MIN_STARS:
+        return (
+            f"has {q['N_DETECTIONS']:.0f} usable detections, {MIN_STARS} reference stars among them are "
+            "needed: check for clouds, focus and saturation"
+        )
+    return (
+        f"does not match the reference catalogue {reference}: {q['N_MATCHED']:.0f} stars are "
+        f'within {radius_arcsec:.1f}" of their places, {q["N_CHANCE"]:.0f} would be by chance (it has '
+        f"{q['N_DETECTIONS']:.0f} detections; contrast in angle and scale {q['AS_CONTRAST']:.1f}, in "
+        f"position {q['XY_CONTRAST']:.1f}): check its pointing, rotation and pixel scale, and for clouds"
+    )
+
+
+def too_few_stars(exposure: Exposure, stars: pd.DataFrame, *, reference: object, margin_deg: float) -> str:
+    """Say that the reference has too few stars over an exposure; "" when it has enough."""
+    near = len(stars_near(stars, [exposure], margin_deg=margin_deg))
+    if near >= MIN_STARS:
+        return ""
+    return (
+        f"the reference catalogue {reference} has {near} stars over its field at "
+        f"{place(exposure.ra_deg, exposure.dec_deg)}, {MIN_STARS} are needed"
+    )
+
+
+def place(ra_deg: float, dec_deg: float) -> str:
+    """A place on the sky, for a message."""
+    return f"RA {ra_deg:.3f} Dec {dec_deg:.3f}"
 
 
 def _found(stars: Stars, ra: NDArray[np.float64], dec: NDArray[np.float64], radius_arcsec: float) -> int:

@@ -26,6 +26,14 @@ class ScampFailed(BadInput):
     """SCAMP gave up or crashed on these catalogues: perhaps one of them is to blame."""
 
 
+def gist(error: ScampFailed) -> str:
+    """The first line of a failure and the line that says why."""
+    lines = [line.strip("> ") for line in error.message.splitlines() if line.strip("> ")]
+    said = [line for line in lines if "*Error*" in line] or lines[-1:]
+    head = lines[0].partition(":")[0] if len(lines) > 1 else ""
+    return ": ".join(dict.fromkeys([*([head] if head else []), *said[-1:]]))
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Run:
     """A run of SCAMP that ended well."""

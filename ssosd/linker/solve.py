@@ -1,0 +1,179 @@
+"""Astrometry of one exposure by itself, as soon as it has its catalogue.
+
+The exposure's detections are matched with the reference stars here (`star_match`); where that does not
+convince, by SCAMP, whose pattern matching searches larger errors of rotation and scale. Either way the
+solution is linear: the distortions of an instrument are found from all exposures of a sequence together.
+"""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from ssosd.astromatic import Binary
+from ssosd.errors import BadInput
+from ssosd.linker.scamp_input import Frame, all_detections, load_frame, only_wcs, usable
+from ssosd.linker.scamp_pass import margin_deg, solve_pass, stars_of
+from ssosd.linker.scamp_quality import (
+    MIN_STARS,
+    count_stars,
+    excess_is_clear,
+    matches,
+    signal_to_noise,
+    star_radius_arcsec,
+    stars_near,
+    too_few_stars,
+    why_unmatched,
+)
+from ssosd.linker.scamp_run import Scamp, ScampFailed, gist
+from ssosd.linker.scamp_setup import choose_reference, read_setup
+from ssosd.linker.solution import ExposureSolution, unmatched
+from ssosd.linker.star_match import match_stars
+from ssosd.linker.start import corrected, is_plain, sky_of
+from ssosd.model import Exposure
+from ssosd.sphere import offsets_arcsec
+
+_MOST_RMS = 0.5  # of the radius within which a detection is its star, one coordinate
+_LEAST_FRACTION = 0.5  # of what can be matched
+
+
+def solve_exposure(
+    *,
+    exposure: Exposure,
+    catalogue: Path,
+    binary: Binary,
+    config: Path,
+    reference: Path | str | None,
+    crossid_radius_arcsec: float | None,
+    scratch: Path,
+    time_limit_s: float,
+) -> ExposureSolution:
+    """Solve the astrometry of an exposure against a local reference catalogue.
+
+    Parameters
+    ----------
+    exposure : Exposure
+    catalogue : Path
+        Its SExtractor catalogue (FITS-LDAC), with the ``.ahead`` file beside it.
+    binary : Binary
+        SCAMP.
+    config : Path
+        Its set-up file.
+    reference : Path, str or None
+        As `ssosd.linker.scamp.link` takes it; a file, not one that SCAMP downloads.
+    crossid_radius_arcsec : float or None
+        CROSSID_RADIUS, None for the set-up's.
+    scratch : Path
+        Folder for SCAMP's files, which are removed.
+    time_limit_s : float
+        Wall seconds for SCAMP.
+
+    Returns
+    -------
+    ExposureSolution
+        With the reason, where the exposure does not match the reference.
+
+    Raises
+    ------
+    BadInput
+        The reference catalogue cannot be read.
+    Retriable
+        Time limit, killed, full disk.
+    Misconfigured
+        The set-up file, a reference that does not exist, a column that SExtractor did not measure.
+    """
+    setup = read_setup(config)
+    scamp = Scamp(
+        binary=binary,
+        setup=setup,
+        reference=choose_reference(reference, setup=setup),
+        crossid_radius_arcsec=crossid_radius_arcsec,
+        deadline=time.monotonic() + time_limit_s,
+    )
+    stars = stars_of(scamp.reference, setup=setup)
+    try:
+        frame = load_frame(exposure, catalogue)
+    except BadInput as error:
+        return unmatched(str(error))
+    few = too_few_stars(exposure, stars, reference=scamp.reference, margin_deg=margin_deg(scamp))
+    if few:
+        return unmatched(few)
+    near = stars_near(stars, [exposure], margin_deg=margin_deg(scamp))
+    return _by_stars(frame, near, scamp) or _by_scamp(frame, near, scamp, scratch)
+
+
+def _by_stars(frame: Frame, stars: pd.DataFrame, scamp: Scamp) -> ExposureSolution | None:
+    """Match the stars ourselves; None when the result leaves a doubt."""
+    e = frame.exposure
+    if not all(is_plain(header) for header in frame.headers):
+        return None
+    radius = star_radius_arcsec([frame])
+    detections = all_detections([frame])
+    good = usable(detections, setup=scamp.setup)
+    good &= (detections["FLAGS"].to_numpy() & scamp.setup.integer("ASTR_FLAGSMASK")) == 0
+    plane = np.column_stack(offsets_arcsec(*sky_of(frame), e.ra_deg, e.dec_deg))
+    good &= np.isfinite(plane).all(axis=1)
+    found = match_stars(
+        plane[good],
+        detections["FLUX_AUTO"].to_numpy(np.float64)[good],
+        np.column_stack(offsets_arcsec(stars["RA"], stars["DEC"], e.ra_deg, e.dec_deg)),
+        stars["MAG"].to_numpy(),
+        pointing_arcsec=60.0 * scamp.setup.number("POSITION_MAXERR"),
+        radius_arcsec=radius,
+    )
+    if found is None or max(found.rms_arcsec) > _MOST_RMS * radius:
+        return None
+    headers = corrected(frame.headers, found.affine, ra_deg=e.ra_deg, dec_deg=e.dec_deg)
+    ra, dec = sky_of(frame, headers)
+    matched, chance, fraction = count_stars(
+        ra[good], dec[good], signal_to_noise(detections)[good], exposure=e, stars=stars, radius_arcsec=radius
+    )
+    if matched < MIN_STARS or fraction < _LEAST_FRACTION or not excess_is_clear(matched, chance):
+        return None
+    return ExposureSolution(
+        method="stars",
+        headers=tuple(h.tostring(sep="\n", endcard=True, padding=False) for h in headers),
+        n_detections=int(good.sum()),
+        n_matched=matched,
+        n_chance=chance,
+        fraction=fraction,
+        contrast=float("nan"),
+        rms_arcsec=float(np.hypot(*found.rms_arcsec) / np.sqrt(2.0)),
+        shift_arcsec=float(np.hypot(*found.affine.shift)),
+        rotation_deg=found.affine.rotation_deg,
+    )
+
+
+def _by_scamp(frame: Frame, stars: pd.DataFrame, scamp: Scamp, scratch: Path) -> ExposureSolution:
+    """Let SCAMP match the stars, without distortions of its own."""
+    with tempfile.TemporaryDirectory(dir=scratch, prefix="solve-") as folder:
+        try:
+            alone = solve_pass(scamp, [frame], folder=Path(folder) / "run", local_stars=stars, linear=True)
+            headers = alone.headers[0]
+        except ScampFailed as error:
+            return unmatched(f"SCAMP fails on its catalogue: {gist(error)}")
+    q = alone.quality.iloc[0]
+    good = bool(matches(alone.quality).all())
+    return ExposureSolution(
+        method="scamp" if good else "",
+        headers=tuple(
+            only_wcs(h).tostring(sep="\n", endcard=True, padding=False) for h in (headers if good else ())
+        ),
+        n_detections=int(q["N_DETECTIONS"]),
+        n_matched=int(q["N_MATCHED"]),
+        n_chance=float(q["N_CHANCE"]),
+        fraction=float(q["FRACTION"]),
+        contrast=float(q["XY_CONTRAST"]),
+        rms_arcsec=float(np.hypot(q["RMS_REF_RA"], q["RMS_REF_DEC"]) / np.sqrt(2.0))
+        if good
+        else float("nan"),
+        shift_arcsec=3600.0 * float(np.hypot(q["SHIFT_RA_DEG"], q["SHIFT_DEC_DEG"])),
+        rotation_deg=float(q["ROTATION_DEG"]),
+        reason=""
+        if good
+        else why_unmatched(q, reference=scamp.reference, radius_arcsec=star_radius_arcsec([frame])),
+    )

@@ -1,0 +1,82 @@
+"""Astrometry of single exposures: solved when their catalogue is there, kept beside it, asked for again.
+
+A solution is a function of the catalogue and the set-up alone. Whoever needs one takes the kept one or makes
+it again, and gets the same: no result depends on whether it was there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from astropy.io import fits
+
+from ssosd.errors import SsosdError
+from ssosd.linker.scamp_setup import choose_reference, read_setup
+from ssosd.linker.solution import (
+    ExposureSolution,
+    read_solution_file,
+    solution_key,
+    solution_path,
+    write_solution,
+)
+from ssosd.linker.solve import solve_exposure
+from ssosd.model import Catalogue, Exposure
+from ssosd.station import Station
+from ssosd.work.failure import failure
+
+
+def solves_alone(station: Station) -> bool:
+    """Whether exposures are solved by themselves: not against stars that SCAMP downloads for each run."""
+    setup = read_setup(station.config["SCAMP_CONFIG"])
+    return bool(choose_reference(station.config["ASTREF_CATALOG"], setup=setup).files)
+
+
+def solve(
+    exposure: Exposure, catalogue: Catalogue, *, station: Station
+) -> ExposureSolution | SsosdError | None:
+    """Solve an exposure; None where SCAMP is to match it together with the others of its sequence."""
+    try:
+        return _solution(exposure, catalogue, station=station) if solves_alone(station) else None
+    except SsosdError as error:
+        return error
+    except OSError as error:
+        return failure(error, station=station)
+
+
+def starts(
+    exposures: Sequence[Exposure], catalogues: Mapping[str, Catalogue], *, station: Station
+) -> dict[str, tuple[fits.Header, ...]]:
+    """Solved WCS of the chips of those exposures that match the reference stars, by digest.
+
+    Raises
+    ------
+    BadInput, Retriable, Misconfigured
+        As `ssosd.linker.solve.solve_exposure`.
+    """
+    if not solves_alone(station):
+        return {}
+    solutions = {e.digest: _solution(e, catalogues[e.digest], station=station) for e in exposures}
+    return {digest: found.start() for digest, found in solutions.items() if found.solved}
+
+
+def _solution(exposure: Exposure, catalogue: Catalogue, *, station: Station) -> ExposureSolution:
+    """Take the kept solution, or solve and keep it."""
+    config = station.config
+    key = solution_key([catalogue.key, station.solve_settings])
+    path = solution_path(Path(catalogue.path), key)
+    kept = read_solution_file(path, key=key)
+    if kept is not None:
+        return kept
+    solution = solve_exposure(
+        exposure=exposure,
+        catalogue=Path(catalogue.path),
+        binary=station.binaries["scamp"],
+        config=config["SCAMP_CONFIG"],
+        reference=config["ASTREF_CATALOG"],
+        crossid_radius_arcsec=config["CROSSID_RADIUS"],
+        scratch=station.scratch,
+        time_limit_s=config["SCAMP_TIME_LIMIT"],
+    )
+    write_solution(path, solution, key=key)
+    return solution
