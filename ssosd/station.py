@@ -30,6 +30,8 @@ _WITHOUT_EFFECT_ON_RESULTS = frozenset(
 #: Parameters that change nothing but what the candidates are compared with, and what is drawn of it; the
 #: files of orbits count by their contents.
 _OF_KNOWN_OBJECTS = frozenset({entry.name for entry in table_known.ENTRIES} | {"CHECKPLOTS"})
+#: Parameters that decide the astrometry of an exposure by itself.
+_OF_SOLUTIONS = ("SCAMP_CONFIG", "ASTREF_CATALOG", "CROSSID_RADIUS")
 #: Files of orbits: parameter, and the name under the target of one that is downloaded.
 ORBIT_FILES = {"ORBITS": "MPCORB.DAT", "COMETS": "CometEls.txt"}
 #: Folders of a night that are not yet, or no longer, a field's results.
@@ -128,6 +130,13 @@ class Station:
         h.update(f"{RESULT_VERSION}\n{self.config.digest(names)}\n".encode())
         for program, binary in sorted(self.binaries.items()):
             h.update(f"{program} {binary.version}\n".encode())
+        return h.hexdigest()
+
+    @cached_property
+    def solve_settings(self) -> str:
+        """Digest of all but its catalogue that the astrometry of an exposure by itself depends on."""
+        h = hashlib.blake2b(self.config.digest(_OF_SOLUTIONS).encode(), digest_size=16)
+        h.update(f"\n{self.binaries['scamp'].version}".encode())
         return h.hexdigest()
 
     @property

@@ -38,7 +38,6 @@ from ssosd.work.exposure import extract_prepared
 from ssosd.work.linking import link_candidates
 from ssosd.work.painting import painted_copy
 from ssosd.work.picturing import solved_images
-from ssosd.work.placing import place_catalogues
 from tests.replaying import ONE_FIELD, QUICK, Outcome, run
 from tests.sky import shared_sky
 
@@ -236,8 +235,7 @@ def test_a_mover_is_measured_as_bright_and_as_wide_as_it_is(
         found = {e.digest: next(iter(store.catalogues([e.digest]).values())) for e in exposures}
     (tmp_path / "cats").mkdir()
     linked = link_candidates(
-        exposures, place_catalogues(exposures, found, tmp_path / "cats"), workdir=tmp_path / "cats",
-        station=station, progress=lambda _: None,
+        exposures, found, workdir=tmp_path / "cats", station=station, progress=lambda _: None,
     ).linked  # fmt: skip
     photometry = photometry_of(linked, station=station)
     first = exposures[0]

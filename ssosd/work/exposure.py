@@ -1,4 +1,4 @@
-"""The work on one exposure: from the image to its catalogue."""
+"""The work on one exposure: from the image to its catalogue, and to its place on the sky."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from ssosd.ingest.weights import weight_files
 from ssosd.model import Catalogue, Exposure
 from ssosd.station import Station
 from ssosd.work.failure import failure
+from ssosd.work.solving import solve_ahead
 
 
 def key_of(exposure: Exposure, *, station: Station) -> str:
@@ -29,13 +30,19 @@ def key_of(exposure: Exposure, *, station: Station) -> str:
 
 
 def extract_exposure(exposure: Exposure, *, night: str, key: str, station: Station) -> Catalogue | SsosdError:
-    """Run SExtractor on one exposure; the catalogue and its .ahead appear whole or not at all."""
+    """Run SExtractor on one exposure and solve its astrometry, so that its sequence finds both done.
+
+    The catalogue and its .ahead appear whole or not at all. An exposure that cannot be solved by itself is
+    none the less extracted: what is the matter is found, and told, when its sequence is linked.
+    """
     try:
-        return _extract(exposure, night=night, key=key, station=station)
+        catalogue = _extract(exposure, night=night, key=key, station=station)
     except SsosdError as error:
         return error
     except OSError as error:
         return failure(error, station=station)
+    solve_ahead(exposure, catalogue, station=station)
+    return catalogue
 
 
 def _extract(exposure: Exposure, *, night: str, key: str, station: Station) -> Catalogue:

@@ -28,7 +28,6 @@ from ssosd.work.exposure import extract_prepared
 from ssosd.work.failure import failure
 from ssosd.work.linking import Progress, link_candidates
 from ssosd.work.painting import painted_copy
-from ssosd.work.placing import place_catalogues
 
 _BRIGHTER, _FAINTER = 3.0, 1.0  # mag about the limit, for INJECT_MAG AUTO
 _LEAST_RADIUS = 2.0  # arcsec between a mover and a detection of it
@@ -66,7 +65,7 @@ def measure_completeness(
     with tempfile.TemporaryDirectory(dir=station.scratch, prefix="link-") as room:
         left = link_candidates(
             exposures,
-            place_catalogues(exposures, catalogues, Path(room)),
+            catalogues,
             workdir=Path(room),
             station=station,
             progress=lambda _: None,
@@ -169,7 +168,7 @@ def _measure(
     painted = {e.digest: catalogue for e, (catalogue, _) in zip(exposures, made, strict=True)}
     found = link_candidates(
         exposures,
-        place_catalogues(exposures, painted, cats),
+        painted,
         workdir=cats,
         station=station,
         progress=lambda _: None,

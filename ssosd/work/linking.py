@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,8 +16,10 @@ from ssosd.linker.refcat import read_bright_sources
 from ssosd.linker.scamp import Linked, link
 from ssosd.linker.tracklets.link import MAX_CHANCE, Tracklets, link_tracklets
 from ssosd.linker.tracklets.sources import judge_sources
-from ssosd.model import Exposure
+from ssosd.model import Catalogue, Exposure
 from ssosd.station import Station
+from ssosd.work.placing import place_catalogues
+from ssosd.work.solving import starts
 
 Progress = Callable[[str], None]
 
@@ -37,18 +39,35 @@ class Candidates:
 
 def link_candidates(
     exposures: Sequence[Exposure],
-    catalogues: Sequence[Path],
+    catalogues: Mapping[str, Catalogue],
     *,
     workdir: Path,
     station: Station,
     progress: Progress,
 ) -> Candidates:
-    """Solve the sequence, link its detections with LINKER, run the chain over all sources and merge."""
+    """Solve the sequence, link its detections with LINKER, run the chain over all sources and merge.
+
+    Parameters
+    ----------
+    exposures : sequence of Exposure
+    catalogues : mapping
+        By the exposures' digests.
+    workdir : Path
+        Where their catalogues, named after the exposures, and SCAMP's files are left.
+    station : Station
+    progress : callable
+        Told what is being done.
+
+    Raises
+    ------
+    BadInput, Retriable, Misconfigured
+        As `ssosd.linker.scamp.link`.
+    """
     config = station.config
     progress("linking")
     linked = link(
         exposures=exposures,
-        catalogues=catalogues,
+        catalogues=place_catalogues(exposures, catalogues, workdir),
         binary=station.binaries["scamp"],
         config=config["SCAMP_CONFIG"],
         reference=config["ASTREF_CATALOG"],
@@ -56,6 +75,7 @@ def link_candidates(
         remove_ref_sources=config["REMOVE_REF_SOURCES"],
         workdir=workdir,
         time_limit_s=config["SCAMP_TIME_LIMIT"],
+        starts=starts(exposures, catalogues, station=station),
     )
     settings = ChainSettings.from_mapping(config)
     linker, detections = config["LINKER"], linked.detections

@@ -24,7 +24,6 @@ from ssosd.work.identifying import identify
 from ssosd.work.injecting import completeness_of
 from ssosd.work.linking import Candidates, Progress, link_candidates
 from ssosd.work.picturing import pictures
-from ssosd.work.placing import place_catalogues
 from ssosd.work.result import SequenceResult
 
 
@@ -101,7 +100,7 @@ def _link_into(
 
     left = link_candidates(
         sequence.exposures,
-        place_catalogues(sequence.exposures, catalogues, cats),
+        catalogues,
         workdir=cats,
         station=station,
         progress=progress,

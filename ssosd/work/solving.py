@@ -7,6 +7,7 @@ it again, and gets the same: no result depends on whether it was there.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from astropy.io import fits
@@ -23,7 +24,6 @@ from ssosd.linker.solution import (
 from ssosd.linker.solve import solve_exposure
 from ssosd.model import Catalogue, Exposure
 from ssosd.station import Station
-from ssosd.work.failure import failure
 
 
 def solves_alone(station: Station) -> bool:
@@ -32,16 +32,11 @@ def solves_alone(station: Station) -> bool:
     return bool(choose_reference(station.config["ASTREF_CATALOG"], setup=setup).files)
 
 
-def solve(
-    exposure: Exposure, catalogue: Catalogue, *, station: Station
-) -> ExposureSolution | SsosdError | None:
-    """Solve an exposure; None where SCAMP is to match it together with the others of its sequence."""
-    try:
-        return _solution(exposure, catalogue, station=station) if solves_alone(station) else None
-    except SsosdError as error:
-        return error
-    except OSError as error:
-        return failure(error, station=station)
+def solve_ahead(exposure: Exposure, catalogue: Catalogue, *, station: Station) -> None:
+    """Solve an exposure and keep the solution, if that can be done now; `starts` does what is left to do."""
+    with suppress(SsosdError, OSError):
+        if solves_alone(station):
+            _solution(exposure, catalogue, station=station)
 
 
 def starts(
