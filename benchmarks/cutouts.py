@@ -25,7 +25,7 @@ from ssosd import astromatic
 from ssosd.analysis.cutouts import SolvedImage, extract_cutouts
 from ssosd.analysis.skygrid import LanczosCutter
 from ssosd.analysis.swarp import SwarpCutter
-from ssosd.resources import shipped
+from ssosd.plumbing.resources import shipped
 
 SIZE_PX = 256
 

@@ -20,9 +20,9 @@ import pandas as pd
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from ssosd.analysis.inject_limit import half_magnitude
-from ssosd.analysis.inject_score import completeness_table
-from ssosd.analysis.sky_options import MoverClass
+from ssosd.analysis.inject.limit import half_magnitude
+from ssosd.analysis.inject.score import completeness_table
+from ssosd.analysis.painter.options import MoverClass
 from ssosd.store import STORE_NAME, Store
 from tests.replaying import run
 from tests.sky import small_sky

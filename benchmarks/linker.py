@@ -24,7 +24,7 @@ import pandas as pd
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from ssosd import astromatic
-from ssosd.analysis.sky import FAST, MAIN_BELT, NEO, SLOW, SkyOptions, paint_night
+from ssosd.analysis.painter.night import FAST, MAIN_BELT, NEO, SLOW, SkyOptions, paint_night
 from ssosd.analysis.truth import RATE_EDGES, SNR_EDGES, compare_with_truth
 from ssosd.config import load_config
 from ssosd.filters.chain import ChainSettings, run_chain
@@ -32,10 +32,10 @@ from ssosd.ingest.exposure import read_exposure
 from ssosd.ingest.prepare import prepare_image
 from ssosd.ingest.sequence import group_exposures
 from ssosd.ingest.sextractor import extract
-from ssosd.linker.scamp import link
+from ssosd.linker.scamp.link import link
 from ssosd.linker.tracklets.link import link_tracklets
 from ssosd.model import HeaderKeywords
-from ssosd.resources import shipped
+from ssosd.plumbing.resources import shipped
 from ssosd.sphere import separation_arcsec
 from tests.tracklets_sky import Night, ring
 

@@ -60,13 +60,14 @@ PARAMETERS = {
 def drive(root: Path, target: Path, counter: Path) -> int:
     """Watch a folder as `ssosd run` does, with stubs for extraction and linking."""
     sys.path.insert(0, str(ROOT))
-    from ssosd import nightwatch, work
+    from ssosd import work
     from ssosd.astromatic import Binary
     from ssosd.config import load_config
-    from ssosd.daemon import Daemon
+    from ssosd.daemon import nightwatch
+    from ssosd.daemon.loop import Daemon
     from ssosd.errors import BadInput
-    from ssosd.files import atomic_write_text
     from ssosd.model import Catalogue
+    from ssosd.plumbing.files import atomic_write_text
     from ssosd.site import site_from
     from ssosd.station import Station
 

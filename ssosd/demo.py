@@ -15,13 +15,13 @@ import pandas as pd
 from rich.console import Console
 from rich.table import Table
 
-from ssosd.analysis.sky import FAST, MAIN_BELT, NEO, SLOW, PaintedNight, SkyOptions, paint_night
+from ssosd.analysis.painter.night import FAST, MAIN_BELT, NEO, SLOW, PaintedNight, SkyOptions, paint_night
 from ssosd.analysis.truth import Comparison, compare_with_truth
 from ssosd.config import load_config
 from ssosd.errors import SsosdError
-from ssosd.files import atomic_write_text
-from ssosd.lock import TargetLock
 from ssosd.pipeline import Linked
+from ssosd.plumbing.files import atomic_write_text
+from ssosd.plumbing.lock import TargetLock
 from ssosd.replay import Replayed, replay
 from ssosd.station import Station
 from ssosd.store import STORE_NAME, Store, utc_now

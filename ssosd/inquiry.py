@@ -16,13 +16,13 @@ from pathlib import Path
 import pandas as pd
 
 from ssosd import work
-from ssosd.breaker import Breaker
 from ssosd.errors import BadInput, SsosdError
-from ssosd.files import flush_folder, flush_tree
 from ssosd.identify.limits import Limit, measured_limit
 from ssosd.ingest.sequence import FieldSequence
 from ssosd.model import Exposure
-from ssosd.nightly import candidate_rows
+from ssosd.night.files import candidate_rows
+from ssosd.plumbing.breaker import Breaker
+from ssosd.plumbing.files import flush_folder, flush_tree
 from ssosd.station import Station
 from ssosd.store import SequenceRow, Store
 from ssosd.work import Identified

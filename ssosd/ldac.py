@@ -20,7 +20,7 @@ from astropy.io.fits.verify import VerifyError
 from numpy.typing import NDArray
 
 from ssosd.errors import BadInput
-from ssosd.files import atomic_path
+from ssosd.plumbing.files import atomic_path
 
 _CARD = 80
 _BLOCK = 2880

@@ -19,12 +19,12 @@ import pandas as pd
 
 from ssosd import work
 from ssosd.errors import BadInput, Misconfigured, SsosdError
-from ssosd.files import TEMPORARY_PREFIX, flush_folder
 from ssosd.ingest.sequence import FieldSequence, group_exposures
 from ssosd.inquiry import IdentifyJob, Inquiry, identify_again
 from ssosd.intake import TakenIn
 from ssosd.model import Catalogue, Exposure
-from ssosd.nightly import candidate_rows, write_night
+from ssosd.night.files import candidate_rows, write_night
+from ssosd.plumbing.files import TEMPORARY_PREFIX, flush_folder
 from ssosd.site import night_of
 from ssosd.station import STAGING_PREFIX, Station
 from ssosd.store import ExposureState, FileRow, Patience, SequenceRow, Store

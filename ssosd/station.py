@@ -13,10 +13,14 @@ from typing import Any
 
 from ssosd import __version__, astromatic
 from ssosd.astromatic import Binary
-from ssosd.config import Config, recorded_config, table_daemon, table_drafts, table_known, table_mail
+from ssosd.config import Config, recorded_config
+from ssosd.config.tables import daemon as table_daemon
+from ssosd.config.tables import drafts as table_drafts
+from ssosd.config.tables import known as table_known
+from ssosd.config.tables import mail as table_mail
 from ssosd.errors import Misconfigured
-from ssosd.files import atomic_write_text, digest_of
 from ssosd.model import HeaderKeywords
+from ssosd.plumbing.files import atomic_write_text, digest_of
 from ssosd.site import Site, site_from
 
 #: Parameters that decide what an exposure's header means.

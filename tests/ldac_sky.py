@@ -18,9 +18,9 @@ from numpy.typing import NDArray
 from ssosd import astromatic
 from ssosd.ldac import LdacChip, write_ldac
 from ssosd.linker.refcat import write_reference
-from ssosd.linker.scamp import Linked, link
+from ssosd.linker.scamp.link import Linked, link
 from ssosd.model import Chip, Exposure
-from ssosd.resources import shipped
+from ssosd.plumbing.resources import shipped
 from ssosd.sphere import mean_position
 
 MJD0 = 61358.8333

@@ -19,9 +19,9 @@ import pytest
 from astropy.io.votable import parse as parse_votable
 
 from ssosd import astromatic
-from ssosd.analysis.sky import PaintedNight, PlacedMover, SkyOptions, paint_night
+from ssosd.analysis.painter.night import PaintedNight, PlacedMover, SkyOptions, paint_night
 from ssosd.ldac import read_ldac
-from ssosd.resources import shipped
+from ssosd.plumbing.resources import shipped
 
 #: Three movers that any linker should find: 30, 45 and 20 "/h, SNR 40 to 130.
 MOVERS = (

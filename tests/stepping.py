@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from ssosd.config import load_config
-from ssosd.daemon import Daemon
-from ssosd.notify import Notifier
+from ssosd.daemon.loop import Daemon
+from ssosd.plumbing.notify import Notifier
 from ssosd.station import Station
 from ssosd.store import STORE_NAME, Store
 from tests.replaying import QUICK

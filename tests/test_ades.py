@@ -16,13 +16,13 @@ from hypothesis import strategies as st
 from lxml import etree
 
 from ssosd.errors import BadInput
-from ssosd.reports.ades import render_ades
-from ssosd.reports.ades_digits import dec_text, magnitude_text, ra_text, time_text
-from ssosd.reports.ades_rows import BANDS, FIELDS, time_decimals
+from ssosd.reports.ades.digits import dec_text, magnitude_text, ra_text, time_text
+from ssosd.reports.ades.draft import render_ades
+from ssosd.reports.ades.rows import BANDS, FIELDS, time_decimals
 from ssosd.reports.context import Context, catalogue_code
 from ssosd.reports.designation import Designation, known_designation, pack_number, pack_provisional
-from ssosd.reports.lint import lint_text
-from ssosd.reports.lint_fields import mjd_of
+from ssosd.reports.lint.draft import lint_text
+from ssosd.reports.lint.fields import mjd_of
 from ssosd.reports.mpc80 import render_draft
 from ssosd.reports.obs80 import Precision, format_date, format_dec, format_magnitude, format_ra
 from ssosd.reports.position_errors import position_errors, pull_of_known

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from ssosd import astromatic
 from ssosd.analysis.apertures import APERTURE_COLUMNS, fixed_apertures, reference_detections
-from ssosd.resources import shipped
+from ssosd.plumbing.resources import shipped
 from tests import painted
 
 SIZE = 64

@@ -13,7 +13,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 import ssosd
-from ssosd.analysis.sky import PaintedNight
+from ssosd.analysis.painter.night import PaintedNight
 from ssosd.cli import main
 from ssosd.config import PARAMETERS
 from ssosd.store import STORE_NAME, Store
@@ -323,7 +323,7 @@ def test_table_of_candidates_on_a_narrow_terminal() -> None:
     import pandas as pd
     from rich.console import Console
 
-    from ssosd.console import candidate_table
+    from ssosd.cli.console import candidate_table
 
     rows = pd.DataFrame(
         {

@@ -31,9 +31,9 @@ from ssosd.config import kinds as k
 from ssosd.config.__main__ import generated, main
 from ssosd.config.reading import quoted, read_entries
 from ssosd.config.table import REPLACED, WITHOUT_EFFECT, sections
-from ssosd.config.table_images import SCAMP_CATALOGUES
+from ssosd.config.tables.images import SCAMP_CATALOGUES
 from ssosd.errors import Misconfigured
-from ssosd.resources import shipped
+from ssosd.plumbing.resources import shipped
 
 ROOT = Path(ssosd.__file__).resolve().parents[1]
 
@@ -750,7 +750,7 @@ def test_help_shows_every_flag_under_its_section() -> None:
 
 def test_importing_the_configuration_stays_light() -> None:
     script = (
-        "import sys, ssosd.config, ssosd.setup_files;"
+        "import sys, ssosd.config, ssosd.setup.semp_files;"
         "print([m for m in ('numpy','pandas','astropy','matplotlib','scipy','rich') if m in sys.modules])"
     )
     done = subprocess.run(

@@ -18,7 +18,7 @@ from ssosd.analysis.cutouts import SolvedImage, cutout_name, extract_cutouts
 from ssosd.analysis.solved import Piece
 from ssosd.analysis.swarp import SwarpCutter
 from ssosd.errors import Misconfigured
-from ssosd.resources import shipped
+from ssosd.plumbing.resources import shipped
 from tests import painted
 
 pytestmark = pytest.mark.binaries

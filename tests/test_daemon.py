@@ -7,7 +7,7 @@ import shutil
 
 import pytest
 
-from ssosd.backlog import Backlog, Waiting
+from ssosd.daemon.backlog import Backlog, Waiting
 from tests.painted import exposure
 from tests.replaying import NIGHT, ONE_FIELD, run
 from tests.sky import shared_sky

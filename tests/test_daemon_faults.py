@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from ssosd import work
-from ssosd.notify import Notifier
+from ssosd.plumbing.notify import Notifier
 from tests.replaying import ONE_FIELD
 from tests.sky import shared_sky
 from tests.stepping import Rig

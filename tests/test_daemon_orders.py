@@ -8,9 +8,9 @@ import pytest
 from click.testing import CliRunner
 
 from ssosd.cli import main
+from ssosd.daemon.nightwatch import reload_station
 from ssosd.errors import Misconfigured
-from ssosd.lock import TargetLock
-from ssosd.nightwatch import reload_station
+from ssosd.plumbing.lock import TargetLock
 from ssosd.store import utc_now
 from tests.replaying import ONE_FIELD, run
 from tests.sky import shared_sky

@@ -28,8 +28,8 @@ from ssosd.doctor.setup import needed_columns
 from ssosd.errors import Misconfigured
 from ssosd.ingest.sextractor import NEEDED_COLUMNS
 from ssosd.ldac import LdacChip, write_ldac
-from ssosd.linker.scamp_input import NEEDED
-from ssosd.resources import shipped
+from ssosd.linker.scamp.input import NEEDED
+from ssosd.plumbing.resources import shipped
 from ssosd.store import Store
 
 COLUMNS = ("X_WORLD", "Y_WORLD", "ERRA_WORLD", "ERRB_WORLD", "ERRTHETA_WORLD", "MAG", "MAGERR", "OBSDATE")

@@ -14,15 +14,15 @@ from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ssosd.analysis.sky import PaintedNight
+from ssosd.afterwards.rewrite import rewrite_night
+from ssosd.afterwards.sent import record_sent
+from ssosd.analysis.painter.night import PaintedNight
 from ssosd.cli import main
 from ssosd.errors import BadInput
 from ssosd.identify.triage import neo_scores
-from ssosd.reports.lint import lint_text, sightings_of
+from ssosd.reports.lint.draft import lint_text, sightings_of
 from ssosd.reports.names import already_sent, temporary_names
 from ssosd.reports.selection import select_for_drafts
-from ssosd.rewrite import rewrite_night
-from ssosd.sent import record_sent
 from ssosd.site import site_from_code
 from ssosd.store import STORE_NAME, Store
 from tests.replaying import ONE_FIELD, Outcome, run

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from ssosd.errors import Misconfigured, Retriable
-from ssosd.files import atomic_path, atomic_write_bytes, atomic_write_text, free_bytes, is_temporary
+from ssosd.plumbing.files import atomic_path, atomic_write_bytes, atomic_write_text, free_bytes, is_temporary
 
 
 def listing(folder: Path) -> list[str]:

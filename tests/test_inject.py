@@ -18,19 +18,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.spatial import cKDTree
 
-from ssosd.analysis.inject_curve import completeness_curves
-from ssosd.analysis.inject_digits import Digits
-from ssosd.analysis.inject_limit import half_magnitude
-from ssosd.analysis.inject_movers import draw_movers, seed_of
-from ssosd.analysis.inject_score import completeness_table
-from ssosd.analysis.sky import PaintedNight
-from ssosd.analysis.sky_movers import ephemeris
-from ssosd.analysis.sky_options import MoverClass
+from ssosd.analysis.inject.curve import completeness_curves
+from ssosd.analysis.inject.digits import Digits
+from ssosd.analysis.inject.limit import half_magnitude
+from ssosd.analysis.inject.movers import draw_movers, seed_of
+from ssosd.analysis.inject.score import completeness_table
+from ssosd.analysis.painter.movers import ephemeris
+from ssosd.analysis.painter.night import PaintedNight
+from ssosd.analysis.painter.options import MoverClass
 from ssosd.astromatic import find
 from ssosd.cli import main
 from ssosd.config import load_config
 from ssosd.ldac import read_ldac
-from ssosd.lock import TargetLock
+from ssosd.plumbing.lock import TargetLock
 from ssosd.station import Station
 from ssosd.store import STORE_NAME, Store, utc_now
 from ssosd.work.calibrating import photometry_of

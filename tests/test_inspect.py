@@ -12,7 +12,7 @@ import pytest
 from ssosd.analysis.cutouts import cutout_name
 from ssosd.analysis.stamps import in_noise, read_stamp
 from ssosd.errors import BadInput, Misconfigured
-from ssosd.lock import TargetLock
+from ssosd.plumbing.lock import TargetLock
 from ssosd.store import STORE_NAME, Store, utc_now
 from ssosd.web.opening import find_meant
 from ssosd.web.serve import open_socket

@@ -16,9 +16,9 @@ from lxml import etree
 from rich.console import Console
 
 from ssosd.errors import BadInput
-from ssosd.reports.lint import Problem, Sent, has_errors, kind_of, lint_file, lint_text
-from ssosd.reports.lint_render import problem_lines, render_problems, verdict
-from ssosd.reports.lint_schema import element_order, schema_path
+from ssosd.reports.lint.draft import Problem, Sent, has_errors, kind_of, lint_file, lint_text
+from ssosd.reports.lint.render import problem_lines, render_problems, verdict
+from ssosd.reports.lint.schema import element_order, schema_path
 from ssosd.reports.mpc_values import ADES_BANDS, CATALOGUES, LETTER_BANDS, MODES
 
 LINES = """\

@@ -14,9 +14,9 @@ from datetime import UTC, datetime
 
 import pytest
 
-from ssosd import lock as lock_module
 from ssosd.errors import Misconfigured
-from ssosd.lock import TargetLock, holder, is_held
+from ssosd.plumbing import lock as lock_module
+from ssosd.plumbing.lock import TargetLock, holder, is_held
 
 NOW = datetime(2026, 11, 14, 18, 0, tzinfo=UTC)
 HOLDER = """

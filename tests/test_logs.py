@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 import pytest
 
 from ssosd.errors import Misconfigured
-from ssosd.logs import run_log, start_logging, stop_logging
+from ssosd.plumbing.logs import run_log, start_logging, stop_logging
 
 log = logging.getLogger("ssosd.daemon")
 

@@ -10,8 +10,8 @@ import pytest
 from click.testing import CliRunner
 
 from ssosd.cli import main
+from ssosd.plumbing.resources import shipped
 from ssosd.reports.tables import read_candidates_csv
-from ssosd.resources import shipped
 from ssosd.sphere import separation_arcsec
 from ssosd.store import STORE_NAME, Store
 

@@ -11,11 +11,11 @@ from types import SimpleNamespace
 
 import pytest
 
+from ssosd.afterwards.rewrite import rewrite_night
 from ssosd.errands import Errands
 from ssosd.errors import BadInput, Misconfigured, ServiceUnavailable
-from ssosd.mail import Server, compose, send_mail, send_note
-from ssosd.nightmail import NightMails, mail_night
-from ssosd.rewrite import rewrite_night
+from ssosd.night.mail import NightMails, mail_night
+from ssosd.plumbing.mail import Server, compose, send_mail, send_note
 from ssosd.store import STORE_NAME, Store
 from tests.night_store import NIGHT, night_of_work
 from tests.watched import station_for

@@ -14,17 +14,17 @@ from astropy.io import fits
 from astropy.wcs import WCS
 from PIL import Image
 
+from ssosd.afterwards.rewrite import rewrite_night
 from ssosd.analysis.blink import make_blink
 from ssosd.analysis.stamps import Stamp
 from ssosd.errors import BadInput
-from ssosd.lock import TargetLock
 from ssosd.model import Blink
+from ssosd.plumbing.lock import TargetLock
 from ssosd.reports.columns import CANDIDATE_COLUMNS
-from ssosd.reports.morning import morning_html
-from ssosd.reports.morning_candidates import triage, with_residuals
-from ssosd.reports.morning_night import figures, known_objects
+from ssosd.reports.morning.candidates import triage, with_residuals
+from ssosd.reports.morning.night import figures, known_objects
+from ssosd.reports.morning.page import morning_html
 from ssosd.reports.summary import night_summary
-from ssosd.rewrite import rewrite_night
 from ssosd.store import STORE_NAME, Store, utc_now
 from tests import painted
 from tests.night_store import NIGHT, night_of_work

@@ -10,7 +10,7 @@ import sys
 
 import pytest
 
-from ssosd.notify import Notifier
+from ssosd.plumbing.notify import Notifier
 
 
 @pytest.fixture
@@ -120,7 +120,7 @@ def test_the_environment_of_the_process_counts(manager):
     bound, environment = manager
     script = (
         "import os; os.environ['WATCHDOG_PID'] = str(os.getpid())\n"
-        "from ssosd.notify import Notifier\n"
+        "from ssosd.plumbing.notify import Notifier\n"
         "n = Notifier(); n.ready('up'); n.progress(); n.stopping()\n"
     )
     child = subprocess.Popen(

@@ -17,13 +17,7 @@ from ssosd.identify.orbits.integrate import FAST_BELOW_Q, Almanac, advance
 from ssosd.identify.orbits.kepler import GM_SUN, drift, states_from_mean_anomaly, states_from_perihelion
 from ssosd.identify.orbits.mpcorb import read_mpcorb
 from ssosd.identify.orbits.observe import LIGHT_AU_PER_DAY, magnitude_hg, observer_at, see, tt_of_utc
-from ssosd.identify.orbits.planets import (
-    MASSES_APART,
-    De440Ephemeris,
-    ErfaEphemeris,
-    apart,
-    have_de440,
-)
+from ssosd.identify.orbits.planets import MASSES_APART, De440Ephemeris, ErfaEphemeris, apart, have_de440
 from ssosd.model import Exposure
 from ssosd.site import site_from_code
 from ssosd.sphere import separation_arcsec

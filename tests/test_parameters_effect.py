@@ -18,12 +18,15 @@ import pytest
 from astropy.io import fits
 
 from ssosd import astromatic, work
-from ssosd.analysis.sky import PaintedNight
-from ssosd.config import PARAMETERS, load_config, table_daemon, table_drafts, table_mail
+from ssosd.analysis.painter.night import PaintedNight
+from ssosd.config import PARAMETERS, load_config
+from ssosd.config.tables import daemon as table_daemon
+from ssosd.config.tables import drafts as table_drafts
+from ssosd.config.tables import mail as table_mail
 from ssosd.errors import Retriable
 from ssosd.filters.chain import ChainSettings, run_chain
 from ssosd.linker.refcat import read_reference, write_reference
-from ssosd.resources import shipped
+from ssosd.plumbing.resources import shipped
 from ssosd.site import site_from_code
 from ssosd.sphere import separation_arcsec
 from ssosd.station import Station

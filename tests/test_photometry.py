@@ -12,15 +12,15 @@ from hypothesis import strategies as st
 from scipy.spatial import cKDTree
 
 from ssosd import astromatic
-from ssosd.analysis.gaia_bands import RELATIONS, band_of_filter, gaia_to_band
-from ssosd.analysis.photometry import NEW_COLUMNS, aperture_loss, calibrate
-from ssosd.analysis.photometry_limits import five_sigma, half_complete
+from ssosd.analysis.photometry.calibrate import NEW_COLUMNS, aperture_loss, calibrate
+from ssosd.analysis.photometry.gaia_bands import RELATIONS, band_of_filter, gaia_to_band
+from ssosd.analysis.photometry.limits import five_sigma, half_complete
 from ssosd.ingest.exposure import read_exposure
 from ssosd.ingest.prepare import prepare_image
 from ssosd.ingest.sextractor import extract
-from ssosd.linker.scamp import link
+from ssosd.linker.scamp.link import link
 from ssosd.model import HeaderKeywords
-from ssosd.resources import shipped
+from ssosd.plumbing.resources import shipped
 from ssosd.sphere import unit_vectors
 
 GAIN, SKY, SECONDS = 1.5, 2.9e4, 60.0

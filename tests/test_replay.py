@@ -13,7 +13,7 @@ import pytest
 from astropy.io import fits
 from click.testing import CliRunner
 
-from ssosd.analysis.sky import PaintedNight
+from ssosd.analysis.painter.night import PaintedNight
 from ssosd.analysis.truth import compare_with_truth
 from ssosd.cli import main
 from ssosd.errors import BadInput
@@ -232,7 +232,7 @@ def test_changed_filter_links_again_only(night: PaintedNight, first: Outcome, tm
 
 def test_changed_sextractor_extracts_again(night: PaintedNight, first: Outcome, tmp_path: Path) -> None:
     target = copied(first, tmp_path / "out")
-    from ssosd.resources import shipped
+    from ssosd.plumbing.resources import shipped
 
     setup = tmp_path / "mine.sex"
     setup.write_text(shipped("semp/ssos.sex").read_text() + "\nMAG_ZEROPOINT 25.0\n")
@@ -246,7 +246,7 @@ def test_changed_sextractor_extracts_again(night: PaintedNight, first: Outcome, 
 
 
 def first_zero_point() -> float:
-    from ssosd.resources import shipped
+    from ssosd.plumbing.resources import shipped
 
     lines = shipped("semp/ssos.sex").read_text().splitlines()
     return float(next(line.split()[1] for line in lines if line.startswith("MAG_ZEROPOINT")))

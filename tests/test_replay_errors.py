@@ -14,7 +14,7 @@ import pytest
 from astropy.io import fits
 from click.testing import CliRunner
 
-from ssosd.analysis.sky import PaintedNight
+from ssosd.analysis.painter.night import PaintedNight
 from ssosd.cli import main
 from tests.replaying import ONE_FIELD, link
 from tests.sky import shared_sky
@@ -256,7 +256,7 @@ def test_broken_set_up_of_sextractor(one: PaintedNight, tmp_path: Path) -> None:
 
 @pytest.mark.binaries
 def test_column_that_the_chain_needs(one: PaintedNight, tmp_path: Path) -> None:
-    from ssosd.resources import shipped
+    from ssosd.plumbing.resources import shipped
 
     text = shipped("semp/ssos.param").read_text()
     (tmp_path / "few.param").write_text(text.replace("\nAWIN_IMAGE", "\n#AWIN_IMAGE"))
@@ -287,7 +287,7 @@ def test_unknown_night_and_field(one: PaintedNight, tmp_path: Path) -> None:
 def test_target_in_use(one: PaintedNight, tmp_path: Path) -> None:
     from datetime import UTC, datetime
 
-    from ssosd.lock import TargetLock
+    from ssosd.plumbing.lock import TargetLock
 
     (tmp_path / "out").mkdir()
     with TargetLock(tmp_path / "out", purpose="run", now=datetime(2026, 11, 14, tzinfo=UTC)):

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from astropy.io import fits
 
-from ssosd.analysis.sky import PaintedNight
+from ssosd.analysis.painter.night import PaintedNight
 from ssosd.intake import TakenIn
 from ssosd.pipeline import Corridor
 from ssosd.replay import account_for

@@ -13,7 +13,7 @@ from astropy.wcs import WCS
 
 from ssosd import astromatic
 from ssosd.ldac import read_ldac
-from ssosd.resources import shipped
+from ssosd.plumbing.resources import shipped
 from ssosd.sphere import separation_arcsec
 from tests.ldac_sky import Mover, Sky, Written, link_sky, of_movers
 
@@ -284,7 +284,7 @@ def test_scamp_is_given_the_right_parameters(tmp_path, monkeypatch):
         seen.append([str(a) for a in arguments])
         return run(binary, arguments, **more)
 
-    monkeypatch.setattr("ssosd.linker.scamp_run.astromatic.run", spy)
+    monkeypatch.setattr("ssosd.linker.scamp.run.astromatic.run", spy)
     written = Sky(ra=34.5, dec=13.6).write(tmp_path / "in")
     link_sky(written, tmp_path / "out", crossid_radius_arcsec=12.5)
     link_sky(written, tmp_path / "out", crossid_radius_arcsec=None)

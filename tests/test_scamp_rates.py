@@ -10,7 +10,7 @@ from astropy.time import Time
 from ssosd.grouping import Grouping
 from ssosd.ldac import read_ldac
 from ssosd.motion import rates
-from ssosd.resources import shipped
+from ssosd.plumbing.resources import shipped
 from tests.ldac_sky import MJD0, Mover, Sky, link_sky, of_movers
 
 pytestmark = pytest.mark.binaries

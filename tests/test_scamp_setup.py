@@ -7,11 +7,11 @@ import subprocess
 import pytest
 
 from ssosd import astromatic
-from ssosd.config.table_images import SCAMP_CATALOGUES
+from ssosd.config.tables.images import SCAMP_CATALOGUES
 from ssosd.errors import BadInput, Misconfigured
-from ssosd.linker.scamp_setup import choose_reference, read_setup
-from ssosd.linker.scamp_xml import read_fields
-from ssosd.resources import shipped
+from ssosd.linker.scamp.setup import choose_reference, read_setup
+from ssosd.linker.scamp.xml import read_fields
+from ssosd.plumbing.resources import shipped
 
 #: The seed's values, of its documentation and its set-up file; the reference is the newest SCAMP 2.10 knows.
 SEED = {

@@ -12,9 +12,9 @@ from ssosd import astromatic
 from ssosd.ingest.exposure import read_exposure
 from ssosd.ingest.prepare import prepare_image
 from ssosd.ingest.sextractor import extract
-from ssosd.linker.scamp import Linked, link
+from ssosd.linker.scamp.link import Linked, link
 from ssosd.model import Exposure, HeaderKeywords
-from ssosd.resources import shipped
+from ssosd.plumbing.resources import shipped
 from ssosd.sphere import separation_arcsec
 
 pytestmark = [pytest.mark.binaries, pytest.mark.shared]

@@ -14,7 +14,7 @@ from ssosd import astromatic
 from ssosd.astromatic import Binary
 from ssosd.errors import BadInput, Misconfigured, Retriable, ServiceUnavailable
 from ssosd.linker.refcat import read_reference
-from ssosd.resources import shipped
+from ssosd.plumbing.resources import shipped
 from tests.ldac_sky import Mover, Sky, link_sky, of_movers
 
 pytestmark = pytest.mark.binaries

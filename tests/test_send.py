@@ -12,9 +12,9 @@ from astropy.io import fits
 from astropy.io.votable import parse_single_table
 from pyvo.samp import SAMPHubServer, SAMPIntegratedClient
 
+from ssosd.afterwards.send import latest_candidates, send_files
 from ssosd.errors import BadInput, ServiceUnavailable
 from ssosd.reports.votable import detections_table, fits_bytes, votable_bytes
-from ssosd.send import latest_candidates, send_files
 
 pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning")
 

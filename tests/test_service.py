@@ -18,7 +18,7 @@ import pytest
 
 import ssosd
 from ssosd.errors import Misconfigured
-from ssosd.service import (
+from ssosd.setup.service import (
     dry_run,
     find_executable,
     install_service,

@@ -13,8 +13,8 @@ import pytest
 import ssosd
 from ssosd.config import load_config
 from ssosd.errors import Misconfigured
-from ssosd.resources import shipped
-from ssosd.setup_files import init
+from ssosd.plumbing.resources import shipped
+from ssosd.setup.semp_files import init
 
 NAMES = {
     "ssos.sex",
@@ -95,7 +95,7 @@ def test_works_from_the_wheel_and_from_a_checkout(layout: str, tmp_path: Path) -
     shutil.rmtree(root / "ssosd" / "semp", ignore_errors=True)
     shutil.copytree(shipped("semp"), root / ("ssosd/semp" if layout == "wheel" else "semp"))
     script = (
-        "import sys; from pathlib import Path; import ssosd; from ssosd.setup_files import init;"
+        "import sys; from pathlib import Path; import ssosd; from ssosd.setup.semp_files import init;"
         "assert Path(ssosd.__file__).is_relative_to(sys.argv[2]), ssosd.__file__;"
         "print(len(init(Path(sys.argv[1])).copied))"
     )

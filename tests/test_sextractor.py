@@ -17,7 +17,7 @@ from ssosd.errors import BadInput, Misconfigured, Retriable
 from ssosd.ingest import sextractor
 from ssosd.ingest.prepare import Prepared
 from ssosd.model import Catalogue
-from ssosd.resources import shipped
+from ssosd.plumbing.resources import shipped
 from tests import painted
 
 pytestmark = pytest.mark.binaries

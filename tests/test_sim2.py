@@ -11,8 +11,8 @@ from click.testing import CliRunner
 
 from ssosd.analysis.truth import Comparison, compare_with_truth
 from ssosd.cli import main
+from ssosd.plumbing.resources import shipped
 from ssosd.reports.tables import read_candidates_csv
-from ssosd.resources import shipped
 
 pytestmark = [pytest.mark.binaries, pytest.mark.shared]
 

@@ -19,13 +19,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.spatial import KDTree
 
-from ssosd.analysis.sky import FAST, MAIN_BELT, PlacedMover, paint_night
-from ssosd.analysis.sky_artefacts import make_detector
-from ssosd.analysis.sky_movers import ephemeris, mover_list, positions, trails
-from ssosd.analysis.sky_options import SkyOptions
-from ssosd.analysis.sky_psf import Psf, Sources, add_sources
-from ssosd.analysis.sky_sources import power_law_mags
-from ssosd.analysis.sky_truth import TRUTH_COLUMNS
+from ssosd.analysis.painter.artefacts import make_detector
+from ssosd.analysis.painter.movers import ephemeris, mover_list, positions, trails
+from ssosd.analysis.painter.night import FAST, MAIN_BELT, PlacedMover, paint_night
+from ssosd.analysis.painter.options import SkyOptions
+from ssosd.analysis.painter.psf import Psf, Sources, add_sources
+from ssosd.analysis.painter.sources import power_law_mags
+from ssosd.analysis.painter.truth import TRUTH_COLUMNS
 from ssosd.errors import Misconfigured
 from ssosd.sphere import separation_arcsec
 from tests.sky import MOVERS, extract, shared_sky, sky, small_options, small_sky, solve  # noqa: F401

@@ -8,11 +8,11 @@ import pytest
 
 from ssosd import sphere
 from ssosd.errors import Misconfigured, ServiceUnavailable
-from ssosd.fetch import fetch
 from ssosd.identify.known import KNOWN_COLUMNS, KnownObjects, unchecked
 from ssosd.identify.skybot import Question, known_objects_for_exposures
 from ssosd.identify.skybot_reply import parse_reply
 from ssosd.model import Chip, Exposure
+from ssosd.plumbing.fetch import fetch
 from tests.skybot_service import SkybotService, moved
 
 MJD = 61358.834029247686

@@ -15,13 +15,13 @@ from hypothesis import strategies as st
 
 from ssosd import astromatic
 from ssosd.errors import BadInput
-from ssosd.linker.scamp_input import load_frame
+from ssosd.linker.scamp.input import load_frame
 from ssosd.linker.solution import ExposureSolution, read_solution_file, write_solution
 from ssosd.linker.solve import solve_exposure
 from ssosd.linker.star_match import match_stars
 from ssosd.linker.start import sky_of
 from ssosd.model import Catalogue
-from ssosd.resources import shipped
+from ssosd.plumbing.resources import shipped
 from ssosd.sphere import from_offsets_arcsec, offsets_arcsec, separation_arcsec
 from ssosd.work.solving import solve_ahead, starts
 from tests import test_scamp_sift as bad

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ssosd.analysis.inject_curve import completeness_curves
+from ssosd.analysis.inject.curve import completeness_curves
 from ssosd.reports.summary import MATCH_STATES, OUTCOMES, audit, night_summary, summary_json
 from ssosd.reports.summary_text import summary_text
 from ssosd.store import STORE_NAME, Store

@@ -13,13 +13,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from rich.console import Console
 
-from ssosd.analysis.photometry import NEW_COLUMNS
+from ssosd.analysis.photometry.calibrate import NEW_COLUMNS
 from ssosd.astromatic_setup import read_columns
 from ssosd.errors import BadInput, Misconfigured
 from ssosd.identify.match import MATCH_COLUMNS
-from ssosd.linker import fullcat
 from ssosd.linker.merge import JUDGED
+from ssosd.linker.scamp import fullcat
 from ssosd.linker.tracklets.plane import ERR_POSITION
+from ssosd.plumbing.resources import shipped
 from ssosd.reports.columns import CANDIDATE_COLUMNS, COLUMN_ORDER, columns_markdown
 from ssosd.reports.tables import (
     candidate_ids,
@@ -28,7 +29,6 @@ from ssosd.reports.tables import (
     render_funnel,
     write_candidates_csv,
 )
-from ssosd.resources import shipped
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 

@@ -9,10 +9,10 @@ from ssosd import astromatic
 from ssosd.ingest.exposure import read_exposure
 from ssosd.ingest.prepare import prepare_image
 from ssosd.ingest.sextractor import extract
-from ssosd.linker.scamp import link
+from ssosd.linker.scamp.link import link
 from ssosd.linker.tracklets.link import Tracklets, link_tracklets
 from ssosd.model import HeaderKeywords
-from ssosd.resources import shipped
+from ssosd.plumbing.resources import shipped
 from ssosd.sphere import separation_arcsec
 
 pytestmark = [pytest.mark.shared, pytest.mark.binaries]

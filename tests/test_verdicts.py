@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from ssosd.errors import BadInput
-from ssosd.nightly import with_verdicts
+from ssosd.night.files import with_verdicts
 from ssosd.store import STORE_NAME, Store
 from tests.known_rows import known_rows
 from tests.night_store import NIGHT, insert

@@ -68,7 +68,7 @@ def test_licence_and_command(unpacked: Path) -> None:
 def test_unpacked_wheel_finds_its_files(unpacked: Path, tmp_path: Path) -> None:
     """Imported from the wheel, not from the checkout, in a folder with a blank in its name."""
     program = (
-        "import ssosd, ssosd.resources as r\n"
+        "import ssosd, ssosd.plumbing.resources as r\n"
         "print(ssosd.__file__)\n"
         "for name in ('default.ssos', 'semp/ssos.sex', 'semp/ssos.scamp', 'semp/ssos.swarp',"
         " 'semp/ssos.param', 'semp/default.nnw', 'semp/gauss_2.5_5x5.conv'):\n"

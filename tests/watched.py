@@ -7,8 +7,8 @@ from pathlib import Path
 
 from astropy.io import fits
 
-from ssosd.arrivals import Arrivals
 from ssosd.config import load_config
+from ssosd.daemon.arrivals import Arrivals
 from ssosd.intake import TakenIn, admit
 from ssosd.pipeline import Corridor
 from ssosd.site import site_from

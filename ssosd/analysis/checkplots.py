@@ -15,7 +15,7 @@ from matplotlib.ticker import MaxNLocator
 
 from ssosd.analysis.residuals import matched_detections, residual_statistics
 from ssosd.errors import Misconfigured
-from ssosd.files import atomic_path
+from ssosd.plumbing.files import atomic_path
 
 _log = logging.getLogger(__name__)
 

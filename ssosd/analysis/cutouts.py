@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from ssosd.analysis.solved import OpenImage, SolvedImage, open_image
 from ssosd.errors import BadInput, Retriable
-from ssosd.files import write_failure
+from ssosd.plumbing.files import write_failure
 
 __all__ = ["Cutter", "SolvedImage", "cutout_name", "extract_cutouts"]
 

@@ -15,7 +15,7 @@ from numpy.polynomial import chebyshev
 from numpy.typing import NDArray
 
 from ssosd.analysis.lanczos import REACH, interpolate
-from ssosd.analysis.sky_wcs import from_offsets
+from ssosd.analysis.painter.wcs import from_offsets
 from ssosd.analysis.solved import OpenImage, SolvedImage
 from ssosd.errors import BadInput
 from ssosd.sphere import ARCSEC_PER_DEG, offsets_arcsec

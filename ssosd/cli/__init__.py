@@ -8,7 +8,7 @@ import click
 
 from ssosd import __version__
 from ssosd.cli import morning, night, setup
-from ssosd.options import ErrorsInOneLine
+from ssosd.cli.options import ErrorsInOneLine
 
 
 @click.group(
@@ -30,7 +30,7 @@ def main(ctx: click.Context, *, copy_default: bool, table: Path | None, code: st
     if copy_default:
         ctx.invoke(setup.init, folder=Path())
     elif table is not None:
-        from ssosd.seedcsv import draft_of_csv
+        from ssosd.afterwards.seedcsv import draft_of_csv
 
         path, draft = draft_of_csv(table, code=code)
         for problem in draft.problems:

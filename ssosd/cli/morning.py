@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ssosd.options import of_results, say_where
+from ssosd.cli.options import of_results, say_where
 
 if TYPE_CHECKING:
     pass
@@ -46,7 +46,7 @@ def report(night: datetime | None, *, target: Path, as_text: bool) -> None:
 
     While the daemon runs it writes them itself, within seconds.
     """
-    from ssosd.rewrite import rewrite_night
+    from ssosd.afterwards.rewrite import rewrite_night
 
     done = rewrite_night(target, night=f"{night:%Y-%m-%d}" if night else None)
     click.echo(f"{'report' if done.written else 'left to the daemon'}  {done.page}")
@@ -68,8 +68,8 @@ def mpc(night: datetime, *, target: Path, draft: str | None) -> None:
 
     ssosd itself never sends a draft.
     """
-    from ssosd.rewrite import rewrite_night
-    from ssosd.sent import record_sent
+    from ssosd.afterwards.rewrite import rewrite_night
+    from ssosd.afterwards.sent import record_sent
 
     wanted = f"{night:%Y-%m-%d}"
     if draft:
@@ -91,7 +91,7 @@ def send(files: tuple[Path, ...], *, target: Path) -> None:
 
     Without any, the candidates of the latest night.
     """
-    from ssosd.send import latest_candidates, send_files
+    from ssosd.afterwards.send import latest_candidates, send_files
 
     for sent in send_files(files or [latest_candidates(target)]):
         click.echo(f"{sent.path.name}  to {', '.join(sent.to)}")
@@ -118,7 +118,7 @@ def inject(night: datetime, *, target: Path, count: int, mag: str, rate: str | N
     """
     import json
 
-    from ssosd.injection import inject_night
+    from ssosd.afterwards.injection import inject_night
     from ssosd.reports.summary_text import completeness_lines
 
     curves = inject_night(
@@ -145,8 +145,8 @@ def lint(files: tuple[Path, ...], *, quiet: bool) -> None:
     """
     from rich.console import Console
 
-    from ssosd.reports.lint import has_errors, lint_file
-    from ssosd.reports.lint_render import render_problems
+    from ssosd.reports.lint.draft import has_errors, lint_file
+    from ssosd.reports.lint.render import render_problems
 
     console = Console(quiet=quiet)
     failed = False

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Literal
 
 import click
 
+from ssosd.cli.options import of_a_run, of_results, say_where
 from ssosd.config import ParameterCommand, add_parameter_flags, load_config
 from ssosd.errors import Misconfigured
-from ssosd.options import of_a_run, of_results, say_where
 
 if TYPE_CHECKING:
     pass
@@ -58,9 +58,9 @@ def replay(
 
     from rich.console import Console
 
-    from ssosd.console import show_night, show_replay, show_sequence, start_log
+    from ssosd.cli.console import show_night, show_replay, show_sequence, start_log
     from ssosd.crew import gather
-    from ssosd.lock import TargetLock
+    from ssosd.plumbing.lock import TargetLock
     from ssosd.replay import data_folders, stoppable
     from ssosd.replay import replay as run_replay
     from ssosd.station import Station
@@ -128,10 +128,10 @@ def run(
     SIGTERM and SIGINT stop it, SIGHUP reads the configuration again. However it ends, the next start goes on
     where it stopped.
     """
-    from ssosd.logs import start_logging
+    from ssosd.plumbing.logs import start_logging
 
     start_logging(level="ERROR" if quiet else log.upper(), format=log_format)
-    from ssosd.nightwatch import watch
+    from ssosd.daemon.nightwatch import watch
     from ssosd.station import Station
 
     folder, target = Path.cwd() / folder, Path.cwd() / target

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from ssosd.cli.options import of_a_run
 from ssosd.config import ParameterCommand, add_parameter_flags, load_config
-from ssosd.options import of_a_run
 
 if TYPE_CHECKING:
     pass
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 @click.argument("folder", type=click.Path(path_type=Path), default=Path())
 def init(folder: Path) -> None:
     """Copy default.ssos and the set-up files of the binaries into FOLDER; never overwrites."""
-    from ssosd import setup_files
+    from ssosd.setup import semp_files as setup_files
 
     done = setup_files.init(folder)
     for verb, paths in (("copied", done.copied), ("kept", done.kept)):
@@ -54,7 +54,7 @@ def demo(folder: Path, *, seed: int, quiet: bool) -> None:
     """Paint a small night with asteroids of known truth into FOLDER, replay it, compare."""
     from rich.console import Console
 
-    from ssosd.console import show_night, show_replay, show_sequence
+    from ssosd.cli.console import show_night, show_replay, show_sequence
     from ssosd.demo import run_demo
 
     console = Console(quiet=quiet)
@@ -105,7 +105,7 @@ def install_service_(
 ) -> None:
     """Write the systemd service that watches DATA, for this machine's paths, and say what to type next."""
     from ssosd.config import DEFAULT_NAME
-    from ssosd.service import (
+    from ssosd.setup.service import (
         dry_run,
         find_executable,
         install_service,

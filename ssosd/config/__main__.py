@@ -7,7 +7,7 @@ from pathlib import Path
 from ssosd.config.places import package_folder
 from ssosd.config.render import render_default_ssos, render_docs
 from ssosd.errors import Misconfigured, SsosdError
-from ssosd.files import atomic_write_text
+from ssosd.plumbing.files import atomic_write_text
 
 
 def generated(root: Path) -> dict[Path, str]:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ssosd.errors import Misconfigured
-from ssosd.resources import shipped
+from ssosd.plumbing.resources import shipped
 
 _VARIABLE = re.compile(r"\$(?:\{(\w+)\}|(\w+))", re.ASCII)
 

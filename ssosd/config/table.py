@@ -9,18 +9,16 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from ssosd.config import (
-    table_chain,
-    table_daemon,
-    table_drafts,
-    table_images,
-    table_inject,
-    table_known,
-    table_mail,
-    table_photometry,
-    table_results,
-)
 from ssosd.config.parameter import Parameter
+from ssosd.config.tables import chain as table_chain
+from ssosd.config.tables import daemon as table_daemon
+from ssosd.config.tables import drafts as table_drafts
+from ssosd.config.tables import images as table_images
+from ssosd.config.tables import inject as table_inject
+from ssosd.config.tables import known as table_known
+from ssosd.config.tables import mail as table_mail
+from ssosd.config.tables import photometry as table_photometry
+from ssosd.config.tables import results as table_results
 
 #: Every parameter by name, in the order of the documentation; parameters of one section stand together.
 PARAMETERS: dict[str, Parameter] = {

@@ -30,7 +30,7 @@ def gather(n_files: int, *, station: Station, size: int | None = None, dask: str
         The cluster cannot be reached or cannot be used.
     """
     if dask is not None:
-        from ssosd.crew.cluster import Cluster  # an extra, and 0.5 s
+        from ssosd.crew.cluster import Cluster
 
         return Cluster(station=station, address=dask)
     count = size or station.workers

@@ -12,7 +12,7 @@ from typing import Any, Self
 from ssosd import __version__, astromatic
 from ssosd.crew.jobs import Job, done
 from ssosd.errors import Misconfigured
-from ssosd.files import atomic_write_text
+from ssosd.plumbing.files import atomic_write_text
 from ssosd.station import Station
 
 _SAME = "every worker needs the same ssosd, the same binaries and the same files under the same paths"

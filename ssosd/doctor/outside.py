@@ -10,7 +10,7 @@ from urllib.parse import urlencode
 
 from ssosd.doctor.finding import Finding, State
 from ssosd.errors import ServiceUnavailable
-from ssosd.fetch import fetch
+from ssosd.plumbing.fetch import fetch
 from ssosd.site import site_from
 from ssosd.station import DOWNLOAD, ORBIT_FILES, orbit_file
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from ssosd.doctor.finding import Finding
 from ssosd.errors import Misconfigured
-from ssosd.files import TEMPORARY_PREFIX, atomic_write_text, free_bytes, write_failure
+from ssosd.plumbing.files import TEMPORARY_PREFIX, atomic_write_text, free_bytes, write_failure
 from ssosd.store import STORE_NAME
 
 #: Strict tables, which the store uses, came with SQLite 3.37 (2021-11-27).

@@ -11,8 +11,8 @@ import numpy as np
 from ssosd.astromatic_setup import read_setup
 from ssosd.doctor.finding import Finding
 from ssosd.errors import BadInput, Misconfigured, ServiceUnavailable
-from ssosd.fetch import fetch
 from ssosd.ldac import objects_frame, read_ldac
+from ssosd.plumbing.fetch import fetch
 
 NAME = "ASTREF_CATALOG"
 #: SCAMP 2.10's defaults (``scamp -dd``).

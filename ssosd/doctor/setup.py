@@ -10,7 +10,7 @@ from typing import Any
 from ssosd.astromatic_setup import read_columns
 from ssosd.doctor.finding import Finding
 from ssosd.errors import Misconfigured
-from ssosd.resources import shipped
+from ssosd.plumbing.resources import shipped
 
 #: Set-up files: parameter, and how the file begins or which keyword it must have to be one.
 _FILES = {

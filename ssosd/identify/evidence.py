@@ -15,7 +15,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from ssosd.errors import BadInput, Retriable
-from ssosd.files import atomic_path
+from ssosd.plumbing.files import atomic_path
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int32]

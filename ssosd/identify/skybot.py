@@ -18,16 +18,16 @@ from urllib.parse import urlencode
 import numpy as np
 
 from ssosd.errors import Misconfigured, ServiceUnavailable
-from ssosd.fetch import fetch as fetch_page
 from ssosd.identify.between import interpolate
 from ssosd.identify.known import KnownObjects, unchecked
 from ssosd.identify.skybot_reply import parse_reply
 from ssosd.model import Exposure
+from ssosd.plumbing.fetch import fetch as fetch_page
 from ssosd.sphere import ARCSEC_PER_DEG, mean_position, separation_arcsec
 
 ENDPOINT = "https://ssp.imcce.fr/webservices/skybot/api/conesearch.php"
 
-#: Asks for a URL within so many seconds and gives the body; `ssosd.fetch.fetch` or a test's own.
+#: Asks for a URL within so many seconds and gives the body; `ssosd.plumbing.fetch.fetch` or a test's own.
 Fetch = Callable[[str, float], bytes]
 
 AT_ONCE = 2  # queries at a time that the service tolerates

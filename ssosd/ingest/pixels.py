@@ -13,9 +13,9 @@ import numpy as np
 from astropy.io import fits
 
 from ssosd.errors import BadInput
-from ssosd.files import atomic_path, write_failure
 from ssosd.ingest.cardtext import header_block, structure
 from ssosd.ingest.fitsblocks import BLOCK, Hdu, opened
+from ssosd.plumbing.files import atomic_path, write_failure
 
 _CHUNK = 1 << 22
 _COPY_AGAIN = "copy the file again from its origin"

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING
 from ssosd.astromatic import Binary, log_tail, run
 from ssosd.astromatic_setup import named_files, read_columns, read_setup
 from ssosd.errors import BadInput, Misconfigured
-from ssosd.files import atomic_path, atomic_write_text
 from ssosd.ingest.catalogue import USER_FILES, catalogue_key, quality, read_catalogue
 from ssosd.ingest.sextractor_log import refusal, summary, warnings
 from ssosd.ldac import LdacChip, read_ldac
 from ssosd.model import Catalogue, Exposure
+from ssosd.plumbing.files import atomic_path, atomic_write_text
 
 if TYPE_CHECKING:
     from ssosd.ingest.prepare import Prepared

@@ -12,8 +12,8 @@ from typing import Any
 
 from astropy.io import fits
 
-from ssosd.files import atomic_write_text
 from ssosd.ldac import header_from_text
+from ssosd.plumbing.files import atomic_write_text
 
 #: Bumped when the same exposure gets another solution than before.
 _VERSION = 1
@@ -79,7 +79,7 @@ def write_solution(path: Path, solution: ExposureSolution, *, key: str) -> None:
     Raises
     ------
     Retriable, Misconfigured
-        As `ssosd.files.atomic_write_text`.
+        As `ssosd.plumbing.files.atomic_write_text`.
     """
     fields = {k: None if isinstance(v, float) and math.isnan(v) else v for k, v in asdict(solution).items()}
     atomic_write_text(path, json.dumps({"key": key, **fields}, indent=1) + "\n")

@@ -16,9 +16,9 @@ import pandas as pd
 
 from ssosd.astromatic import Binary
 from ssosd.errors import BadInput
-from ssosd.linker.scamp_input import Frame, all_detections, load_frame, only_wcs, usable
-from ssosd.linker.scamp_pass import margin_deg, solve_pass, stars_of
-from ssosd.linker.scamp_quality import (
+from ssosd.linker.scamp.input import Frame, all_detections, load_frame, only_wcs, usable
+from ssosd.linker.scamp.passes import margin_deg, solve_pass, stars_of
+from ssosd.linker.scamp.quality import (
     MIN_STARS,
     count_stars,
     excess_is_clear,
@@ -29,8 +29,8 @@ from ssosd.linker.scamp_quality import (
     too_few_stars,
     why_unmatched,
 )
-from ssosd.linker.scamp_run import Scamp, ScampFailed, gist
-from ssosd.linker.scamp_setup import choose_reference, read_setup
+from ssosd.linker.scamp.run import Scamp, ScampFailed, gist
+from ssosd.linker.scamp.setup import choose_reference, read_setup
 from ssosd.linker.solution import ExposureSolution, unmatched
 from ssosd.linker.star_match import match_stars
 from ssosd.linker.start import corrected, is_plain, sky_of
@@ -64,7 +64,7 @@ def solve_exposure(
     config : Path
         Its set-up file.
     reference : Path, str or None
-        As `ssosd.linker.scamp.link` takes it; a file, not one that SCAMP downloads.
+        As `ssosd.linker.scamp.link.link` takes it; a file, not one that SCAMP downloads.
     crossid_radius_arcsec : float or None
         CROSSID_RADIUS, None for the set-up's.
     scratch : Path

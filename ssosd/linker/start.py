@@ -14,7 +14,7 @@ from astropy.io import fits
 from astropy.wcs import WCS, FITSFixedWarning
 from numpy.typing import NDArray
 
-from ssosd.linker.scamp_input import Frame, only_wcs
+from ssosd.linker.scamp.input import Frame, only_wcs
 from ssosd.linker.star_match import Affine
 from ssosd.sphere import from_offsets_arcsec, offsets_arcsec
 

@@ -3,7 +3,7 @@
 Never edit a migration that has been released: append a new one to the newest module.
 """
 
-from ssosd.migrations import first, results  # in this order
+from ssosd.migrations import first, results
 from ssosd.migrations.registry import migrations
 
 __all__ = ("first", "migrations", "results")

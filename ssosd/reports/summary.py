@@ -88,7 +88,7 @@ def night_summary(
     drafts : iterable of mapping
         Columns ``kind, path, n_observations``.
     completeness : sequence of dict
-        From `ssosd.analysis.inject_curve`, as it is written.
+        From `ssosd.analysis.inject.curve`, as it is written.
     unaccounted : iterable of path
         From `audit`.
     exposures_per_field : int

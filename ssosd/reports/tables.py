@@ -10,7 +10,7 @@ import pandas as pd
 from rich.table import Table
 
 from ssosd.errors import BadInput
-from ssosd.files import atomic_write_text
+from ssosd.plumbing.files import atomic_write_text
 from ssosd.reports.columns import CANDIDATE_COLUMNS, COLUMN_ORDER, Kind
 
 _ROW_ORDER = (

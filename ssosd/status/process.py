@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from ssosd.lock import holder, is_held
+from ssosd.plumbing.lock import holder, is_held
 from ssosd.status.snapshot import Snapshot
 
 #: A daemon that lives and has not said so for this long is stalled, seconds (six of its heartbeats).

@@ -9,10 +9,10 @@ from contextlib import ExitStack
 from pathlib import Path
 from time import monotonic
 
+from ssosd.afterwards.rewrite import as_last_run
 from ssosd.errors import Misconfigured, SsosdError
-from ssosd.lock import TargetLock, holder, is_held
-from ssosd.nightly import write_night
-from ssosd.rewrite import as_last_run
+from ssosd.night.files import write_night
+from ssosd.plumbing.lock import TargetLock, holder, is_held
 from ssosd.store import STORE_NAME, Store, utc_now
 
 log = logging.getLogger("ssosd.web")

@@ -13,7 +13,7 @@ from pathlib import Path
 import pandas as pd
 
 from ssosd.errors import BadInput
-from ssosd.files import atomic_write_text
+from ssosd.plumbing.files import atomic_write_text
 from ssosd.reports.tables import read_candidates_csv
 from ssosd.store import ASTEROID, UNKNOWN, VERDICTS, Judged, Verdict
 from ssosd.web.describe import Json, summaries

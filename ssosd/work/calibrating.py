@@ -7,9 +7,9 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
-from ssosd.analysis.photometry import UNKNOWN_BAND, Photometry, calibrate
+from ssosd.analysis.photometry.calibrate import UNKNOWN_BAND, Photometry, calibrate
 from ssosd.astromatic_setup import read_setup
-from ssosd.linker.scamp import Linked
+from ssosd.linker.scamp.link import Linked
 from ssosd.model import Catalogue
 from ssosd.reports.context import reference_code
 from ssosd.station import Station

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ssosd.identify.evidence import Evidence
-from ssosd.linker.scamp import Linked
+from ssosd.linker.scamp.link import Linked
 from ssosd.work.linking import Candidates
 from ssosd.work.picturing import solved_images
 

@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 
 from ssosd.errors import Retriable, SsosdError
-from ssosd.files import write_failure
+from ssosd.plumbing.files import write_failure
 from ssosd.station import Station
 
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT})

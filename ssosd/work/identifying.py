@@ -16,12 +16,12 @@ from typing import Any
 import pandas as pd
 
 from ssosd.analysis.residuals import matched_detections, residual_statistics
-from ssosd.files import atomic_write_text
 from ssosd.identify.evidence import FILE_NAME, Evidence
 from ssosd.identify.expected import Limit, expected_objects
 from ssosd.identify.magnitudes import magnitude_histogram
 from ssosd.identify.match import match_candidates
 from ssosd.model import Exposure
+from ssosd.plumbing.files import atomic_write_text
 from ssosd.reports.tables import read_candidates_csv, write_candidates_csv
 from ssosd.station import Station
 from ssosd.store import KnownRows
@@ -126,7 +126,7 @@ def identify(
         ledger=ledger,
     )
     if config["CHECKPLOTS"]:
-        from ssosd.analysis.checkplots import make_checkplots  # matplotlib takes 30 MB
+        from ssosd.analysis.checkplots import make_checkplots
 
         make_checkplots(
             detections=found, kinds=config["CHECKPLOTS"], directory=into / CHECKPLOTS, title=title

@@ -14,13 +14,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from ssosd.analysis.inject_movers import draw_movers, seed_of
-from ssosd.analysis.inject_score import completeness_table, no_counts
-from ssosd.analysis.photometry import Photometry
-from ssosd.analysis.sky_movers import ephemeris
+from ssosd.analysis.inject.movers import draw_movers, seed_of
+from ssosd.analysis.inject.score import completeness_table, no_counts
+from ssosd.analysis.painter.movers import ephemeris
+from ssosd.analysis.photometry.calibrate import Photometry
 from ssosd.errors import BadInput, Retriable
 from ssosd.filters.chain import ChainSettings
-from ssosd.linker.scamp import Linked
+from ssosd.linker.scamp.link import Linked
 from ssosd.model import Catalogue, Exposure
 from ssosd.station import Station
 from ssosd.work.calibrating import photometry_of

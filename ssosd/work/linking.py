@@ -13,7 +13,7 @@ from ssosd.linker.consistency import made_consistent
 from ssosd.linker.errors import with_position_errors
 from ssosd.linker.merge import SCAMP, Merged, merge_candidates, sources_of_both, without_refused
 from ssosd.linker.refcat import read_bright_sources
-from ssosd.linker.scamp import Linked, link
+from ssosd.linker.scamp.link import Linked, link
 from ssosd.linker.tracklets.link import MAX_CHANCE, Tracklets, link_tracklets
 from ssosd.linker.tracklets.sources import judge_sources
 from ssosd.model import Catalogue, Exposure
@@ -61,7 +61,7 @@ def link_candidates(
     Raises
     ------
     BadInput, Retriable, Misconfigured
-        As `ssosd.linker.scamp.link`.
+        As `ssosd.linker.scamp.link.link`.
     """
     config = station.config
     progress("linking")

@@ -6,9 +6,9 @@ import os
 from pathlib import Path
 
 from ssosd.errors import BadInput, ServiceUnavailable, SsosdError
-from ssosd.fetch import download
-from ssosd.files import atomic_path
 from ssosd.identify.orbits import count_orbits, midnight_of, prepare_night, read_comets
+from ssosd.plumbing.fetch import download
+from ssosd.plumbing.files import atomic_path
 from ssosd.station import DOWNLOAD, ORBIT_FILES, Station
 from ssosd.work.asking import ORBITS_IN_MEMORY
 from ssosd.work.failure import failure

@@ -10,14 +10,14 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from ssosd.analysis.inject_digits import Digits
-from ssosd.analysis.inject_exposure import ChipLight, paint_exposure
-from ssosd.analysis.photometry import Photometry
+from ssosd.analysis.inject.digits import Digits
+from ssosd.analysis.inject.exposure import ChipLight, paint_exposure
+from ssosd.analysis.photometry.calibrate import Photometry
 from ssosd.astromatic_setup import read_setup
 from ssosd.ingest.fitsblocks import Hdu, read_layout
 from ssosd.ingest.headers import number
 from ssosd.ingest.prepare import Prepared, prepare_image
-from ssosd.linker.scamp import Linked
+from ssosd.linker.scamp.link import Linked
 from ssosd.model import Catalogue
 from ssosd.station import Station
 from ssosd.work.picturing import solved_images
@@ -43,7 +43,7 @@ def painted_copy(
     catalog_number : int
         Of the exposure.
     movers : DataFrame
-        From `ssosd.analysis.sky_movers.ephemeris` for this exposure.
+        From `ssosd.analysis.painter.movers.ephemeris` for this exposure.
     linked : Linked
     photometry : Photometry
         Of its exposures; one without a calibration gets no movers.

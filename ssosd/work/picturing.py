@@ -11,7 +11,7 @@ from ssosd.analysis.apertures import fixed_apertures
 from ssosd.analysis.cutouts import Cutter, SolvedImage, extract_cutouts
 from ssosd.analysis.skygrid import LanczosCutter
 from ssosd.analysis.swarp import SwarpCutter
-from ssosd.linker.scamp import Linked
+from ssosd.linker.scamp.link import Linked
 from ssosd.station import Station
 
 _THREADS = 2  # cutouts made at a time; sequences are linked side by side already

@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from ssosd.files import atomic_write_text
 from ssosd.identify.evidence import Evidence
 from ssosd.model import Exposure
+from ssosd.plumbing.files import atomic_write_text
 from ssosd.reports.regions import regions_text
 from ssosd.work.placing import unique_names
 

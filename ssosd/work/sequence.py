@@ -9,11 +9,11 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from ssosd.errors import BadInput, SsosdError
-from ssosd.files import atomic_write_text, flush_tree
 from ssosd.identify.evidence import FILE_NAME as EVIDENCE
 from ssosd.identify.limits import measured_limit
 from ssosd.ingest.sequence import FieldSequence
 from ssosd.model import Catalogue
+from ssosd.plumbing.files import atomic_write_text, flush_tree
 from ssosd.reports.tables import candidate_ids, funnel_text, write_candidates_csv
 from ssosd.station import Station
 from ssosd.work.asking import Access

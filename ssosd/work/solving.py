@@ -13,7 +13,7 @@ from pathlib import Path
 from astropy.io import fits
 
 from ssosd.errors import SsosdError
-from ssosd.linker.scamp_setup import choose_reference, read_setup
+from ssosd.linker.scamp.setup import choose_reference, read_setup
 from ssosd.linker.solution import (
     ExposureSolution,
     read_solution_file,

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ssosd.errors import Misconfigured
-from ssosd.files import atomic_path, atomic_write_text, write_failure
+from ssosd.plumbing.files import atomic_path, atomic_write_text, write_failure
 
 Arrays = dict[str, NDArray[Any]]
 

@@ -9,14 +9,7 @@ from numpy.typing import NDArray
 
 from ssosd import sphere
 from ssosd.identify.orbits.integrate import cross
-from ssosd.identify.orbits.observe import (
-    Observer,
-    Seen,
-    magnitude_comet,
-    magnitude_hg,
-    observer_at,
-    see,
-)
+from ssosd.identify.orbits.observe import Observer, Seen, magnitude_comet, magnitude_hg, observer_at, see
 from ssosd.identify.orbits.prepare import TIGHT, Night
 
 Array = NDArray[np.float64]

@@ -1,0 +1,76 @@
+"""A night's files written again from the store, without a binary or an exposure."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from ssosd.errors import BadInput, Misconfigured
+from ssosd.night.files import write_night
+from ssosd.plumbing.lock import TargetLock, is_held
+from ssosd.reports.morning.page import REPORT_NAME
+from ssosd.station import Station
+from ssosd.store import STORE_NAME, Store, utc_now
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Rewritten:
+    """What became of the wish for a report."""
+
+    page: Path
+    written: bool  # False: a daemon holds the target and has been asked to write it
+
+
+def rewrite_night(target: Path, *, night: str | None) -> Rewritten:
+    """Write all files of a night, its summary and report too, as the last run would.
+
+    Parameters
+    ----------
+    target : Path
+    night : str, optional
+        The latest one without.
+
+    Raises
+    ------
+    BadInput
+        There is no such night.
+    Misconfigured
+        There is no store here, or what the last run was set up with has become invalid.
+    """
+    path = target / STORE_NAME
+    if not path.is_file():
+        raise Misconfigured(f"{path}: no store here", next_step="give the target folder with -t")
+    with Store(path) as store:
+        nights = store.nights()
+        if not nights or (night is not None and night not in nights):
+            known = ", ".join(nights[-5:]) or "none"
+            raise BadInput(
+                f"{night or 'the latest night'}: no exposures of it here; the last nights: {known}"
+            )
+        wanted = night or nights[-1]
+        page = target / wanted / REPORT_NAME
+        if is_held(target / ".ssosd" / "lock"):
+            store.report_night(wanted)
+            return Rewritten(page=page, written=False)
+        station, folders = as_last_run(store, target)
+        with TargetLock(station.target, purpose="report", now=utc_now()):
+            write_night(wanted, station=station, store=store, folders=folders, summary=True)
+        return Rewritten(page=page, written=True)
+
+
+def as_last_run(store: Store, target: Path) -> tuple[Station, list[Path]]:
+    """Station and data folders of the last run on a target.
+
+    Raises
+    ------
+    BadInput
+        No run is recorded.
+    Misconfigured
+        What it was set up with has become invalid.
+    """
+    runs = store.rows("SELECT parameters, folders FROM runs ORDER BY id DESC LIMIT 1")
+    if not runs:
+        raise BadInput(f"{target}: no run is recorded here", next_step="replay the night")
+    folders = [Path(folder) for folder in json.loads(runs[0]["folders"] or "[]")]
+    return Station.of_record(runs[0]["parameters"], target), folders

@@ -1,0 +1,43 @@
+"""The ledger of submissions: the positions of a draft that a person says was sent."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ssosd.errors import BadInput, Misconfigured
+from ssosd.reports.lint.draft import sightings_of
+from ssosd.store import STORE_NAME, Store
+
+
+def record_sent(target: Path, *, night: str, draft: str) -> int:
+    """Record a draft as sent, as its 80 columns are now; returns how many positions are new in the ledger.
+
+    Parameters
+    ----------
+    target : Path
+    night, draft : str
+        The draft's group: known, unknown, neo or unchecked.
+
+    Raises
+    ------
+    BadInput
+        There is no such draft.
+    Misconfigured
+        There is no store here.
+    """
+    if not (target / STORE_NAME).is_file():
+        raise Misconfigured(
+            f"{target / STORE_NAME}: no store here", next_step="give the target folder with -t"
+        )
+    path = target / night / "drafts" / f"{draft}.txt"
+    if not path.is_file():
+        there = sorted(p.stem for p in path.parent.glob("*.txt") if p.stem.islower())
+        raise BadInput(
+            f"{path}: no such draft", next_step=f"drafts of that night: {', '.join(there) or 'none'}"
+        )
+    positions = [
+        {"key": s.key, "stn": s.stn, "mjd": s.mjd, "ra_deg": s.ra_deg, "dec_deg": s.dec_deg}
+        for s in sightings_of(path.read_text(encoding="ascii"))
+    ]
+    with Store(target / STORE_NAME) as store:
+        return store.record_sent(night, draft, positions)

@@ -1,0 +1,1 @@
+"""Synthetic movers painted into copies of the night's own exposures."""

@@ -1,0 +1,1 @@
+"""The painter of nights: stars, galaxies, movers and flaws, with their truth."""

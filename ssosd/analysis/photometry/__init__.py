@@ -1,0 +1,1 @@
+"""Zero points, magnitudes and limits from the field's own stars."""

@@ -1,0 +1,1 @@
+"""One mouth of the corridor: the file system, all night."""

@@ -1,0 +1,1 @@
+"""SCAMP: astrometry, and the seed's linking."""

@@ -1,0 +1,170 @@
+"""Which exposures of a sequence can be solved together: the others are left out, each with its reason."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pandas as pd
+from astropy.io import fits
+
+from ssosd.errors import BadInput
+from ssosd.linker.scamp.input import Frame, in_order, load_frame
+from ssosd.linker.scamp.passes import Pass, margin_deg, solve_pass, stars_of
+from ssosd.linker.scamp.quality import (
+    field_radius_deg,
+    matches,
+    place,
+    star_radius_arcsec,
+    too_few_stars,
+    why_unmatched,
+)
+from ssosd.linker.scamp.run import Scamp, ScampFailed, gist
+from ssosd.model import Drop, Exposure
+from ssosd.sphere import mean_position, separation_arcsec
+
+MIN_EXPOSURES = 2
+_FAILS = "SCAMP fails"
+
+
+@dataclass(kw_only=True)
+class Sifting:
+    """The exposures of a sequence while they are sifted."""
+
+    scamp: Scamp
+    scratch: Path  # each run of SCAMP has a folder in it
+    given: Sequence[Exposure]
+    starts: Mapping[str, Sequence[fits.Header]] = field(default_factory=dict)  # WCS of the chips, by digest
+    frames: list[Frame] = field(default_factory=list)
+    dropped: list[Drop] = field(default_factory=list)
+    unmatched: list[str] = field(default_factory=list)  # reasons that have to do with the reference
+    stars: pd.DataFrame = field(default_factory=pd.DataFrame)  # of a local reference
+    runs: int = 0
+
+    def load(self, catalogues: Sequence[Path]) -> None:
+        """Read the catalogues; leave out those that cannot be used or that the reference does not cover."""
+        frames = []
+        for exposure, path in zip(self.given, catalogues, strict=True):
+            try:
+                frames.append(load_frame(exposure, path))
+            except BadInput as error:
+                self.dropped.append(Drop(digest=exposure.digest, reason=str(error)))
+        self.frames = in_order(frames)
+        setup, reference = self.scamp.setup, self.scamp.reference
+        if reference.files:
+            self.stars = stars_of(reference, setup=setup)
+            for frame in list(self.frames):
+                few = too_few_stars(
+                    frame.exposure, self.stars, reference=reference, margin_deg=margin_deg(self.scamp)
+                )
+                if few:
+                    self._leave_out(frame, few)
+        self._check_enough()
+
+    def solve(self) -> Pass:
+        """Run SCAMP until all frames left match the reference.
+
+        Where every frame has been solved by itself, SCAMP starts from these solutions; what it finds from
+        there is what it finds by matching patterns anew (docs/benchmarks.md), in a fraction of the time. If
+        that fails for any frame, or one has no such solution, all is matched anew.
+
+        A frame that does not match among the others is tried alone: one bad frame can spoil the joint
+        solution of good ones, and can make SCAMP crash.
+
+        Raises
+        ------
+        BadInput
+            Fewer than `MIN_EXPOSURES` are left.
+        """
+        started = self._from_starts()
+        if started is not None:
+            return started
+        while True:
+            failure = ""
+            try:
+                attempt = self._attempt(self.frames)
+            except ScampFailed as error:
+                failure, suspects = gist(error), list(self.frames)
+            else:
+                good = matches(attempt.quality)
+                suspects = [f for f, ok in zip(self.frames, good, strict=True) if not ok]
+                if not suspects:
+                    return attempt
+            reasons = [self._wrong_alone(frame) for frame in suspects]
+            if failure and all(reason.startswith(_FAILS) for reason in reasons):
+                raise BadInput(
+                    f"SCAMP fails on every exposure: {failure}", next_step=f"check {self.scamp.setup.path}"
+                )
+            if not any(reasons):
+                if failure:
+                    raise BadInput(f"SCAMP fails on these exposures together, on none alone: {failure}")
+                reasons = ["matches the reference catalogue alone, but not with the others"] * len(suspects)
+            for frame, reason in zip(suspects, reasons, strict=True):
+                if reason:
+                    self._leave_out(frame, reason)
+            self._check_enough()
+
+    def _from_starts(self) -> Pass | None:
+        """Solve from what each frame was solved to by itself; None where that is not to be had."""
+        starts = {i: self.starts.get(frame.exposure.digest, ()) for i, frame in enumerate(self.frames)}
+        if not all(starts.values()):
+            return None
+        try:
+            attempt = self._attempt(self.frames, starts=starts)
+        except ScampFailed:
+            return None
+        return attempt if matches(attempt.quality).all() else None
+
+    def _attempt(
+        self,
+        frames: Sequence[Frame],
+        *,
+        linear: bool = False,
+        starts: Mapping[int, Sequence[fits.Header]] | None = None,
+    ) -> Pass:
+        self.runs += 1
+        folder = self.scratch / f"solve-{self.runs}"
+        return solve_pass(
+            self.scamp, frames, folder=folder, local_stars=self.stars, linear=linear, starts=starts
+        )
+
+    def _wrong_alone(self, frame: Frame) -> str:
+        """Why a frame cannot be used, "" when it matches the reference by itself."""
+        try:
+            quality = self._attempt([frame], linear=True).quality
+        except ScampFailed as error:
+            return f"{_FAILS} on its catalogue: {gist(error)}"
+        if matches(quality).all():
+            return ""
+        return why_unmatched(
+            quality.iloc[0], reference=self.scamp.reference, radius_arcsec=star_radius_arcsec([frame])
+        )
+
+    def _leave_out(self, frame: Frame, reason: str) -> None:
+        self.frames.remove(frame)
+        self.dropped.append(Drop(digest=frame.exposure.digest, reason=reason))
+        self.unmatched.append(reason)
+
+    def _check_enough(self) -> None:
+        """Stop when too few exposures are left, saying what to check."""
+        if len(self.frames) >= MIN_EXPOSURES:
+            return
+        if self.frames or not self.unmatched:
+            reasons = self.unmatched or [drop.reason for drop in self.dropped]
+            raise BadInput(
+                f"{len(self.frames)} of {len(self.given)} exposures can be used, {MIN_EXPOSURES} are needed"
+                + (f"; left out, for one: {reasons[0]}" if reasons else "")
+            )
+        ra, dec = mean_position([e.ra_deg for e in self.given], [e.dec_deg for e in self.given])
+        message = f"no exposure matches the reference catalogue {self.scamp.reference}"
+        if len(self.stars):
+            ra_stars, dec_stars = mean_position(self.stars["RA"], self.stars["DEC"])
+            away = float(separation_arcsec(ra, dec, ra_stars, dec_stars)) / 3600.0
+            if away > max(field_radius_deg(e) for e in self.given):
+                raise BadInput(
+                    f"{message}: its stars are around {place(ra_stars, dec_stars)}, "
+                    f"the field is at {place(ra, dec)}",
+                    next_step="give ASTREF_CATALOG a catalogue of this part of the sky",
+                )
+        raise BadInput(f"{message}; the field is at {place(ra, dec)}; for one: {self.unmatched[0]}")

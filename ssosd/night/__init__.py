@@ -1,0 +1,1 @@
+"""The files of a night: tables, drafts, the morning report, and who is told of it."""

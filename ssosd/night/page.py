@@ -1,0 +1,103 @@
+"""The morning report of a night: cutouts become pictures, rows of the store a page."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pandas as pd
+
+from ssosd.analysis.blink import make_blink
+from ssosd.analysis.stamps import read_stamp
+from ssosd.errors import BadInput
+from ssosd.model import Blink
+from ssosd.plumbing.files import atomic_write_text
+from ssosd.reports.columns import CANDIDATE_COLUMNS
+from ssosd.reports.morning.candidates import triage
+from ssosd.reports.morning.page import REPORT_NAME, morning_html
+from ssosd.reports.summary import Summary, relative_name
+from ssosd.station import Station
+from ssosd.store import Store
+
+#: Candidates that get pictures, in the order of who wants to be looked at first: a page of hundreds is slow.
+_PICTURED = 200
+
+
+def write_page(
+    folder: Path,
+    candidates: pd.DataFrame,
+    *,
+    summary: Summary,
+    data: Path | None,
+    station: Station,
+    store: Store,
+) -> None:
+    """Write a night's `report.html`; the same night gives the same bytes.
+
+    Parameters
+    ----------
+    folder : Path
+        The night's.
+    candidates : DataFrame
+        The night's, one row per detection.
+    summary : dict
+        The night's.
+    data : Path, optional
+        Folder that the summary names exposures relative to.
+    station : Station
+    store : Store
+
+    Raises
+    ------
+    Retriable, Misconfigured
+        It cannot be written.
+    """
+    night = summary["night"]
+    verdicts = {name: given.verdict for name, given in store.verdicts(night).items() if given.verdict}
+    rows = store.report_rows(night)
+    wanted = dict.fromkeys([*candidates.columns, *(c.name for c in CANDIDATE_COLUMNS if c.always)])
+    candidates = candidates.reindex(columns=list(wanted))  # a field of an older version lacks some
+    quality = [row | {"file": relative_name(row["path"], data)} for row in rows["quality"]]
+    page = morning_html(
+        summary=summary,
+        candidates=candidates,
+        verdicts=verdicts,
+        blinks=_blinks(folder, candidates, triage(candidates, verdicts)[:_PICTURED]),
+        quality=quality,
+        expected=rows["expected"],
+        sequences=rows["sequences"],
+        files=_files(folder),
+        station=f"{station.config['OBSERVATORY_CODE']} {station.site.name}".strip(),
+    )
+    atomic_write_text(folder / REPORT_NAME, page)
+
+
+def _blinks(folder: Path, candidates: pd.DataFrame, names: list[str]) -> dict[str, Blink]:
+    """Frames of each candidate of which there are cutouts that can be read."""
+    blinks: dict[str, Blink] = {}
+    if candidates.empty:
+        return blinks
+    shown = candidates[candidates["CANDIDATE"].isin(names)].sort_values(["CANDIDATE", "MID_EXPOSURE_MJD"])
+    for name, rows in shown.groupby("CANDIDATE", sort=True):
+        stamps = {}
+        for field, source, catalog in zip(
+            rows["FIELD"], rows["SOURCE_NUMBER"], rows["CATALOG_NUMBER"], strict=True
+        ):
+            path = folder / str(field) / "cutouts" / f"{source}_{catalog}.fits"
+            try:
+                stamps[int(catalog)] = read_stamp(path)
+            except BadInput:
+                continue  # never cut, or removed by a person: the candidate is shown without it
+        if stamps:
+            blinks[str(name)] = make_blink(stamps)
+    return blinks
+
+
+def _files(folder: Path) -> Iterator[str]:
+    """What a person may want to open, relative to the night's folder."""
+    patterns = ("candidates.*", "summary.txt", "summary.json", "drafts/*", "*/cats/candidates.csv",
+                "*/logs/sequence.log", "*/checkplots/*.png", "*/regions/*.reg")  # fmt: skip
+    for pattern in patterns:
+        for path in folder.glob(pattern):
+            if path.is_file() and not path.name.startswith("."):
+                yield str(path.relative_to(folder))

@@ -1,0 +1,1 @@
+"""What any daemon needs and no astronomer asks for: files, locks, logs, HTTP, mail, systemd's socket."""

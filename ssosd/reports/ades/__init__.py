@@ -1,0 +1,1 @@
+"""Drafts in ADES, as PSV and XML."""

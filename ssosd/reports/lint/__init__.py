@@ -1,0 +1,1 @@
+"""The MPC's rules, held against a draft."""

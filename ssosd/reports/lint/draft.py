@@ -1,0 +1,137 @@
+"""Lint a draft, or any file of observations for the MPC: 80 columns, PSV or XML.
+
+Every problem names its line, its column or element, and its rule; `docs` lists the rules.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal
+
+from ssosd.errors import BadInput
+from ssosd.reports.ades.psv import parse_psv
+from ssosd.reports.lint.fields import lint_document
+from ssosd.reports.lint.mpc80 import lint_mpc80
+from ssosd.reports.lint.schema import lint_schema, parse_xml
+from ssosd.reports.lint.sky import Sent, lint_sky
+from ssosd.reports.problem import Problem, Sighting, has_errors
+
+__all__ = ["Problem", "Sent", "has_errors", "kind_of", "lint_file", "lint_text"]
+
+Kind = Literal["mpc80", "psv", "xml"]
+_LARGEST = 50_000_000  # bytes
+
+
+def kind_of(text: str) -> Kind:
+    """Tell the form of a file by its contents.
+
+    >>> kind_of("# version=2022"), kind_of("<ades/>"), kind_of("COD 493")
+    ('psv', 'xml', 'mpc80')
+    """
+    first = next((line.strip() for line in text.removeprefix("\ufeff").splitlines() if line.strip()), "")
+    if first.startswith("<"):
+        return "xml"
+    return "psv" if first.startswith(("#", "!")) or first.count("|") > 1 else "mpc80"
+
+
+def lint_file(
+    source: Path | str,
+    *,
+    exposures: Sequence[tuple[float, float]] | None = None,
+    sent: Sequence[Sent] = (),
+) -> tuple[Problem, ...]:
+    """Lint a file.
+
+    Parameters
+    ----------
+    source : Path or str
+        A file, or the text of one: a `str` is always text.
+    exposures, sent
+        As for `lint_text`.
+
+    Returns
+    -------
+    tuple of Problem
+        As `lint_text` gives them.
+
+    Raises
+    ------
+    BadInput
+        The file cannot be read at all. A file that is not UTF-8 is a problem, not an error.
+    """
+    if isinstance(source, str):
+        return lint_text(source, exposures=exposures, sent=sent)
+    try:
+        if source.stat().st_size > _LARGEST:
+            raise BadInput(f"{source}: larger than {_LARGEST // 1_000_000} MB: no draft is")
+        data = source.read_bytes()
+    except OSError as error:
+        raise BadInput(f"{source}: cannot be read: {error.strerror or error}") from error
+    try:
+        text = data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        row = data[: error.start].count(b"\n") + 1
+        said = f"byte {data[error.start]:#04x} is not UTF-8"
+        rest = lint_text(data.decode("latin-1"), exposures=exposures, sent=sent)
+        return tuple(sorted({Problem(row, "", "encoding", "error", said), *rest}))
+    return lint_text(text, exposures=exposures, sent=sent)
+
+
+def lint_text(
+    text: str,
+    *,
+    exposures: Sequence[tuple[float, float]] | None = None,
+    sent: Sequence[Sent] = (),
+) -> tuple[Problem, ...]:
+    """Lint the text of a file.
+
+    Parameters
+    ----------
+    text : str
+        80-column records, PSV or XML.
+    exposures : sequence of (start, seconds), optional
+        The night's exposures, UTC MJD of the start and length: every position's time must be within one.
+    sent : sequence of Sent
+        Positions that the submission ledger holds already.
+
+    Returns
+    -------
+    tuple of Problem
+        By line; empty when there is nothing to say. Warnings are for a person to judge, errors the MPC would
+        refuse or cannot be true.
+
+    Raises
+    ------
+    Misconfigured
+        The schema of ADES is not installed.
+    """
+    problems, sightings = _by_kind(text)
+    problems += lint_sky(sightings, exposures=exposures, sent=sent)
+    return tuple(sorted(set(problems)))
+
+
+def sightings_of(text: str) -> list[Sighting]:
+    """The positions of a draft of any form, those that can be read."""
+    return _by_kind(text)[1]
+
+
+def _by_kind(text: str) -> tuple[list[Problem], list[Sighting]]:
+    kind = kind_of(text)
+    if kind == "mpc80":
+        return lint_mpc80(text.removeprefix("\ufeff").splitlines())
+    problems: list[Problem] = []
+    if kind == "psv":
+        root, problems = parse_psv(text.splitlines())
+    else:
+        try:
+            root = parse_xml(text.encode("utf-8"))
+        except BadInput as error:
+            line, _, said = error.message.removeprefix("line ").partition(": ")
+            return [Problem(int(line), "", "well-formed", "error", said)], []
+    problems += lint_schema(root)
+    more, sightings = lint_document(root)
+    problems += more
+    if not sightings and not any(p.severity == "error" for p in problems):
+        problems.append(Problem(0, "", "empty", "error", "there is no observation in it"))
+    return problems, sightings

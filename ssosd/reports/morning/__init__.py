@@ -1,0 +1,1 @@
+"""The morning report: one HTML file that needs nothing else."""

@@ -1,0 +1,1 @@
+"""What is installed once: the set-up files and the service."""
