@@ -15,54 +15,25 @@ STAGES = ("ingest", "linker", "filters", "identify", "analysis", "reports", "doc
 FLOORS = (
     (
         *("errors", "model", "motion", "trackfit", "grouping", "sphere", "site", "sun", "__init__"),
-        *("files", "fetch", "mail", "resources", "lock", "notify", "logs", "breaker"),
+        "plumbing",
     ),
     ("config", "astromatic", "astromatic_setup", "ldac", "migrations"),
-    ("station", "store", "setup_files", "service", "status"),
+    ("station", "store", "setup", "status"),
     STAGES,
-    (
-        "work",
-        "intake",
-        "arrivals",
-        "backlog",
-        "nightly",
-        "nightdrafts",
-        "nightpage",
-        "nightmail",
-        "inquiry",
-        "pipeline",
-        "errands",
-        "nightwork",
-        "orbitwork",
-        "crew",
-    ),
-    ("replay", "daemon", "nightwatch", "demo", "rewrite", "sent", "seedcsv", "send", "injection", "web"),
-    ("console", "options", "cli"),
+    ("work", "intake", "night", "inquiry", "pipeline", "errands", "crew"),
+    ("replay", "daemon", "demo", "afterwards", "web"),
+    ("cli",),
 )
 LEVEL = {room: level for level, rooms in enumerate(FLOORS) for room in rooms}
 #: Within a floor, who may import whom (everything else on one floor keeps apart, the ground excepted).
 NEIGHBOURS = {
-    *{
-        ("pipeline", "work"),
-        ("pipeline", "intake"),
-        ("pipeline", "nightly"),
-        ("arrivals", "intake"),
-        ("nightly", "nightdrafts"),
-        ("nightly", "nightpage"),
-        ("nightmail", "errands"),
-        ("nightwork", "nightmail"),
-    },
-    *{("inquiry", "work"), ("inquiry", "nightly"), ("pipeline", "inquiry"), ("nightwork", "inquiry")},
-    *{("errands", "work"), *(("nightwork", room) for room in ("work", "backlog", "errands", "pipeline"))},
+    *(("pipeline", room) for room in ("work", "intake", "night", "inquiry")),
+    *(("inquiry", room) for room in ("work", "night")),
     *(("crew", room) for room in ("work", "intake", "errands", "inquiry")),
-    *{("orbitwork", room) for room in ("work", "errands", "pipeline")},
-    *{
-        ("demo", "replay"),
-        ("nightwatch", "daemon"),
-        ("web", "rewrite"),
-        ("cli", "console"),
-        ("cli", "options"),
-    },
+    ("errands", "work"),
+    ("night", "errands"),
+    ("demo", "replay"),
+    ("web", "afterwards"),
 }
 
 

@@ -110,7 +110,7 @@ def test_killed_writer_leaves_the_old_bytes(tmp_path: Path) -> None:
         """
         import os, signal, sys
         from pathlib import Path
-        from ssosd.files import atomic_path
+        from ssosd.plumbing.files import atomic_path
         with atomic_path(Path(sys.argv[1])) as temporary:
             temporary.write_text("half")
             os.kill(os.getpid(), signal.SIGKILL)

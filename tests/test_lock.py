@@ -23,7 +23,7 @@ HOLDER = """
 import subprocess, sys
 from datetime import datetime, UTC
 from pathlib import Path
-from ssosd.lock import TargetLock
+from ssosd.plumbing.lock import TargetLock
 with TargetLock(Path(sys.argv[1]), purpose="run", now=datetime(2026, 11, 14, 17, tzinfo=UTC)):
     child = subprocess.Popen([sys.executable, "-c", "import sys; sys.stdin.read()"], stdin=subprocess.PIPE) if "child" in sys.argv else None
     print(child.pid if child else "held", flush=True)

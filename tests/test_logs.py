@@ -96,7 +96,7 @@ def test_an_unknown_level_is_refused():
 
 JOURNAL = """
 import logging, os, sys
-from ssosd.logs import start_logging
+from ssosd.plumbing.logs import start_logging
 stat = os.fstat(2)
 os.environ["JOURNAL_STREAM"] = f"{stat.st_dev}:{stat.st_ino}"
 start_logging(level="DEBUG", format=sys.argv[1])

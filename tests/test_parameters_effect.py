@@ -666,9 +666,10 @@ def swarp_is_killed(world: World, tmp_path: Path) -> None:
         CUTOUT_RESAMPLER="SWARP",
         SWARP_TIME_LIMIT=0.001,
     )
-    assert cutouts(out) == []
     (linked,) = out.sequences
-    assert sum("0.001 s" in note for note in linked.result.notes) == 8
+    killed = sum("0.001 s" in note for note in linked.result.notes)
+    assert killed >= 6  # on a busy machine one may be done before it is looked at
+    assert len(cutouts(out)) == 8 - killed
     assert len(out.candidates) == 8
 
 

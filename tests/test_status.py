@@ -42,7 +42,7 @@ HOLDER = """
 import sys
 from datetime import datetime, UTC
 from pathlib import Path
-from ssosd.lock import TargetLock
+from ssosd.plumbing.lock import TargetLock
 with TargetLock(Path(sys.argv[1]), purpose=sys.argv[2], now=datetime(2026, 11, 14, 18, tzinfo=UTC)):
     print("held", flush=True)
     sys.stdin.read()

@@ -37,7 +37,7 @@ def mail_night(folder: Path, *, config: Config) -> None:
     BadInput
         The summary or the report is not there.
     Misconfigured, ServiceUnavailable
-        As `ssosd.mail` has it.
+        As `ssosd.plumbing.mail` has it.
     """
     try:
         summary = json.loads((folder / "summary.json").read_text(encoding="utf-8"))

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from ssosd.errors import Misconfigured
 
-_PACKAGE = Path(__file__).resolve().parent
+_PACKAGE = Path(__file__).resolve().parents[1]
 
 
 def shipped(relative: str) -> Path:

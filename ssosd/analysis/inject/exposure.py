@@ -39,8 +39,8 @@ def paint_exposure(
     ----------
     chips : sequence of ChipLight
     movers : DataFrame
-        n rows from `ssosd.analysis.painter.movers.ephemeris`: places at the start, middle and end of the exposure
-        (deg), mag.
+        n rows from `ssosd.analysis.painter.movers.ephemeris`: places at the start, middle and end of the
+        exposure (deg), mag.
     rng : Generator
         Of the movers' shot noise.
 
