@@ -134,27 +134,6 @@ def test_c_is_in_pieces_of_five_and_three(
     assert kept.get(pieces.index[0]) == 5
 
 
-def test_both_linkers_find_all_three(shared_data: Path, truth: pd.DataFrame, tmp_path: Path) -> None:
-    """With the defaults: A and B in all frames, C mostly, and nothing false of five detections or more."""
-    raw = shared_data / "lowell12"
-    arguments = ["replay", raw, "-c", CONFIG, "-t", tmp_path / "out"]
-    arguments += ["--ASTREF_CATALOG", raw / "lowell5945_ref_ldac.cat"]
-    result = CliRunner().invoke(main, [str(a) for a in arguments])
-    assert result.exit_code == 0, result.output
-    candidates = read_candidates_csv(tmp_path / "out" / NIGHT / "candidates.csv")
-    real = {}
-    for mover, rows in truth.groupby("mover"):
-        joined = candidates.merge(rows, left_on="IMAGE_FILENAME", right_on="image")
-        near = separation_arcsec(joined["RA"], joined["DEC"], joined["ra_meas"], joined["dec_meas"]) < 1.5
-        (name,) = joined.loc[near, "CANDIDATE"].unique()
-        real[name] = (mover[0], int(near.sum()))
-    found = dict(real.values())
-    assert (found["A"], found["B"]) == (12, 12)
-    assert found["C"] >= 7
-    false = candidates[~candidates["CANDIDATE"].isin(real)]
-    assert false.groupby("CANDIDATE").size().max() < 5 if len(false) else True
-
-
 def test_repaired_headers_are_told(target: Path) -> None:
     """The WCS of these files is text; the log says of each that it was taken as numbers."""
     lines = (target / NIGHT / FIELD / "logs" / "sequence.log").read_text().splitlines()

@@ -175,7 +175,14 @@ def test_three_exposures_and_many():
 
 
 def test_a_clouded_frame_in_the_middle():
-    all_found(Night(zero_points=(0.0, 0.0, 6.0, 0.0, 0.0), movers=ring(12, (3.0, 300.0))), 4)
+    """Five fields: chance may make one track in ten of them."""
+    false = 0
+    for seed in range(1, 6):
+        night = Night(zero_points=(0.0, 0.0, 6.0, 0.0, 0.0), movers=ring(12, (3.0, 300.0)), seed=seed)
+        best, extra = found(link(night.table()).detections, 12)
+        assert min(best) >= 4
+        false += extra
+    assert false <= 1
 
 
 def test_two_frames_of_the_same_instant():

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from ssosd.config import Config
 from ssosd.filters.chain import ChainSettings, run_chain
 from ssosd.linker.consistency import made_consistent
 from ssosd.linker.errors import with_position_errors
@@ -77,6 +78,11 @@ def link_candidates(
         time_limit_s=config["SCAMP_TIME_LIMIT"],
         starts=starts(exposures, catalogues, station=station),
     )
+    return candidates_of(linked, config=config, progress=progress)
+
+
+def candidates_of(linked: Linked, *, config: Config, progress: Progress) -> Candidates:
+    """Link a solved sequence's detections with LINKER, run the chain over all sources and merge."""
     settings = ChainSettings.from_mapping(config)
     linker, detections = config["LINKER"], linked.detections
     if linker != "SCAMP" or (settings.filter_motion and settings.motion_fit == "PLANE"):
@@ -91,7 +97,7 @@ def link_candidates(
         )
     sources = sources_of_both(scamp=None if linker == "TRACKLET" else detections, tracklets=tracklets)
     progress("filtering")
-    chain = run_chain(sources, settings=settings, stars=_bright_stars(linked, station))
+    chain = run_chain(sources, settings=settings, stars=_bright_stars(linked, config))
     merged = merge_candidates(chain.candidates)
     if tracklets is not None:
         merged = _judged(merged, detections=detections, tracklets=tracklets, settings=settings)
@@ -125,8 +131,8 @@ def _judged(
     return without_refused(merged, verdicts)
 
 
-def _bright_stars(linked: Linked, station: Station) -> pd.DataFrame | None:
-    if not station.config["FILTER_BRIGHT_SOURCES"]:
+def _bright_stars(linked: Linked, config: Config) -> pd.DataFrame | None:
+    if not config["FILTER_BRIGHT_SOURCES"]:
         return None
-    catalogue = station.config["BRIGHT_SOURCES_CAT"]
+    catalogue = config["BRIGHT_SOURCES_CAT"]
     return linked.reference if catalogue is None else read_bright_sources(catalogue)

@@ -12,6 +12,7 @@ import numpy as np
 from scipy.special import gammaln
 
 from ssosd.grouping import BoolArray, FloatArray, IntArray
+from ssosd.linker.tracklets.blends import looks_blended
 from ssosd.linker.tracklets.pairs import TRAILED_FWHM
 from ssosd.linker.tracklets.pool import Pool
 from ssosd.trackfit import Motion, arc_hours, spread
@@ -19,6 +20,7 @@ from ssosd.trackfit import Motion, arc_hours, spread
 # Detections are not thrown at random but come in clumps, and centroids have long tails: how many times more
 # false tracks painted nights show than the theory says.
 CLUMPED, WANDERING = 30.0, 200.0
+BLENDED = 200.0  # and of what looks blended so many times more
 WANDER_SHARE = 0.7  # of the distance moved: places whose centroid wanders so far are counted
 MAG_FLOOR = 0.15  # magnitudes are not more alike than this
 
@@ -65,6 +67,7 @@ def log_expected(pool: Pool, track: IntArray, motion: Motion, clean: BoolArray) 
     unsteady = 1.0 + pool.wander.size - np.searchsorted(pool.wander, WANDER_SHARE * moved)
     wander = np.log(unsteady) + volume - gammaln(between + 1)
     wander += between * np.log(np.maximum(chi2, 1e-3) / (0.5 * moved) ** 2)
+    wander += np.log(BLENDED) * looks_blended(pool, track, moved)
     likeness = _log_fisher(pool, track, motion, clean)
     return np.asarray(
         np.maximum(value + np.log(CLUMPED), wander + np.log(WANDERING)) + likeness, dtype=np.float64

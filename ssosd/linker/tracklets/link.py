@@ -9,7 +9,7 @@ import pandas as pd
 
 from ssosd.errors import Misconfigured
 from ssosd.grouping import BoolArray, FloatArray, IntArray
-from ssosd.linker.tracklets import pixels, stationary, streaks
+from ssosd.linker.tracklets import brightness, pixels, stationary, streaks
 from ssosd.linker.tracklets.collect import first_tracks, fit_tracks, grow
 from ssosd.linker.tracklets.pairs import make_pairs
 from ssosd.linker.tracklets.plane import ERR_POSITION, Plane, project
@@ -19,7 +19,7 @@ from ssosd.linker.tracklets.table import SOURCE_COLUMNS, add_motion, local_motio
 from ssosd.linker.tracklets.trails import pieces_of
 
 #: Chance tracks per sequence that are accepted at most.
-MAX_CHANCE = 0.1
+MAX_CHANCE = 0.5
 LINKED_BY = "TRACKLET"
 MANY_EPOCHS, FIRST_OF_MANY = 12, 5
 _ROUNDS = 4
@@ -101,7 +101,9 @@ def link_tracklets(
         expected.append(judged.log_expected[taken])
         place = np.full(len(judged.track), -1, dtype=np.intp)
         place[taken] = count + np.arange(taken.size)
-        ours = place[claims[0]] >= 0
+        own = np.zeros(pool.n + 1, dtype=bool)
+        own[judged.track[taken]] = True
+        ours = (place[claims[0]] >= 0) & ~own[claims[1]]
         pieces.append(np.stack([place[claims[0][ours]], claims[1][ours]]))
         count += taken.size
         track = _unclaimed(pool, track, chosen, pieces, min_detections)
@@ -115,21 +117,24 @@ def link_tracklets(
 
 
 def _what_may_move(plane: Plane, pm_up: float) -> tuple[Pool, list[str]]:
-    """Take away what is at rest, fixed in pixels or on a satellite's trail; note how much."""
+    """Take away what is at rest, fixed in pixels or of a satellite's trail; doubt what lies on bad lines."""
     found = stationary.places_on_sky(plane)
     solid = stationary.solid_places(plane, found)
+    place, shared = found.label.copy(), found.shared
+    passed = brightness.outshone(plane, place, solid)
+    place[passed], shared[passed] = found.n_epochs.size + np.arange(int(passed.sum())), 1
+    solid &= ~passed
     keep = ~solid
     notes = [f"{int(solid.sum())} of {solid.size} detections are at rest"]
     hot: BoolArray = pixels.fixed_in_pixels(plane, keep)
     keep &= ~hot
     bad = pixels.bad_lines(plane, keep)
-    keep &= ~bad
     beside, trails = streaks.satellite_trails(plane, keep, longest=pm_up * plane.exptimes)
     keep &= ~trails
     for what, mask in (("fixed in pixels", hot), ("on bad lines", bad), ("on satellite trails", trails)):
         if mask.any():
             notes.append(f"{int(mask.sum())} detections are {what}")
-    pool = make_pool(plane, keep, place=found.label, shared=found.shared, solid=solid, doubtful=beside)
+    pool = make_pool(plane, keep, place=place, shared=shared, solid=solid, doubtful=beside | bad)
     return pool, notes
 
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
 from ssosd.grouping import BoolArray, FloatArray, IntArray
+from ssosd.linker.tracklets.brightness import zero_points
 from ssosd.linker.tracklets.plane import Plane
 from ssosd.linker.tracklets.streaks import epoch_key
 from ssosd.trackfit import TRAIL_ERROR, TRAIL_WIDTH
@@ -38,8 +38,9 @@ class Pool:
     mag: FloatArray  # epochs on one scale
     place: IntArray  # label of the place on the sky
     shared: IntArray  # epochs in which that place is seen
-    doubtful: BoolArray  # perhaps a piece of a satellite's trail: no evidence of an object
+    doubtful: BoolArray  # on a bad line, or perhaps a piece of a satellite's trail: no evidence of an object
     stretch: NDArray[np.complex128]
+    size: FloatArray  # sqrt(A B), arcsec
     density: FloatArray  # of the pool around each detection, per arcsec^2 and epoch
     fwhm: float  # of a star, arcsec
     star_size: FloatArray  # sqrt(A B) of a star in each epoch, arcsec, shape (n_epochs,)
@@ -63,6 +64,11 @@ class Pool:
     def tree(self) -> cKDTree:
         """Of all detections, epochs far apart."""
         return cKDTree(self._key)
+
+    @cached_property
+    def all_places(self) -> cKDTree:
+        """Of all detections of the sequence, those at rest as well, whatever the epoch."""
+        return cKDTree(np.stack([self.plane.x, self.plane.y], axis=-1))
 
     @cached_property
     def _far(self) -> float:
@@ -150,7 +156,7 @@ def make_pool(
     """Take the detections that are left, with magnitudes brought to one scale by what is at rest."""
     members = np.flatnonzero(keep)
     bright = -2.5 * np.log10(plane.snr)
-    mag, bright = (v - _zero_points(plane, v, place, solid)[plane.epoch] for v in (plane.mag, bright))
+    mag, bright = (v - zero_points(plane, v, place, solid)[plane.epoch] for v in (plane.mag, bright))
     stars = solid & ~plane.saturated & (plane.elongation < 1.3)
     reference = stars if stars.sum() >= 10 else keep
     minor = np.abs(plane.stretch[reference]) / np.maximum(plane.elongation[reference] ** 2 - 1.0, 0.05)
@@ -168,6 +174,7 @@ def make_pool(
         shared=shared[members],
         doubtful=doubtful[members],
         stretch=plane.stretch[members],
+        size=plane.size[members] * plane.scale,
         density=_density(plane, members),
         fwhm=float(np.clip(fwhm, 1.5 * plane.scale, 10.0 * plane.scale)),
         star_size=_star_sizes(plane, stars & (plane.snr > CLEAR_SNR)),
@@ -197,23 +204,6 @@ def _extents(plane: Plane, members: IntArray, place: IntArray, shared: IntArray)
         np.minimum.at(low, label, values)
         total = np.hypot(total, high - low)
     return np.sort(total)
-
-
-def _zero_points(plane: Plane, values: FloatArray, place: IntArray, solid: BoolArray) -> FloatArray:
-    """Median difference of each epoch's magnitudes to the mean of their places; 0 where unknown."""
-    zero = np.zeros(plane.n_epochs)
-    good = np.flatnonzero(solid & np.isfinite(values) & (np.abs(values) < 90.0))
-    if not good.size:
-        return zero
-    total = np.bincount(place[good], values[good])
-    count = np.bincount(place[good])
-    difference = values[good] - total[place[good]] / count[place[good]]
-    order = np.lexsort((difference, plane.epoch[good]))
-    edges = np.searchsorted(plane.epoch[good][order], np.arange(plane.n_epochs + 1))
-    for number, (low, high) in enumerate(pairwise(edges)):
-        if high - low >= 10:
-            zero[number] = difference[order[(low + high) // 2]]
-    return zero
 
 
 def _density(plane: Plane, members: IntArray) -> FloatArray:

@@ -8,8 +8,11 @@ import numpy as np
 from scipy.special import chdtrc
 
 from ssosd.grouping import BoolArray, FloatArray, IntArray
+from ssosd.linker.tracklets.blends import LITTLE_FWHM
 from ssosd.linker.tracklets.chance import log_expected
 from ssosd.linker.tracklets.collect import fit_tracks, unique_tracks
+from ssosd.linker.tracklets.pairs import TRAILED_FWHM
+from ssosd.linker.tracklets.pixels import MOVED_PX
 from ssosd.linker.tracklets.pool import FWHM_PER_SIGMA, GATE_CHI2, Pool
 from ssosd.trackfit import Motion, arc_hours
 
@@ -18,12 +21,17 @@ FIT_CHANCE = 1e-4  # a fit is bad when so few true ones have as large a chi-squa
 HARDLY_FIT_CHANCE = 1e-2  # of what hardly moves: a centroid that wanders fits badly
 MIN_MOVED = 0.4  # arcsec: less is a centroid that wanders
 HARDLY_FWHM = 2.5  # what moves less than this, in FWHM, must be of steady magnitude
-COMPACT = 1.25  # and as compact as a star: its size in that of a star
+COMPACT = 1.25  # size, in that of a star, of half of the detections of what moves less than `LITTLE_FWHM`
 MAG_SCATTER, MAG_NOISE = 0.15, 1.5  # mag allowed: the first plus the second over the SNR
+# Hot pixels side by side, of which now the one, now the other is detected: their extent, and in the distance
+# that the sky moved.
+SAME_PLACE_PX, SAME_PLACE_SHARE = 2.0, 0.15
+ODD_MAG, ODD_TRAIL_MAG = 1.5, 2.5  # from the track's median, for points and for trails or pieces of them
+ENOUGH = 3  # detections that have a median
 SATURATED_FWHM = 5.0  # what is saturated must move by more than this, in FWHM
 LARGEST = 4.0  # size of a detection, in that of a star
 MISSED = 0.25  # of the epochs of a place, relative to those that are of the track
-CLEAN_FRACTION = 0.6  # of the detections that must not be of a place seen at rest
+CLEAN_FRACTION = 0.5  # of the detections that must not be of a place seen at rest
 SHARED_LIMIT = 2  # detections of a better track that end a track
 MAX_ROUNDS = 50
 
@@ -45,11 +53,26 @@ def judge(
 ) -> Judged:
     """Fit and judge tracks, after taking out detections that do not fit."""
     for _ in range(2):
-        if not len(track):
-            break
-        track = unique_tracks(pool, without_worst(pool, track))
-        track = track[(track >= 0).sum(axis=1) >= max(needed, 2)]
+        for prune in (without_odd, without_worst):
+            if len(track):
+                track = prune(pool, track)
+                track = track[(track >= 0).sum(axis=1) >= max(needed, 2)]
+        track = unique_tracks(pool, track)
     return assess(pool, track, pm_low=pm_low, pm_up=pm_up, needed=needed, max_chance=max_chance)
+
+
+def without_odd(pool: Pool, track: IntArray) -> IntArray:
+    """Take out the detections that are far brighter or fainter than the track's median: cosmics, stars."""
+    level = np.where(track >= 0, pool.brightness[track], np.nan)
+    measured = np.isfinite(level)
+    count = measured.sum(axis=1)
+    ordered = np.sort(level, axis=1)  # NaN last
+    rows = np.arange(len(track))
+    middle = 0.5 * (ordered[rows, np.maximum(count - 1, 0) // 2] + ordered[rows, count // 2 % track.shape[1]])
+    trail = fit_tracks(pool, track).rate[:, None] * pool.plane.exptimes
+    step = np.where(trail > TRAILED_FWHM * pool.fwhm, ODD_TRAIL_MAG, ODD_MAG)
+    odd = measured & (np.abs(level - middle[:, None]) > step)
+    return np.where(odd & (count >= ENOUGH)[:, None], -1, track)
 
 
 def without_worst(pool: Pool, track: IntArray) -> IntArray:
@@ -76,11 +99,13 @@ def assess(
     accepted &= (motion.rate >= pm_low) & (motion.rate <= pm_up)
     accepted &= (motion.rate > MOTION_SIGMA * error) & (motion.rate * arc > MIN_MOVED)
     accepted &= ~_too_large(pool, track, motion.rate)
+    accepted &= ~_stays_in_pixels(pool, track, motion.rate * arc)
     accepted &= ~_saturated(pool, track, motion.rate * arc)
     hardly = motion.rate * arc < HARDLY_FWHM * pool.fwhm
     worst = np.where(hardly, HARDLY_FIT_CHANCE, FIT_CHANCE)
     accepted &= chdtrc(np.maximum(dof, 1), motion.chi2) > worst
-    accepted &= ~hardly | (_steady(pool, track) & _compact(pool, track))
+    accepted &= ~hardly | _steady(pool, track)
+    accepted &= (motion.rate * arc >= LITTLE_FWHM * pool.fwhm) | _compact(pool, track)
     accepted &= expected <= np.log(max_chance)
     return Judged(track=track, motion=motion, log_expected=expected, n=n, dof=dof, accepted=accepted)
 
@@ -88,8 +113,7 @@ def assess(
 def _compact(pool: Pool, track: IntArray) -> BoolArray:
     """Whether half of the detections are as small as a star: the centroid of a faint galaxy wanders."""
     seen = track >= 0
-    size = pool.plane.size[pool.members[np.maximum(track, 0)]] * pool.plane.scale
-    small = seen & (size <= COMPACT * pool.star_size)
+    small = seen & (pool.size[track] <= COMPACT * pool.star_size)
     return np.asarray(2 * small.sum(axis=1) >= seen.sum(axis=1), dtype=bool)
 
 
@@ -107,14 +131,28 @@ def _too_large(pool: Pool, track: IntArray, rate: FloatArray) -> BoolArray:
     """Whether half of the detections are far larger than a star and its trail: galaxies, ghosts, bleeds."""
     seen = track >= 0
     index = pool.members[np.maximum(track, 0)]
-    size, shape = (
-        pool.plane.size[index] * pool.plane.scale,
-        np.sqrt(np.maximum(pool.plane.elongation[index], 1.0)),
-    )
+    size, shape = pool.size[track], np.sqrt(np.maximum(pool.plane.elongation[index], 1.0))
     star = LARGEST * pool.fwhm / FWHM_PER_SIGMA
     trail = rate[:, None] * pool.plane.exptimes
     large = seen & ((size * shape > star + 0.6 * trail) | (size / shape > star))
     return np.asarray(2 * large.sum(axis=1) >= seen.sum(axis=1), dtype=bool)
+
+
+def _stays_in_pixels(pool: Pool, track: IntArray, moved: FloatArray) -> BoolArray:
+    """Whether a track stays at its place of the detector while the sky moves: hot pixels side by side."""
+    seen, index = track >= 0, pool.members[np.maximum(track, 0)]
+    moved_px = moved / pool.plane.scale
+    near = np.maximum(SAME_PLACE_PX, SAME_PLACE_SHARE * moved_px)
+    stays = moved_px > MOVED_PX
+    for values, limit in (
+        (pool.plane.pixel_x[index], near),
+        (pool.plane.pixel_y[index], near),
+        (pool.plane.chip[index], 1.0),
+    ):
+        high = np.where(seen, values, -np.inf).max(axis=1, initial=-np.inf)
+        low = np.where(seen, values, np.inf).min(axis=1, initial=np.inf)
+        stays &= high - low < limit
+    return np.asarray(stays, dtype=bool)
 
 
 def _saturated(pool: Pool, track: IntArray, moved: FloatArray) -> BoolArray:
@@ -143,8 +181,8 @@ def without_overlap(
 ) -> tuple[IntArray, IntArray]:
     """Choose tracks so that no detection is in two.
 
-    The better track (more epochs, then less expected by chance) has its detections and what else is on its
-    trails; others lose what they share, and end with `SHARED_LIMIT` shared ones or more.
+    The better track (more epochs, then less expected by chance) has its detections; others lose what they
+    share, and end with `SHARED_LIMIT` shared ones or more, those on the better one's trails included.
 
     Parameters
     ----------
@@ -173,7 +211,7 @@ def without_overlap(
     claim_row = np.concatenate([rows, rank[claims[0][ours]]])
     claim_det = np.concatenate([own, claims[1][ours]])
     state = np.zeros(m, dtype=np.int8)  # 0 waiting, 1 chosen, 2 ended
-    lost = np.zeros(m, dtype=np.intp)
+    taken, claimed = np.zeros(pool.n, dtype=bool), np.zeros(pool.n, dtype=bool)
     for _ in range(MAX_ROUNDS):
         waiting = state == 0
         if not waiting.any():
@@ -186,12 +224,12 @@ def without_overlap(
         beaten[rows[best[own] < rows]] = True
         now = waiting & ~beaten
         state[now] = 1
-        taken = np.zeros(pool.n, dtype=bool)
-        taken[claim_det[now[claim_row]]] = True
+        taken[own[now[rows]]] = True
+        claimed[claim_det[now[claim_row]]] = True
         hit = taken[own] & (state[rows] == 0)
-        lost = np.bincount(rows[hit], minlength=m)
+        lost = np.bincount(rows[claimed[own]], minlength=m)
         state[(state == 0) & (lost >= SHARED_LIMIT)] = 2
-        single = (state == 0) & (lost == 1)
+        single = (state == 0) & (np.bincount(rows[hit], minlength=m) == 1)
         state[single] = 3
         if single.any():
             drop = hit & single[rows]

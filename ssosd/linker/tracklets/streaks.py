@@ -13,7 +13,7 @@ ELONGATED = 1.5  # A / B of a piece of a trail by which trails are found
 ROUND = 1.25  # A / B up to which a detection on a trail may be something else
 ALONG_DEG = 12.0  # pieces point along their line to this
 REACH, APART = 200.0, 10.0  # arcsec: largest and smallest distance of two pieces that define a line
-MIN_PIECES = 4
+MIN_PIECES = 4  # farther from a pair on their line than an object can leave any
 HALF_WIDTH = 4.0  # arcsec: what is so close to the line belongs to it
 SPARE = 20.0  # arcsec beyond the longest trail of an object
 LINE_CHANCE = 1e-7  # lines with so improbably many pieces are trails
@@ -68,8 +68,8 @@ def _offset(plane: Plane, members: IntArray, x0: FloatArray, y0: FloatArray, ang
 def _best_line(
     plane: Plane, pieces: IntArray, longest: float
 ) -> tuple[FloatArray, FloatArray, FloatArray] | None:
-    """Line through a pair of pieces on which there are most, None if there is no trail."""
-    if pieces.size < MIN_PIECES:
+    """Line through a pair of pieces with most pieces far from these, None if there is no trail."""
+    if pieces.size < MIN_PIECES + 2:
         return None
     points = np.stack([plane.x[pieces], plane.y[pieces]], axis=-1)
     pairs = cKDTree(points).query_pairs(REACH, output_type="ndarray")
@@ -82,12 +82,14 @@ def _best_line(
         return None
     x0, y0, angle = plane.x[i[kept]], plane.y[i[kept]], angle[kept]
     on = (_offset(plane, pieces, x0, y0, angle) < HALF_WIDTH) & _aligned(plane, pieces, angle[:, None])
-    best = int(np.argmax(on.sum(axis=1)))
-    along = (points @ np.array([np.cos(angle[best]), np.sin(angle[best])]))[on[best]]
+    along = (plane.x[pieces] - x0[:, None]) * np.cos(angle)[:, None]
+    along += (plane.y[pieces] - y0[:, None]) * np.sin(angle)[:, None]
+    far = on & (np.abs(along) > longest)
+    best = int(np.lexsort((on.sum(axis=1), far.sum(axis=1)))[-1])
     # of all pieces so many are on a line across the field by chance, pointing along it
     chance = 2.0 * HALF_WIDTH / np.sqrt(plane.area) * ALONG_DEG / 90.0
     limit = max(float(MIN_PIECES), float(pdtrik(1.0 - LINE_CHANCE, max(pieces.size * chance, 1e-3))))
-    if along.size < limit or np.ptp(along) < longest:
+    if on[best].sum() < limit or far[best].sum() < MIN_PIECES:
         return None
     return x0[best], y0[best], angle[best]
 
