@@ -159,12 +159,12 @@ class NightWork:
             if not any(e.digest in wanted or e.digest in self._extracting for e in sequence.exposures):
                 last_s = max(arrivals.get(e.digest, 0.0) for e in sequence.exposures)
                 self._link_if_complete(sequence, ready, last_s)
+        self._rest[night] = self.now_s + _SHARE * (self.now_s - started)
         self._write_if_due(night)
         self._mail_if_due(night)
         again_s = store.next_try_s(night)
         if again_s is not None and again_s > self.now_s:
             self.touch(night, after_s=again_s - self.now_s)
-        self._rest[night] = self.now_s + _SHARE * (self.now_s - started)
 
     def extract_next(self) -> None:
         """Hand out as many exposures as there are workers, those of the latest night first."""

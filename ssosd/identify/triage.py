@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import tempfile
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -39,6 +39,7 @@ TO_V: Mapping[str, float] = {
     "y": 0.36,
 }
 _WORK_CODE = "XXX"  # of a place that has no code of the MPC's
+_KEPT = 20_000  # scores that are remembered: a night's files are written again with each of its sequences
 _LOCK = threading.Lock()  # digest2 keeps its set-up in one place for all threads
 
 
@@ -59,31 +60,35 @@ def neo_scores(detections: pd.DataFrame, *, site: Site) -> dict[Any, float]:
         Score 0 to 100 by CANDIDATE; those with fewer than two positions at different times, or whose
         positions fit no bound orbit, are left out.
     """
-    from digest2 import Observation
-
     code = site.code if len(site.code) == 3 else _WORK_CODE
+    place = (code, site.lon_deg, site.rho_cos_phi, site.rho_sin_phi)
     ordered = detections.sort_values(["CANDIDATE", "MID_EXPOSURE_MJD"], kind="stable")
-    arcs: dict[Any, Sequence[Any]] = {}
+    scores = {}
     for candidate, rows in ordered.groupby("CANDIDATE", sort=True):
         own = rows.drop_duplicates("MID_EXPOSURE_MJD")
-        if len(own) > 1:
-            columns = (own["MID_EXPOSURE_MJD"], own["RA"], own["DEC"], _v_magnitudes(own), _errors(own))
-            arcs[candidate] = [
-                Observation(mjd=t, ra=ra, dec=dec, mag=mag, obscode=code, rms_ra=error, rms_dec=error)
-                for t, ra, dec, mag, error in zip(
-                    *(np.asarray(c, dtype=float).tolist() for c in columns), strict=True
-                )
-            ]
-    scores = {}
-    with _LOCK:
-        digest = _digest2(code, site.lon_deg, site.rho_cos_phi, site.rho_sin_phi)
-        for candidate, arc in arcs.items():
-            try:
-                result = digest.classify_tracklet(list(arc), classes=["NEO"], is_ades=True)
-            except RuntimeError:  # no orbit passes through these positions
-                continue
-            scores[candidate] = float(result.noid.NEO)
+        columns = (own["MID_EXPOSURE_MJD"], own["RA"], own["DEC"], _v_magnitudes(own), _errors(own))
+        arc = tuple(zip(*(np.asarray(c, dtype=float).tolist() for c in columns), strict=True))
+        score = _score(arc, place) if len(arc) > 1 else None
+        if score is not None:
+            scores[candidate] = score
     return scores
+
+
+@lru_cache(maxsize=_KEPT)
+def _score(arc: tuple[tuple[float, ...], ...], place: tuple[str, float, float, float]) -> float | None:
+    """Score an arc of (MJD, RA, Dec, V, error); None where no orbit passes through it."""
+    from digest2 import Observation
+
+    observations = [
+        Observation(mjd=t, ra=ra, dec=dec, mag=mag, obscode=place[0], rms_ra=error, rms_dec=error)
+        for t, ra, dec, mag, error in arc
+    ]
+    with _LOCK:
+        try:
+            result = _digest2(*place).classify_tracklet(observations, classes=["NEO"], is_ades=True)
+        except RuntimeError:  # no orbit passes through these positions
+            return None
+    return float(result.noid.NEO)
 
 
 def _v_magnitudes(rows: pd.DataFrame) -> np.ndarray:

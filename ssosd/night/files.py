@@ -78,10 +78,10 @@ def write_night(
     candidates = with_verdicts(candidates, store.verdicts(night))
     if sequences:
         write_candidates_csv(folder / "candidates.csv", candidates)
+        write_drafts(folder / "drafts", night, candidates, station=station, store=store)
         table = detections_table(candidates)
         for name, as_bytes in TABLES.items():
             atomic_write_bytes(folder / name, as_bytes(table, night=night))
-        write_drafts(folder / "drafts", night, candidates, station=station, store=store)
     else:
         _remove(*(folder / name for name in ("candidates.csv", *TABLES)))
         _remove(*folder.glob("drafts/*"))

@@ -36,6 +36,11 @@ BANDS = {
 }
 #: Column 15 of the 80 columns for each mode that ssosd writes.
 NOTE2 = {"CCD": "C", "CMO": "B"}
+#: Columns that are looked at, besides those of the positions' errors.
+_READ = (
+    *("MID_EXPOSURE_MJD", "RA", "DEC", "MAG_CALIB", "MAG_CALIB_ERR", "BAND", "PHOT_CAT"),
+    *("SNR_WIN", "SEEING", "EXPTIME", "NOTES", "REMARKS"),
+)
 _NO_MAGNITUDE = 50.0
 _FINE_ARCSEC = 0.05  # positions better than this get a seventh decimal
 _TENTH = 0.1  # mag: worse magnitudes get one decimal
@@ -104,7 +109,7 @@ def rows_of(
         "astCat": style.ast_cat,
     }
     written = []
-    for i, row in enumerate(rows.to_dict("records")):
+    for i, row in enumerate(rows[rows.columns.intersection(_READ)].to_dict("records")):
         rms = (math.nan,) * 3 if errors is None else (errors.ra[i], errors.dec[i], errors.correlation[i])
         values = same | _position(row, rms, style) | _photometry(row, style.precision) | _quality(row)
         written.append({name: values[name] for name in FIELDS if values.get(name)})

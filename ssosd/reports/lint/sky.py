@@ -113,6 +113,8 @@ def _twice(sightings: Sequence[Sighting]) -> Iterable[Problem]:
         for earlier in reversed(ordered[:i]):
             if (s.mjd - earlier.mjd) * _DAY > _SAME_SECONDS:
                 break
+            if s.key != earlier.key and 3600.0 * abs(s.dec_deg - earlier.dec_deg) >= _SAME_ARCSEC:
+                continue
             later, former = (s, earlier) if s.row > earlier.row else (earlier, s)
             distance = float(separation_arcsec(s.ra_deg, s.dec_deg, earlier.ra_deg, earlier.dec_deg))
             if distance < _SAME_ARCSEC:
