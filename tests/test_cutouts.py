@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,7 +15,7 @@ from astropy.wcs import WCS
 
 from ssosd import astromatic
 from ssosd.analysis import solved
-from ssosd.analysis.cutouts import SolvedImage, cutout_name, extract_cutouts
+from ssosd.analysis.cutouts import SolvedImage, cutout_name, extract_cutouts, fits_bytes
 from ssosd.analysis.solved import Piece
 from ssosd.analysis.swarp import SwarpCutter
 from ssosd.errors import Misconfigured
@@ -384,3 +385,18 @@ def test_no_candidates_no_cutouts(tmp_path: Path, swarp: astromatic.Binary, conf
     assert len(cut) == 0
     assert list(cut.columns) == ["PATH", "STATUS", "N_BLANK", "REASON"]
     assert dict(cut["PATH"].items()) == {}
+
+
+def test_a_cutout_is_written_as_astropy_would() -> None:
+    """Byte for byte: numbers of all kinds, a long text, comments, a width that is no height."""
+    rng = np.random.default_rng(5)
+    for shape in ((1, 1), (7, 31), (256, 256)):
+        pixels = rng.normal(1e3, 30.0, shape).astype(np.float32)
+        pixels[0, 0] = np.nan
+        header = fits.Header(
+            [("OBJECT", "x" * 40, "a comment"), ("EXPTIME", 60.0), ("CRVAL1", 1e-9, "[deg]")]
+        )
+        header["NBLANK"], header["DATE-OBS"], header["GOOD"] = 1, "2026-11-14T20:00:00.127", True
+        file = io.BytesIO()
+        fits.PrimaryHDU(pixels, header).writeto(file)
+        assert fits_bytes(pixels, header) == file.getvalue()

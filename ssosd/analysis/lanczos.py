@@ -91,13 +91,13 @@ def _at(
 def _sum(image: FloatImage, base: NDArray[np.intp], across: FloatImage, along: FloatImage) -> FloatImage:
     """Sum over the 6 x 6 pixels around each place, rows one after the other."""
     flat, width = image.ravel(), image.shape[1]
+    first = base + _TAPS[0] * (width + 1)
     total = np.zeros(base.size, dtype=np.float32)
-    line, tap, index = np.empty_like(total), np.empty_like(total), np.empty_like(base)
-    for j, dy in enumerate(_TAPS):
+    line, tap = np.empty_like(total), np.empty_like(total)
+    for j in range(len(_TAPS)):
         line[:] = 0.0
-        for i, dx in enumerate(_TAPS):
-            np.add(base, dy * width + dx, out=index)
-            flat.take(index, out=tap, mode="clip")
+        for i in range(len(_TAPS)):
+            flat[j * width + i :].take(first, out=tap, mode="clip")
             tap *= across[i]
             line += tap
         line *= along[j]
