@@ -32,6 +32,7 @@ lint: install
 bench: install
 	$(BIN)/python benchmarks/chain.py
 	$(BIN)/python benchmarks/cutouts.py
+	$(BIN)/python benchmarks/lastframe.py
 
 soak: install
 	$(BIN)/python benchmarks/soak.py

@@ -25,8 +25,7 @@ from functools import partial, wraps
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from astropy.io import fits
 
@@ -34,7 +33,7 @@ from ssosd import astromatic
 from ssosd.ingest.exposure import read_exposure
 from ssosd.model import HeaderKeywords
 
-SIM2 = ROOT.parent / "shared" / "data" / "sim2"
+SIM2 = Path(__file__).resolve().parents[2] / "shared" / "data" / "sim2"
 FIELDS = ("F02", "F01")  # the one that warms up, the one that is measured
 PARAMETERS = {
     "OBSERVATORY_CODE": "493",

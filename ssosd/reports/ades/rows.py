@@ -109,7 +109,7 @@ def rows_of(
         "astCat": style.ast_cat,
     }
     written = []
-    for i, row in enumerate(rows[rows.columns.intersection(_READ)].to_dict("records")):
+    for i, row in enumerate(rows[[name for name in _READ if name in rows]].to_dict("records")):
         rms = (math.nan,) * 3 if errors is None else (errors.ra[i], errors.dec[i], errors.correlation[i])
         values = same | _position(row, rms, style) | _photometry(row, style.precision) | _quality(row)
         written.append({name: values[name] for name in FIELDS if values.get(name)})
