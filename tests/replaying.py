@@ -49,7 +49,14 @@ NIGHT = {
     "objects": NIGHT_OBJECTS,
 }
 ONE_FIELD = {**SPARSE, "placed": NIGHT_MOVERS[:2]}
-_RESULTS = ("candidates.*", "drafts/*.txt", "*/cats/candidates.csv", "*/regions/*.reg", "*/logs/*.log")
+_RESULTS = (
+    "candidates.*",
+    "recovered.csv",
+    "drafts/*.txt",
+    "*/cats/candidates.csv",
+    "*/regions/*.reg",
+    "*/logs/*.log",
+)
 LEDGER = [
     "night",
     "field",

@@ -24,6 +24,7 @@ from ssosd.reports.columns import CANDIDATE_COLUMNS
 from ssosd.reports.morning.candidates import triage, with_residuals
 from ssosd.reports.morning.night import figures, known_objects
 from ssosd.reports.morning.page import morning_html
+from ssosd.reports.recovered import RECOVERED_COLUMNS
 from ssosd.reports.summary import night_summary
 from ssosd.store import STORE_NAME, Store, utc_now
 from tests import painted
@@ -70,6 +71,7 @@ def page(candidates: pd.DataFrame, **more: object) -> str:
         night=NIGHT, files=[], exposures=[], sequences=[], members=[], candidates=[], rejections=[], drafts=[]
     )
     given = {"verdicts": {}, "blinks": {}, "quality": [], "expected": [], "sequences": [], "files": [EVIL]}
+    given["missed"] = pd.DataFrame(columns=[name for name, *_ in RECOVERED_COLUMNS])
     given |= {"summary": summary, "candidates": candidates, "station": EVIL}
     return morning_html(**{**given, **more})
 

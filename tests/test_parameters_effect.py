@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +18,7 @@ import pytest
 from astropy.io import fits
 
 from ssosd import astromatic, work
-from ssosd.analysis.painter.night import PaintedNight
+from ssosd.analysis.painter.night import PaintedNight, paint_night
 from ssosd.config import PARAMETERS, load_config
 from ssosd.config.tables import daemon as table_daemon
 from ssosd.config.tables import drafts as table_drafts
@@ -27,6 +27,7 @@ from ssosd.errors import Retriable
 from ssosd.filters.chain import ChainSettings, run_chain
 from ssosd.linker.refcat import read_reference, write_reference
 from ssosd.plumbing.resources import shipped
+from ssosd.reports.recovered import read_recovered_csv
 from ssosd.site import site_from_code
 from ssosd.sphere import separation_arcsec
 from ssosd.station import Station
@@ -35,7 +36,7 @@ from ssosd.sun import sun_altitude_deg
 from ssosd.work.orbits import old_files, refresh
 from tests.orbit_lines import comet_line, line, line_seen_at, orbit_seen_at, served
 from tests.replaying import ONE_FIELD, QUICK, Outcome, run
-from tests.sky import shared_sky
+from tests.sky import shared_sky, small_options
 from tests.skybot_service import SkybotService, moved
 
 pytestmark = pytest.mark.binaries
@@ -729,6 +730,24 @@ def _(world: World, _: Path) -> None:
     quick = injected(world, INJECT=9, INJECT_MAG="17,18", INJECT_RATE="60,90")
     assert set(quick["mag_low"]) <= {17.0, 17.5}
     assert set(quick["rate_low"]) == {60.0}
+
+
+@shows("RECOVER", "RECOVER_SNR")
+def recovery(world: World, tmp_path: Path) -> None:
+    movers = [replace(ONE_FIELD["placed"][0], name=f"{k}", north_arcsec=40.0 * k) for k in range(-3, 4)]
+    options = small_options(**{**ONE_FIELD, "placed": tuple(movers)}, exposures=5, clouds=((2, 3.0),))
+    night = paint_night(tmp_path / "raw", options)
+
+    def states(**more: object) -> set[str]:
+        more |= {"reference": night.refcat, "LINKER": "BOTH", "MOTION_FIT": "PLANE"}
+        out = world.run(night.directory, target=tmp_path / "out", **more)
+        path = out.target / out.night / "recovered.csv"
+        return set(read_recovered_csv(path)["STATE"]) if path.exists() else set()
+
+    assert "measured" in states(RECOVER_SNR=1.5)
+    assert "too faint" in (faint := states(RECOVER_SNR=80))
+    assert "measured" not in faint
+    assert states(RECOVER="False") == set()
 
 
 @pytest.mark.parametrize("check", dict.fromkeys(EFFECTS.values()), ids=lambda check: check.names)

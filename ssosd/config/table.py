@@ -18,6 +18,7 @@ from ssosd.config.tables import inject as table_inject
 from ssosd.config.tables import known as table_known
 from ssosd.config.tables import mail as table_mail
 from ssosd.config.tables import photometry as table_photometry
+from ssosd.config.tables import recovery as table_recovery
 from ssosd.config.tables import results as table_results
 
 #: Every parameter by name, in the order of the documentation; parameters of one section stand together.
@@ -27,6 +28,7 @@ PARAMETERS: dict[str, Parameter] = {
         *table_images.ENTRIES,
         *table_chain.ENTRIES,
         *table_photometry.ENTRIES,
+        *table_recovery.ENTRIES,
         *table_inject.ENTRIES,
         *table_known.ENTRIES,
         *table_results.ENTRIES,

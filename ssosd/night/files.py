@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,8 @@ from ssosd.ingest.watcher import Sieve
 from ssosd.night.drafts import write_drafts
 from ssosd.night.page import write_page
 from ssosd.plumbing.files import TEMPORARY_PREFIX, atomic_write_bytes, atomic_write_text
+from ssosd.reports.recovered import FILE_NAME as RECOVERED
+from ssosd.reports.recovered import read_recovered_csv, write_recovered_csv
 from ssosd.reports.summary import Summary, audit, night_summary, summary_json
 from ssosd.reports.summary_text import summary_text
 from ssosd.reports.tables import read_candidates_csv, write_candidates_csv
@@ -82,8 +85,9 @@ def write_night(
         table = detections_table(candidates)
         for name, as_bytes in TABLES.items():
             atomic_write_bytes(folder / name, as_bytes(table, night=night))
+        _write_recovered(folder / RECOVERED, sequences)
     else:
-        _remove(*(folder / name for name in ("candidates.csv", *TABLES)))
+        _remove(*(folder / name for name in ("candidates.csv", RECOVERED, *TABLES)))
         _remove(*folder.glob("drafts/*"))
         store.forget_drafts(night)
     lost: list[str] = []
@@ -178,6 +182,19 @@ def _table(row: SequenceRow, store: Store) -> pd.DataFrame | None:
         store.event("warning", f"{row.night}/{row.field}", f"linked again: {error}")
         store.reopen_sequence(row.id)
         return None
+
+
+def _write_recovered(path: Path, sequences: Iterable[SequenceRow]) -> None:
+    """Put the fields' tables of what was not detected together; no file when no field has one."""
+    tables = []
+    for row in sequences:
+        if row.folder is not None and row.n_candidates is not None:
+            with suppress(BadInput):  # linked without RECOVER, or by an older version
+                tables.append(read_recovered_csv(Path(row.folder) / "cats" / RECOVERED))
+    if not tables:
+        _remove(path)
+        return
+    write_recovered_csv(path, pd.concat(tables, ignore_index=True))
 
 
 def _write_summary(

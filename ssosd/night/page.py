@@ -15,6 +15,8 @@ from ssosd.plumbing.files import atomic_write_text
 from ssosd.reports.columns import CANDIDATE_COLUMNS
 from ssosd.reports.morning.candidates import triage
 from ssosd.reports.morning.page import REPORT_NAME, morning_html
+from ssosd.reports.recovered import FILE_NAME as RECOVERED
+from ssosd.reports.recovered import RECOVERED_COLUMNS, read_recovered_csv
 from ssosd.reports.summary import Summary, relative_name
 from ssosd.station import Station
 from ssosd.store import Store
@@ -62,6 +64,7 @@ def write_page(
         summary=summary,
         candidates=candidates,
         verdicts=verdicts,
+        missed=_missed(folder / RECOVERED),
         blinks=_blinks(folder, candidates, triage(candidates, verdicts)[:_PICTURED]),
         quality=quality,
         expected=rows["expected"],
@@ -70,6 +73,14 @@ def write_page(
         station=f"{station.config['OBSERVATORY_CODE']} {station.site.name}".strip(),
     )
     atomic_write_text(folder / REPORT_NAME, page)
+
+
+def _missed(path: Path) -> pd.DataFrame:
+    """The night's places without a detection; none when they were not looked at."""
+    try:
+        return read_recovered_csv(path)
+    except BadInput:
+        return pd.DataFrame(columns=[name for name, *_ in RECOVERED_COLUMNS])
 
 
 def _blinks(folder: Path, candidates: pd.DataFrame, names: list[str]) -> dict[str, Blink]:
@@ -95,7 +106,7 @@ def _blinks(folder: Path, candidates: pd.DataFrame, names: list[str]) -> dict[st
 
 def _files(folder: Path) -> Iterator[str]:
     """What a person may want to open, relative to the night's folder."""
-    patterns = ("candidates.*", "summary.txt", "summary.json", "drafts/*", "*/cats/candidates.csv",
+    patterns = ("candidates.*", RECOVERED, "summary.txt", "summary.json", "drafts/*", "*/cats/candidates.csv",
                 "*/logs/sequence.log", "*/checkplots/*.png", "*/regions/*.reg")  # fmt: skip
     for pattern in patterns:
         for path in folder.glob(pattern):

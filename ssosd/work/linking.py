@@ -32,6 +32,7 @@ class Candidates:
     linked: Linked  # SCAMP's solution, with all detections
     sources: pd.DataFrame  # of both linkers, one row per detection and source
     detections: pd.DataFrame  # of the candidates, one row per detection
+    positions: pd.DataFrame  # all detections of the sequence, at the positions that were linked
     ledger: pd.DataFrame  # one row per rejected source
     funnel: tuple[tuple[str, int], ...]  # (step, sources left)
     n_false_expected: float | None  # chance tracks among the candidates; None without the tracklet linker
@@ -105,6 +106,7 @@ def candidates_of(linked: Linked, *, config: Config, progress: Progress) -> Cand
         linked=linked,
         sources=sources,
         detections=merged.detections,
+        positions=detections,
         ledger=pd.concat([chain.ledger, merged.ledger], ignore_index=True),
         funnel=(*chain.funnel, *((("LINKER", merged.n_sources),) if linker == "BOTH" else ())),
         n_false_expected=tracklets.n_false_expected if tracklets else None,

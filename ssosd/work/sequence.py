@@ -14,6 +14,8 @@ from ssosd.identify.limits import measured_limit
 from ssosd.ingest.sequence import FieldSequence
 from ssosd.model import Catalogue
 from ssosd.plumbing.files import atomic_write_text, flush_tree
+from ssosd.reports.recovered import FILE_NAME as RECOVERED
+from ssosd.reports.recovered import states_text, write_recovered_csv
 from ssosd.reports.tables import candidate_ids, funnel_text, write_candidates_csv
 from ssosd.station import Station
 from ssosd.work.asking import Access
@@ -24,6 +26,7 @@ from ssosd.work.identifying import identify
 from ssosd.work.injecting import completeness_of
 from ssosd.work.linking import Candidates, Progress, link_candidates
 from ssosd.work.picturing import pictures
+from ssosd.work.recovering import recovered
 from ssosd.work.result import SequenceResult
 
 
@@ -116,6 +119,12 @@ def _link_into(
     found = photometry.apply(left.detections)
     found.insert(0, "FIELD", sequence.field)
     found["CANDIDATE"] = candidate_ids(found)
+
+    if station.config["RECOVER"]:
+        progress("recovering")
+        missed = recovered(found, left.positions, linked=linked, photometry=photometry, station=station)
+        write_recovered_csv(cats / RECOVERED, missed)
+        notes += [states_text(missed)] if len(missed) else []
 
     progress("cutting out")
     found, cut_notes = pictures(found, linked=linked, staged=staged, station=station)

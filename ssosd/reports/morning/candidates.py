@@ -47,6 +47,7 @@ class Card:
     together: bool  # the stars of the blink stand still
     charts: tuple[Markup, ...]
     detections: tuple[tuple[str, ...], ...]
+    missed: tuple[tuple[str, ...], ...]  # exposures without a detection, and what was measured there
 
 
 def triage(candidates: pd.DataFrame, verdicts: Mapping[str, str]) -> list[str]:
@@ -80,7 +81,11 @@ def triage(candidates: pd.DataFrame, verdicts: Mapping[str, str]) -> list[str]:
 
 
 def cards(
-    candidates: pd.DataFrame, *, verdicts: Mapping[str, str], blinks: Mapping[str, Blink]
+    candidates: pd.DataFrame,
+    *,
+    verdicts: Mapping[str, str],
+    missed: pd.DataFrame,
+    blinks: Mapping[str, Blink],
 ) -> list[Card]:
     """All candidates in the order of `triage`.
 
@@ -90,15 +95,25 @@ def cards(
         The night's, one row per detection, as `ssosd.reports.columns` has them.
     verdicts : mapping
         By candidate, where there is one.
+    missed : DataFrame
+        Exposures without a detection, as `ssosd.reports.recovered` has them.
     blinks : mapping
         By candidate, where there are cutouts.
     """
     if candidates.empty:
         return []
     fitted = with_residuals(candidates)
-    rows = {str(name): table for name, table in fitted.groupby("CANDIDATE", sort=False)}
+    rows, places = (
+        {str(name): table for name, table in whole.groupby("CANDIDATE", sort=False)}
+        for whole in (fitted, missed)
+    )
     return [
-        _card(rows[name], verdict=verdicts.get(name, ""), blink=blinks.get(name))
+        _card(
+            rows[name],
+            verdict=verdicts.get(name, ""),
+            missed=_missed(places.get(name, missed.iloc[:0])),
+            blink=blinks.get(name),
+        )
         for name in triage(candidates, verdicts)
     ]
 
@@ -145,7 +160,9 @@ def position_error(table: pd.DataFrame) -> FloatArray:
     return np.where(np.isfinite(ours), ours, formal)
 
 
-def _card(table: pd.DataFrame, *, verdict: str, blink: Blink | None) -> Card:
+def _card(
+    table: pd.DataFrame, *, verdict: str, missed: tuple[tuple[str, ...], ...], blink: Blink | None
+) -> Card:
     first = table.iloc[0]
     state, rate = str(first["MATCH_STATE"]), float(first["PM"])
     east, north = float(first["PMRA"]), float(first["PMDEC"])
@@ -172,6 +189,7 @@ def _card(table: pd.DataFrame, *, verdict: str, blink: Blink | None) -> Card:
         together=bool(blink and blink.together),
         charts=_charts(table, mags, errors, band),
         detections=_detections(table, mags, errors),
+        missed=missed,
     )
 
 
@@ -295,6 +313,22 @@ def _detections(table: pd.DataFrame, mags: FloatArray, errors: FloatArray) -> tu
              number(snr, 1), number(along, 2, sign=True), number(across, 2, sign=True))
         )  # fmt: skip
     return tuple(rows)
+
+
+def _missed(rows: pd.DataFrame) -> tuple[tuple[str, ...], ...]:
+    """Exposure, file, time, filter, state with its reason, magnitude or limit, its error, significance."""
+    names = ("CATALOG_NUMBER", "IMAGE_FILENAME", "MID_EXPOSURE_MJD", "FILTER", "STATE", "REASON", "MAG_CALIB",
+             "MAG_CALIB_ERR", "MAG_LIMIT", "SNR")  # fmt: skip
+    said = []
+    for n, name, mjd, band, state, reason, mag, error, limit, snr in zip(
+        *(rows[c].tolist() for c in names), strict=True
+    ):
+        light = (
+            number(mag, 2) if math.isfinite(mag) else f"> {number(limit, 1)}" if math.isfinite(limit) else ""
+        )
+        words = f"{state}: {reason}" if reason else state
+        said.append((str(n), name, utc(mjd), band, words, light, number(error, 2), number(snr, 1)))
+    return tuple(said)
 
 
 def _strip(blink: Blink, table: pd.DataFrame) -> Markup:

@@ -25,6 +25,7 @@ def morning_html(
     summary: Summary,
     candidates: pd.DataFrame,
     verdicts: Mapping[str, str],
+    missed: pd.DataFrame,
     blinks: Mapping[str, Blink],
     quality: Sequence[Row],
     expected: Iterable[Row],
@@ -42,6 +43,8 @@ def morning_html(
         The night's candidates, one row per detection.
     verdicts : mapping
         Verdict by candidate, where a person gave one.
+    missed : DataFrame
+        The candidates in exposures without a detection of them, as `ssosd.reports.recovered` has them.
     blinks : mapping
         Frames by candidate, where there are cutouts.
     quality : sequence of mapping
@@ -59,7 +62,7 @@ def morning_html(
     -------
     str
     """
-    found = cards(candidates, verdicts=verdicts, blinks=blinks)
+    found = cards(candidates, verdicts=verdicts, missed=missed, blinks=blinks)
     more = {row["field"]: row for row in sequences}
     return _template().render(
         summary=summary,

@@ -1,0 +1,1 @@
+"""Light measured where it is known to be: at predicted places, and along trails."""

@@ -1,0 +1,143 @@
+"""One chip of an exposure, open to be measured: its pixels, its stars' shape, its map of the sky."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from ssosd.analysis.forced.fit import Trails
+from ssosd.analysis.forced.pixels import Patches, read_patches
+from ssosd.analysis.forced.profile import Shape
+from ssosd.analysis.forced.rest import Resting
+from ssosd.analysis.forced.shape import measure_shape
+from ssosd.analysis.forced.skymap import SkyMap
+from ssosd.analysis.forced.tracks import Tracks
+from ssosd.analysis.solved import OpenImage, SolvedImage, open_image
+from ssosd.grouping import BoolArray, IntArray
+from ssosd.sphere import ARCSEC_PER_DEG
+
+_BESIDE = 0.5  # arcsec to either side by which a direction on the chip is told
+#: Light of something else counts where it is above this share of the sky's noise in a pixel.
+_LEVEL = 0.25
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class ChipFacts:
+    """What is known of a chip before it is opened."""
+
+    solved: SolvedImage
+    detections: pd.DataFrame  # on it, at their final positions
+    fwhm_px: float  # of its stars, a first guess
+    gain: float  # e- per count, inf when not known
+    saturation: float  # counts
+    gain_key: str  # header keywords that know better
+    saturation_key: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class OpenChip:
+    """A chip that is open."""
+
+    image: OpenImage
+    sky: SkyMap
+    shape: Shape
+    gain: float
+    saturation: float
+
+    def lay(self, tracks: Tracks, m: IntArray, f: IntArray) -> Trails:
+        """Lay predicted places on the chip; NaN where they are nowhere on it.
+
+        Parameters
+        ----------
+        tracks : Tracks
+        m, f : ndarray of int, shape (n,)
+            Candidate and exposure.
+        """
+        ra, dec, angle = tracks.ra[m, f], tracks.dec[m, f], tracks.angle[m, f]
+        step = np.maximum(0.5 * tracks.trail[m, f], _BESIDE) / ARCSEC_PER_DEG
+        north, east = step * np.cos(angle), step * np.sin(angle) / np.cos(np.radians(dec))
+        n = m.size
+        places = self.sky.pixels_of(
+            np.concatenate([ra, ra - east, ra + east]), np.concatenate([dec, dec - north, dec + north])
+        )
+        here, ends = places[:n], places[2 * n :] - places[n : 2 * n]
+        scale = np.hypot(ends[:, 0], ends[:, 1]) / (2.0 * step * ARCSEC_PER_DEG)
+        return Trails(
+            x=here[:, 0],
+            y=here[:, 1],
+            length=tracks.trail[m, f] * scale,
+            angle=np.arctan2(ends[:, 1], ends[:, 0]),
+            err_along=tracks.err_along[m, f] * scale,
+            err_across=tracks.err_across[m, f] * scale,
+            scale=scale,
+        )
+
+    def read(self, trails: Trails) -> Patches:
+        """The pixels about them."""
+        return read_patches(
+            self.image,
+            x=trails.x,
+            y=trails.y,
+            along=trails.length,
+            angle=trails.angle,
+            fwhm_px=self.shape.fwhm_px,
+            saturation=self.saturation,
+        )
+
+    def holds(self, trails: Trails) -> BoolArray:
+        """Which of them have their middle on the chip."""
+        inside = (trails.x >= 0.5) & (trails.x <= self.image.width + 0.5)
+        return inside & (trails.y >= 0.5) & (trails.y <= self.image.height + 0.5)
+
+    def masked(self, patches: Patches, near: Resting) -> BoolArray:
+        """Pixels with the light of what is at rest near each place, shape (m,).
+
+        The light is taken for a Moffat profile of exponent 3 (Moffat 1969, A&A 3, 455), wider than most.
+        """
+        masked = np.zeros(patches.owner.size, dtype=bool)
+        places = self.sky.pixels_of(near.ra, near.dec)
+        alpha = self.shape.fwhm_px / (2.0 * np.sqrt(2.0 ** (1.0 / 3.0) - 1.0))
+        with np.errstate(invalid="ignore", divide="ignore"):
+            peak = 2.0 * near.flux * self.shape.per_catalogue / (np.pi * alpha**2)
+            bright = peak / (_LEVEL * patches.noise[near.owner])
+        radius = alpha * np.sqrt(np.maximum(np.cbrt(np.maximum(np.nan_to_num(bright), 1.0)) - 1.0, 0.25))
+        first = np.searchsorted(patches.owner, np.arange(patches.n + 1))
+        for owner, (x, y), reach in zip(near.owner.tolist(), places, radius, strict=True):
+            own = slice(first[owner], first[owner + 1])
+            masked[own] |= np.hypot(patches.x[own] - x, patches.y[own] - y) <= reach
+        return masked
+
+
+@contextmanager
+def open_chip(facts: ChipFacts) -> Iterator[OpenChip]:
+    """Open a chip and measure its stars.
+
+    Raises
+    ------
+    BadInput
+        The file or the chip cannot be read.
+    """
+    with open_image(facts.solved) as image:
+        gain = _card(image, facts.gain_key, facts.gain)
+        saturation = _card(image, facts.saturation_key, facts.saturation)
+        gain = gain if gain > 0.0 else np.inf
+        yield OpenChip(
+            image=image,
+            sky=SkyMap(facts.solved.wcs(), facts.detections),
+            shape=measure_shape(
+                image, facts.detections, fwhm_px=facts.fwhm_px, gain=gain, saturation=saturation
+            ),
+            gain=gain,
+            saturation=saturation,
+        )
+
+
+def _card(image: OpenImage, keyword: str, otherwise: float) -> float:
+    value = image.cards.get(keyword)
+    if isinstance(value, bool) or not isinstance(value, int | float) or not np.isfinite(value):
+        return otherwise
+    return float(value)

@@ -1,0 +1,243 @@
+"""Candidates where they were not detected: behind a star, too faint for a detection, off the chip."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy.spatial import cKDTree
+
+from ssosd.analysis.forced.chips import open_chip
+from ssosd.analysis.forced.fit import Trails, forced_flux
+from ssosd.analysis.forced.recover import STATES
+from ssosd.analysis.painter.night import PaintedNight, PlacedMover, paint_night
+from ssosd.analysis.painter.sources import paint_list
+from ssosd.config import load_config
+from ssosd.model import Exposure
+from ssosd.reports.recovered import read_recovered_csv, recovered_markdown, write_recovered_csv
+from ssosd.sphere import offsets_arcsec, separation_arcsec
+from ssosd.station import Station
+from ssosd.store import STORE_NAME, Store
+from ssosd.work import key_of
+from ssosd.work.calibrating import photometry_of
+from ssosd.work.linking import Candidates, link_candidates
+from ssosd.work.recovering import chip_facts, recovered
+from tests.replaying import QUICK, Outcome, run
+from tests.sky import small_options
+
+pytestmark = pytest.mark.binaries
+
+STAR_VISIT, CLOUDED_VISIT = 3, 4
+RATE, PA = 40.0, 90.0  # arcsec/h, to the east: 10" from exposure to exposure
+HOURS = np.arange(-2, 3) * 0.25
+FAINT = tuple(f"FAINT{k}" for k in range(8))
+#: Deep enough for no star to hide among the noise: what is there is detected.
+SKY = small_options(
+    exposures=5, clouds=((CLOUDED_VISIT, 2.1),), star_mags=(13.5, 19.0), stars=60, galaxies=0, cosmics=0.0,
+    dither_arcsec=0.0, lightcurve_mag=0.0, size_px=(512, 512),
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Field:
+    """A painted field, replayed, and linked once more to have what the corridor has at that point."""
+
+    night: PaintedNight
+    outcome: Outcome
+    station: Station
+    left: Candidates
+
+    @property
+    def table(self) -> pd.DataFrame:
+        return read_recovered_csv(self.outcome.target / self.outcome.night / "recovered.csv")
+
+    def of(self, name: str) -> pd.DataFrame:
+        """Rows of a painted mover, with the truth beside."""
+        truth = self.night.truth[self.night.truth["id"] == name]
+        table = self.table.merge(truth, left_on="IMAGE_FILENAME", right_on="image")
+        near = separation_arcsec(table["RA_PREDICTED"], table["DEC_PREDICTED"], table["ra"], table["dec"]) < 3
+        return table[near]
+
+    def detections_of(self, name: str) -> pd.DataFrame:
+        truth = self.night.truth[self.night.truth["id"] == name]
+        table = self.outcome.candidates.merge(truth, left_on="IMAGE_FILENAME", right_on="image")
+        return table[separation_arcsec(table["RA"], table["DEC"], table["ra"], table["dec"]) < 2]
+
+
+def star_offsets() -> np.ndarray:
+    """Places of all stars, arcsec to the east and north of the centre, and their magnitudes."""
+    sky = paint_list(SKY, 1)
+    return np.column_stack([*offsets_arcsec(sky["ra"], sky["dec"], *SKY.centers_deg[0]), sky["mag"]])
+
+
+def clear_places(stars: np.ndarray, n: int) -> list[tuple[float, float]]:
+    """Places whose whole track is 14 arcsec from all stars and 30 from each other."""
+    tree, rng, found = cKDTree(stars[:, :2]), np.random.default_rng(4), []
+    while len(found) < n:
+        east, north = rng.uniform(-200.0, 200.0, 2)
+        track = np.column_stack([east + RATE * HOURS, np.full(5, north)])
+        alone = all(np.hypot(east - a, north - b) > 30.0 for a, b in found)
+        if alone and tree.query(track)[0].min() > 14.0:
+            found.append((east, north))
+    return found
+
+
+@pytest.fixture(scope="module")
+def field(tmp_path_factory: pytest.TempPathFactory) -> Field:
+    stars = star_offsets()
+    tree = cKDTree(stars[:, :2])
+    hides = [
+        s for s in stars
+        if 16.0 < s[2] < 17.0 and np.abs(s[:2]).max() < 180.0
+        and tree.query(np.column_stack([s[0] + RATE * HOURS[[0, 1, 3, 4]], np.full(4, s[1])]))[0].min() > 9.0
+    ]  # fmt: skip
+    common = {"rate_arcsec_h": RATE, "pa_deg": PA}
+    placed = [
+        PlacedMover(name="CROSSES", east_arcsec=hides[0][0], north_arcsec=hides[0][1], mag=18.3, **common),
+        PlacedMover(name="LEAVES", east_arcsec=240.0, north_arcsec=20.0, mag=17.5, **common),
+    ]
+    places = clear_places(np.vstack([stars, [[240.0, 20.0, 17.5], [*hides[0][:2], 18.3]]]), len(FAINT))
+    placed += [
+        PlacedMover(name=name, east_arcsec=east, north_arcsec=north, mag=19.2 + 0.07 * k, **common)
+        for k, (name, (east, north)) in enumerate(zip(FAINT, places, strict=True))
+    ]
+    folder = tmp_path_factory.mktemp("recovery")
+    night = paint_night(folder / "raw", replace(SKY, placed=tuple(placed)))
+    outcome = run(folder / "out", night.directory, reference=night.refcat)
+    overrides = {**QUICK, "ASTREF_CATALOG": str(night.refcat)}
+    station = Station.open(load_config(None, overrides=overrides, cwd=folder), folder / "out")
+    with Store(station.target / STORE_NAME) as store:
+        exposures = list(store.exposures(night=outcome.night).values())
+        kept = store.catalogues({e.digest: e for e in exposures})
+    catalogues = {e.digest: kept[key_of(e, station=station)] for e in exposures}
+    room = folder / "link"
+    room.mkdir()
+    left = link_candidates(exposures, catalogues, workdir=room, station=station, progress=lambda _: None)
+    return Field(night=night, outcome=outcome, station=station, left=left)
+
+
+def recovered_of(
+    field: Field, exposures: tuple[Exposure, ...], found: pd.DataFrame | None = None
+) -> pd.DataFrame:
+    linked = replace(field.left.linked, exposures=exposures)
+    photometry = photometry_of(linked, station=field.station)
+    found = (field.left.detections if found is None else found).assign(FIELD="F01", CANDIDATE="C")
+    return recovered(found, field.left.positions, linked=linked, photometry=photometry, station=field.station)
+
+
+def test_every_candidate_has_a_row_for_every_exposure(field: Field) -> None:
+    keys = ["CANDIDATE", "CATALOG_NUMBER"]
+    both = pd.concat([field.outcome.candidates[keys], field.table[keys]])
+    assert not both.duplicated().any()
+    assert (both.groupby("CANDIDATE").size() == 5).all()
+    assert set(field.table["STATE"]) <= set(STATES)
+    (note,) = [n for n in field.outcome.sequences[0].result.notes if "without a detection" in n]
+    assert note.startswith(f"{len(field.table)} places")
+
+
+def test_behind_a_star_is_said_and_not_lost(field: Field) -> None:
+    found = field.detections_of("CROSSES")
+    assert sorted(found["visit"]) == [1, 2, 4, 5]
+    (row,) = field.of("CROSSES").to_dict("records")
+    assert (row["visit"], row["STATE"]) == (STAR_VISIT, "behind a star")
+    assert np.isnan(row["MAG_CALIB"])
+    assert "at rest" in row["REASON"]
+    page = field.outcome.target / field.outcome.night / "report.html"
+    assert "behind a star: " in page.read_text()
+
+
+def test_off_the_detector(field: Field) -> None:
+    rows = field.of("LEAVES")
+    truth = field.night.truth.query("id == 'LEAVES'")
+    assert set(rows["visit"]) == set(truth.loc[~truth["on_detector"], "visit"]) >= {5}
+    assert set(rows["STATE"]) == {"off the detector"}
+    assert rows["SNR"].isna().all()
+
+
+def test_too_faint_for_a_detection_is_measured_with_the_right_light(field: Field) -> None:
+    """Every faint mover, as if SExtractor had missed it: those that it missed alone are the unlucky ones."""
+    missed = pd.concat([field.of(name) for name in FAINT])
+    assert set(missed["visit"]) == {CLOUDED_VISIT}
+    assert set(missed["STATE"]) <= {"measured", "too faint"}
+    found = field.left.detections
+    rows = recovered_of(field, field.left.linked.exposures, found[found["CATALOG_NUMBER"] != CLOUDED_VISIT])
+    truth = field.night.truth[field.night.truth["id"].isin(FAINT)]
+    rows = rows.merge(truth, left_on="IMAGE_FILENAME", right_on="image").query("visit == @CLOUDED_VISIT")
+    apart = separation_arcsec(rows["RA_PREDICTED"], rows["DEC_PREDICTED"], rows["ra"], rows["dec"])
+    rows = rows[apart < 3.0]
+    assert len(rows) == len(FAINT)
+    off = rows["SNR"] - rows["snr"]
+    assert np.abs(off).max() < 3.0
+    assert abs(off.mean()) < 3.0 / np.sqrt(len(FAINT))
+    measured = rows[rows["STATE"] == "measured"]
+    assert len(measured) >= 6
+    pull = (measured["MAG_CALIB"] - measured["mag"]) / measured["MAG_CALIB_ERR"]
+    assert np.abs(pull).max() < 3.0
+    assert abs(pull.mean()) < 3.0 / np.sqrt(len(pull))
+    offset = separation_arcsec(measured["RA"], measured["DEC"], measured["ra"], measured["dec"])
+    assert (offset / measured["ERR_POSITION"] < 4.0).all()
+    faint = rows[rows["STATE"] == "too faint"]
+    assert (faint["MAG_LIMIT"] < faint["mag"] + 0.6).all()
+
+
+def test_an_empty_sky_has_significances_of_mean_0_and_sigma_1(field: Field) -> None:
+    """The independent check: nothing is painted there, and the pixels were never looked at before."""
+    linked = field.left.linked
+    photometry = photometry_of(linked, station=field.station)
+    chips = chip_facts(field.left.positions, linked=linked, photometry=photometry, station=field.station)
+    rng, found = np.random.default_rng(7), []
+    for (number, _hdu), facts in sorted(chips.items()):
+        with open_chip(facts) as chip:
+            taken = facts.detections[["XWIN_IMAGE", "YWIN_IMAGE"]].to_numpy(np.float64)
+            movers = field.night.truth.loc[field.night.truth["visit"] == number, ["x", "y"]].to_numpy()
+            stars = chip.sky.pixels_of(*field.night.stars[["ra", "dec"]].to_numpy().T)
+            places = rng.uniform(20.0, 492.0, (1500, 2))
+            distance = cKDTree(np.vstack([taken, movers, stars])).query(places)[0]
+            places = places[distance > 12.0]
+            n = len(places)
+            for length in (0.0, 12.0):
+                trails = Trails(
+                    x=places[:, 0], y=places[:, 1], length=np.full(n, length), angle=rng.uniform(0, np.pi, n),
+                    err_along=np.full(n, 0.3), err_across=np.full(n, 0.3), scale=np.ones(n),
+                )  # fmt: skip
+                light = forced_flux(chip.read(trails), trails, shape=chip.shape, gain=chip.gain)
+                found.append(light.flux / light.sky_err)
+    snr = np.concatenate(found)
+    assert snr.size > 3000
+    # places overlap: about one in four is independent
+    assert abs(snr.mean()) < 0.1
+    assert abs(snr.std() - 1.0) < 0.06
+    assert (snr > 3.5).mean() < 0.003
+
+
+def test_a_missing_file_costs_the_recovery_of_its_exposure_alone(field: Field, tmp_path: Path) -> None:
+    exposures = field.left.linked.exposures
+    whole = recovered_of(field, exposures)
+    gone = exposures[CLOUDED_VISIT - 1].at(str(tmp_path / "gone.fits"))
+    broken = recovered_of(field, (*exposures[: CLOUDED_VISIT - 1], gone, *exposures[CLOUDED_VISIT:]))
+    there = whole["CATALOG_NUMBER"] == CLOUDED_VISIT
+    on_chip = there & (whole["STATE"] != "off the detector")
+    assert on_chip.any()
+    assert set(broken.loc[on_chip, "STATE"]) == {"not read"}
+    assert broken.loc[on_chip, "REASON"].str.contains("gone.fits").all()
+    pd.testing.assert_frame_equal(broken[~there], whole[~there])
+
+
+def test_reading_gives_what_was_written(field: Field, tmp_path: Path) -> None:
+    rows = field.table
+    write_recovered_csv(tmp_path / "a.csv", rows.sample(frac=1.0, random_state=1))
+    assert (tmp_path / "a.csv").read_text() == (
+        field.outcome.target / field.outcome.night / "recovered.csv"
+    ).read_text()
+    write_recovered_csv(tmp_path / "empty.csv", rows.iloc[:0])
+    assert read_recovered_csv(tmp_path / "empty.csv").columns.tolist() == rows.columns.tolist()
+
+
+def test_the_columns_are_documented() -> None:
+    page = (Path(__file__).resolve().parents[1] / "docs" / "output.md").read_text()
+    assert recovered_markdown() in page, "run `python -m ssosd.reports.recovered` and put it into the page"
+    for state in STATES:
+        assert f"| `{state}` |" in page
