@@ -16,6 +16,7 @@ from ssosd.ingest.exposure import read_exposure
 from ssosd.ingest.fitsblocks import FitsLayout, read_layout
 from ssosd.ingest.habits import Habits
 from ssosd.ingest.headers import HeaderStack
+from ssosd.ingest.mapped import mapped_start, rule_for, set_aside
 from ssosd.ingest.settle import Missing, what_is_missing
 from ssosd.ingest.starttime import read_start
 from ssosd.model import Exposure
@@ -44,11 +45,18 @@ def take_in(path: Path, *, station: Station) -> TakenIn:
         before = path.stat()
         size, mtime = before.st_size, before.st_mtime_ns
         layout = read_layout(path)
-        ignored = calibration_reason(layout, name=path.name, words=station.config["CALIBRATION"])
+        rule = rule_for(layout, station.header_map)
+        ignored = "" if rule is None else set_aside(layout, rule)
+        ignored = ignored or calibration_reason(layout, name=path.name, words=station.config["CALIBRATION"])
         if ignored:
             when = _start_mjd(layout, station)
             return TakenIn(path=path, size_bytes=size, mtime_ns=mtime, ignored=ignored, taken_mjd=when)
-        exposure = read_exposure(path, keywords=station.keywords, extensions=station.config["SCI_EXTENSION"])
+        exposure = read_exposure(
+            path,
+            keywords=station.keywords,
+            extensions=station.config["SCI_EXTENSION"],
+            header_map=station.header_map,
+        )
         after = path.stat()
         if (after.st_size, after.st_mtime_ns) != (size, mtime):
             raise Retriable(
@@ -66,8 +74,12 @@ def take_in(path: Path, *, station: Station) -> TakenIn:
 def _start_mjd(layout: FitsLayout, station: Station) -> float | None:
     """When a file that is no exposure was taken, UTC MJD, as far as its header says so."""
     stack = HeaderStack([(hdu.index, hdu.cards) for hdu in layout.hdus])
+    rule = rule_for(layout, station.header_map)
     try:
-        start, _ = read_start(stack, keyword=station.keywords.date_obs, exptime_s=0.0, name="")
+        if rule is not None and rule.time:
+            start, _ = mapped_start(stack, rule, exptime_s=0.0, name="")
+        else:
+            start, _ = read_start(stack, keyword=station.keywords.date_obs, exptime_s=0.0, name="")
     except BadInput:
         return None
     return start.mjd

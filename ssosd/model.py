@@ -29,6 +29,8 @@ class Chip:
     dec_deg: float  # centre, ICRS
     corners_deg: tuple[tuple[float, float], ...]  # (ra, dec) of the four outer corners, ICRS
     scale_arcsec: float  # mean pixel scale, arcsec/pixel
+    #: Cards that the header map puts over the file's own; None for one that has to go.
+    cards: tuple[tuple[str, str | bool | float | int | None], ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -76,7 +78,13 @@ class Exposure:
         """Rebuild an exposure from `to_json`."""
         data: dict[str, Any] = json.loads(text)
         data["chips"] = tuple(
-            Chip(**{**chip, "corners_deg": tuple((ra, dec) for ra, dec in chip["corners_deg"])})
+            Chip(
+                **{
+                    **chip,
+                    "corners_deg": tuple((ra, dec) for ra, dec in chip["corners_deg"]),
+                    "cards": tuple((keyword, value) for keyword, value in chip.get("cards", ())),
+                }
+            )
             for chip in data["chips"]
         )
         data["warnings"] = tuple(data["warnings"])

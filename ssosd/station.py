@@ -19,12 +19,13 @@ from ssosd.config.tables import drafts as table_drafts
 from ssosd.config.tables import known as table_known
 from ssosd.config.tables import mail as table_mail
 from ssosd.errors import Misconfigured
+from ssosd.headermap import HeaderMap, load_map
 from ssosd.model import HeaderKeywords
 from ssosd.plumbing.files import atomic_write_text, digest_of
 from ssosd.site import Site, site_from
 
 #: Parameters that decide what an exposure's header means.
-HEADER_PARAMETERS = ("SCI_EXTENSION", "DATE-OBS", "FILTER", "EXPTIME", "OBJECT", "CALIBRATION")
+HEADER_PARAMETERS = ("SCI_EXTENSION", "DATE-OBS", "FILTER", "EXPTIME", "OBJECT", "CALIBRATION", "HEADER_MAP")
 #: Parameters that do not change any result of a sequence.
 _WITHOUT_EFFECT_ON_RESULTS = frozenset(
     {"WORKERS", "SEX_TIME_LIMIT", "SCAMP_TIME_LIMIT", "SWARP_TIME_LIMIT", "SKYBOT_TIME_LIMIT", "SKYBOT_URL"}
@@ -86,7 +87,9 @@ class Station:
                 f"{target}: cannot write here: {error.strerror or error}",
                 next_step="give a writable folder with -t TARGET",
             ) from error
-        return cls(config=config, target=target, binaries=binaries, site=site)
+        station = cls(config=config, target=target, binaries=binaries, site=site)
+        _ = station.header_map  # a wrong map is told now
+        return station
 
     @classmethod
     def of_record(cls, parameters: str, target: Path) -> Station:
@@ -120,10 +123,15 @@ class Station:
         return int(self.config["WORKERS"]) or (os.cpu_count() or 1)
 
     @cached_property
+    def header_map(self) -> HeaderMap:
+        """What the headers of some instruments mean: HEADER_MAP and the shipped maps, read once."""
+        return load_map(self.config["HEADER_MAP"])
+
+    @cached_property
     def read_with(self) -> str:
         """Digest of what decides how a header is read, and what night an exposure belongs to."""
         h = hashlib.blake2b(self.config.digest(HEADER_PARAMETERS).encode(), digest_size=16)
-        h.update(f"\n{self.site.lon_deg!r}".encode())
+        h.update(f"\n{self.site.lon_deg!r}\n{self.header_map!r}".encode())
         return h.hexdigest()
 
     @cached_property

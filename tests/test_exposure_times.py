@@ -236,10 +236,22 @@ def test_exposure_time_is_found_and_its_unit_heeded():
     assert plain == (2.5, ())
 
 
-@pytest.mark.parametrize("value", [0.0, -1, "NaN", "long", True])
+@pytest.mark.parametrize("value", [-1, "NaN", "long", True])
 def test_impossible_exposure_times(value):
     with pytest.raises(BadInput, match=r"f\.fits: EXPTIME=.* is no exposure time"):
         read_exptime(stack(EXPTIME=value, EXPOSURE=10.0), keyword="EXPTIME", name="f.fits")
+
+
+@pytest.mark.parametrize("others", [{}, {"EXPOSURE": 0.0}, {"ITIME": 10.0}])
+def test_no_exposure_time_of_zero(others):
+    with pytest.raises(BadInput, match=r"f\.fits: EXPTIME=0 is no exposure time"):
+        read_exptime(stack(EXPTIME=0, **others), keyword="EXPTIME", name="f.fits")
+
+
+def test_exposure_is_believed_where_exptime_was_never_filled_in():
+    """As MIDAS writes it of scanned plates; bias frames have 0 in both."""
+    said = ("EXPTIME is 0; used EXPOSURE instead",)
+    assert read_exptime(stack(EXPTIME=0.0, EXPOSURE=10.0), keyword="EXPTIME", name="f") == (10.0, said)
 
 
 def test_filters_and_objects():

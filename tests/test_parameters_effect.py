@@ -160,6 +160,24 @@ def headers(world: World, tmp_path: Path) -> Path:
     return raw
 
 
+@shows("HEADER_MAP")
+def header_map(world: World, tmp_path: Path) -> None:
+    """A map in place of keywords, a clock that is an hour behind, and a band by another name."""
+    mine = tmp_path / "mine.toml"
+    mine.write_text(
+        '[[instrument]]\nname = "painted"\nmatch = { BAND = "z" }\nobject = "TARGNAME"\nfilter = "BAND"\n'
+        'exptime = "INTTIME"\nbands = { z = "zs" }\ntime = "BEGIN"\ntime_zone = "-01:00"\n'
+    )
+    raw, target = headers(world, tmp_path), tmp_path / "plain"
+    plain = world.run(raw, target=target).candidates
+    mapped = world.run(raw, target=target, HEADER_MAP=mine).candidates
+    assert set(plain["FIELD"]) == {"F01"}
+    assert set(mapped["FIELD"]) == {"Other_name"}
+    assert set(mapped["FILTER"]) == {"zs"}
+    later = mapped["MID_EXPOSURE_MJD"].min() - plain["MID_EXPOSURE_MJD"].min()
+    assert later * 24 == pytest.approx((600.0 - 120.0) / 2.0 / 3600.0, abs=1e-5)
+
+
 @shows("OBJECT", "DATE-OBS", "FILTER", "EXPTIME")
 def keywords(world: World, tmp_path: Path) -> None:
     raw = headers(world, tmp_path)

@@ -71,7 +71,7 @@ def test_unpacked_wheel_finds_its_files(unpacked: Path, tmp_path: Path) -> None:
         "import ssosd, ssosd.plumbing.resources as r\n"
         "print(ssosd.__file__)\n"
         "for name in ('default.ssos', 'semp/ssos.sex', 'semp/ssos.scamp', 'semp/ssos.swarp',"
-        " 'semp/ssos.param', 'semp/default.nnw', 'semp/gauss_2.5_5x5.conv'):\n"
+        " 'semp/ssos.param', 'semp/default.nnw', 'semp/gauss_2.5_5x5.conv', 'semp/maps/omm.toml'):\n"
         "    print(r.shipped(name))\n"
     )
     environment = {**os.environ, "PYTHONPATH": str(unpacked)}
@@ -85,7 +85,7 @@ def test_unpacked_wheel_finds_its_files(unpacked: Path, tmp_path: Path) -> None:
     )
     assert ran.returncode == 0, ran.stderr
     lines = [Path(line) for line in ran.stdout.splitlines()]
-    assert len(lines) == 8
+    assert len(lines) == 9
     assert all(line.is_file() and line.is_relative_to(unpacked) for line in lines)
 
 

@@ -13,6 +13,8 @@ from ssosd.config.table import PARAMETERS, WITHOUT_EFFECT, sections
 from ssosd.config.values import BadConfiguration
 
 _PREFIX = "parameter_"
+#: Short names of flags that are often given.
+_SHORT = {"HEADER_MAP": "--map"}
 
 
 class ParameterOption(click.Option):
@@ -20,7 +22,7 @@ class ParameterOption(click.Option):
 
     def __init__(self, name: str, parameter: Parameter | None) -> None:
         super().__init__(
-            [_PREFIX + name.replace("-", "_").lower(), f"--{name}", f"-{name}"],
+            [_PREFIX + name.replace("-", "_").lower(), f"--{name}", f"-{name}", *self._short(name)],
             multiple=True,  # so that a flag given twice is seen
             hidden=parameter is None,
             metavar=parameter.kind.metavar if parameter else "TEXT",
@@ -29,11 +31,16 @@ class ParameterOption(click.Option):
         self.parameter_name = name
         self.section = parameter.section if parameter else ""
 
+    @staticmethod
+    def _short(name: str) -> list[str]:
+        return [_SHORT[name]] if name in _SHORT else []
+
     def get_help_record(self, ctx: click.Context) -> tuple[str, str] | None:  # noqa: ARG002 - click's
-        """The flag once, with two dashes."""
+        """The flag once, with two dashes, and its short name."""
         if self.hidden:
             return None
-        return f"--{self.parameter_name} {self.metavar}", self.help or ""
+        also = "".join(f" or {short}" for short in self._short(self.parameter_name))
+        return f"--{self.parameter_name} {self.metavar}{also}", self.help or ""
 
 
 class ParameterCommand(click.Command):

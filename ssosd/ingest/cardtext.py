@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Sequence
 
 from ssosd.ingest.fitsblocks import BLOCK
-from ssosd.ingest.headers import CARD_LENGTH, Cards, parse_card
+from ssosd.ingest.headers import CARD_LENGTH, Cards, Value, parse_card
 
 Card = tuple[str, str | bool | float | int]
 
@@ -87,6 +87,21 @@ def kept_cards(own: Cards, primary: Cards | None, *, compressed: bool) -> list[s
     if primary is not None:
         kept += _without(primary, drop_table=False, present=own)
     return kept
+
+
+def is_wcs(keyword: str) -> bool:
+    """Whether a keyword belongs to the world coordinates of an image."""
+    return _WCS.fullmatch(keyword) is not None
+
+
+def overlaid(cards: Cards, changes: Sequence[tuple[str, Value]]) -> Cards:
+    """Return a header with some cards replaced, added, or (value None) taken away."""
+    changed = dict(changes)
+    if not changed:
+        return cards
+    kept = [raw for raw in cards.raw if (parse_card(raw) or ("",))[0] not in changed]
+    new = [format_card(keyword, value) for keyword, value in changed.items() if value is not None]
+    return Cards(header_block([*kept, *new]))
 
 
 def _without(cards: Cards, *, drop_table: bool, present: Cards | None) -> list[str]:

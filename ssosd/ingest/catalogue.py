@@ -35,7 +35,7 @@ def catalogue_key(
     Parameters
     ----------
     exposure : Exposure
-        Its digest, chips, time, exposure time and filter count; its path does not.
+        Its digest, chips, time, exposure time, filter and the cards of a header map count; its path does not.
     config, params, conv, nnw : Path
         SExtractor's set-up files and the files that `config` names: their contents count, not names or dates.
     weights : tuple of Path
@@ -59,6 +59,8 @@ def catalogue_key(
         "weights": [content_digest(path) for path in weights],
         "sextractor": version,
     }
+    if any(chip.cards for chip in exposure.chips):
+        parts["cards"] = [chip.cards for chip in exposure.chips]
     return hashlib.blake2b(json.dumps(parts, sort_keys=True).encode(), digest_size=16).hexdigest()
 
 

@@ -83,7 +83,7 @@ def select(
             warnings.append(f"HDU {hdu.index} skipped: {reason}")
     if not kept:
         raise BadInput(
-            f"{name}: no science image: {'; '.join(skipped[:3]) or 'no HDU holds an image'}",
+            f"{name}: no science image: {'; '.join(skipped[:3]) or _only(layout)}",
             next_step="a table, a spectrum or a header only? else set SCI_EXTENSION to the HDU of the image",
         )
     return tuple(kept), tuple(warnings)
@@ -140,6 +140,14 @@ def _read_chip(path: Path, layout: FitsLayout, hdu: Hdu, *, sole: bool) -> Scien
     return ScienceChip(
         hdu=hdu, width=width, height=height, sky=sky, scamp=scamp, scale_arcsec=scale, own_wcs=own
     )
+
+
+def _only(layout: FitsLayout) -> str:
+    """What a file holds that has no image."""
+    tables = sum(1 for hdu in layout.hdus if hdu.cards.text("XTENSION").upper() in {"BINTABLE", "TABLE"})
+    if not tables:
+        return "no HDU holds pixels (NAXIS=0)"
+    return f"no HDU holds an image, {f'{tables} hold tables' if tables > 1 else 'one holds a table'}"
 
 
 def _numbered(layout: FitsLayout, number: int, name: str) -> Hdu:

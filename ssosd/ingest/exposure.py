@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
+from ssosd.headermap import HeaderMap, HeaderRule
+from ssosd.ingest.cardtext import overlaid
 from ssosd.ingest.chips import ScienceChip, read_chips, select
-from ssosd.ingest.fitsblocks import FitsLayout, opened_raw, read_layout
+from ssosd.ingest.fitsblocks import FitsLayout, Hdu, opened_raw, read_layout
 from ssosd.ingest.headers import HeaderStack
-from ssosd.ingest.observed import read_exptime, read_filter, read_object
-from ssosd.ingest.starttime import read_start
+from ssosd.ingest.mapped import MappedCards, mapped_cards, rule_for
+from ssosd.ingest.observed import read_observed
 from ssosd.ingest.times import SECONDS_PER_DAY, format_stamp
 from ssosd.ingest.tpv import TOLERANCE_PX
 from ssosd.model import Chip, Exposure, HeaderKeywords
@@ -21,7 +24,13 @@ from ssosd.sphere import ARCSEC_PER_DEG, mean_position, offsets_arcsec, to_radec
 _DIGEST_BYTES = 16  # BLAKE2b-128
 
 
-def read_exposure(path: Path, *, keywords: HeaderKeywords, extensions: tuple[int, ...] | None) -> Exposure:
+def read_exposure(
+    path: Path,
+    *,
+    keywords: HeaderKeywords,
+    extensions: tuple[int, ...] | None,
+    header_map: HeaderMap | None = None,
+) -> Exposure:
     """Read one exposure.
 
     Parameters
@@ -33,6 +42,8 @@ def read_exposure(path: Path, *, keywords: HeaderKeywords, extensions: tuple[int
     extensions : tuple of int, optional
         HDU indices of the science images as in SExtractor's ``file.fits[n]`` (1 also means the primary when
         that is the only image); None for all science images.
+    header_map : HeaderMap, optional
+        What the headers of some instruments mean, where they mean something else than the keywords say.
 
     Returns
     -------
@@ -49,21 +60,24 @@ def read_exposure(path: Path, *, keywords: HeaderKeywords, extensions: tuple[int
         The disk or network fails.
     """
     layout = read_layout(path)
+    rule = None if header_map is None else rule_for(layout, header_map)
+    if rule is not None and extensions is None:
+        extensions = rule.hdu
     hdus, select_notes = select(layout, extensions=extensions, name=path.name)
     stack = _stack(layout, hdus[0].index)
-    exptime_s, exptime_notes = read_exptime(stack, keyword=keywords.exptime, name=path.name)
-    start, start_notes = read_start(stack, keyword=keywords.date_obs, exptime_s=exptime_s, name=path.name)
-    band, filter_notes = read_filter(stack, keyword=keywords.filter)
+    observed = read_observed(stack, keywords=keywords, rule=rule, name=path.name)
+    start, exptime_s = observed.start, observed.exptime_s
+    cards, card_notes = _mapped(path, layout, hdus, rule, mjd=start.mjd)
+    hdus = tuple(replace(hdu, cards=overlaid(hdu.cards, cards[hdu.index])) for hdu in hdus)
     chips, chip_notes = read_chips(path, layout, hdus, skip_bad=extensions is None)
-    described = tuple(_chip(chip) for chip in chips)
+    described = tuple(_chip(chip, cards[chip.hdu.index]) for chip in chips)
     ra, dec, width, height = footprint([corner for chip in described for corner in chip.corners_deg])
     notes = (
         *layout.warnings,
         *select_notes,
         *chip_notes,
-        *exptime_notes,
-        *start_notes,
-        *filter_notes,
+        *card_notes,
+        *observed.notes,
         *_wcs_notes(chips),
     )
     return Exposure(
@@ -73,8 +87,8 @@ def read_exposure(path: Path, *, keywords: HeaderKeywords, extensions: tuple[int
         mjd_start=start.mjd,
         mjd_mid=start.mjd + exptime_s / 2.0 / SECONDS_PER_DAY,
         exptime_s=exptime_s,
-        filter=band,
-        object=read_object(stack, keyword=keywords.object),
+        filter=observed.filter,
+        object=observed.object,
         telescope=stack.text("TELESCOP"),
         instrument=stack.text("INSTRUME"),
         ra_deg=ra,
@@ -145,7 +159,22 @@ def _stack(layout: FitsLayout, science: int) -> HeaderStack:
     return HeaderStack([(hdu.index, hdu.cards) for hdu in order])
 
 
-def _chip(chip: ScienceChip) -> Chip:
+def _mapped(
+    path: Path, layout: FitsLayout, hdus: Sequence[Hdu], rule: HeaderRule | None, *, mjd: float
+) -> tuple[dict[int, MappedCards], list[str]]:
+    """Cards that a rule puts over those of each science HDU, by its index, and what to say of them."""
+    cards: dict[int, MappedCards] = {hdu.index: () for hdu in hdus}
+    if rule is None:
+        return cards, []
+    notes: list[str] = []
+    for hdu in hdus:
+        label = f"{path.name}[{hdu.index}]"
+        cards[hdu.index], said = mapped_cards(layout, hdu, rule, mjd=mjd, label=label)
+        notes += said
+    return cards, notes
+
+
+def _chip(chip: ScienceChip, cards: MappedCards) -> Chip:
     edges = [
         (0.5, 0.5),
         (chip.width + 0.5, 0.5),
@@ -163,6 +192,7 @@ def _chip(chip: ScienceChip) -> Chip:
         dec_deg=float(dec[4]),
         corners_deg=corners,
         scale_arcsec=chip.scale_arcsec,
+        cards=cards,
     )
 
 

@@ -1,4 +1,4 @@
-"""How long, through what and of what an exposure was taken: keywords and their stand-ins.
+"""When, how long, through what and of what an exposure was taken: keywords and their stand-ins.
 
 A stand-in for a keyword that is absent is always said in the warnings.
 """
@@ -6,9 +6,16 @@ A stand-in for a keyword that is absent is always said in the warnings.
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 
 from ssosd.errors import BadInput
+from ssosd.headermap import HeaderRule
+from ssosd.headermap.rule import matches
 from ssosd.ingest.headers import Found, HeaderStack, normalised, number
+from ssosd.ingest.mapped import SECONDS, mapped_start
+from ssosd.ingest.starttime import read_start
+from ssosd.ingest.times import Stamp
+from ssosd.model import HeaderKeywords
 
 EXPTIME_KEYWORDS = (
     "EXPTIME",
@@ -21,14 +28,72 @@ EXPTIME_KEYWORDS = (
     "EXPOS",
     "TELAPSE",
 )
+_SECOND_WORD = "EXPOSURE"  # believed where the wanted keyword says 0 and it does not
 FILTER_KEYWORDS = ("FILTER", "FILTNAM", "FILTNAME", "FILTERS", "FILTERID", "FILT", "FILTER01")
 OBJECT_KEYWORDS = ("OBJECT", "OBJNAME", "TARGNAME", "TARGET")
 
 _OPEN_FILTER = re.compile(r"^(?:open\S*|clear\S*|air|none|blank|empty|notpresent|n/?a)$", re.IGNORECASE)
 
 
-def read_exptime(stack: HeaderStack, *, keyword: str, name: str) -> tuple[float, tuple[str, ...]]:
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Observed:
+    """What a header says of the observation."""
+
+    start: Stamp  # of the exposure, UTC, with seconds
+    exptime_s: float  # exposure time, seconds
+    filter: str  # "" when there is none
+    object: str  # target, "" when there is none
+    notes: tuple[str, ...]
+
+
+def read_observed(
+    stack: HeaderStack, *, keywords: HeaderKeywords, rule: HeaderRule | None, name: str
+) -> Observed:
+    """Read time, exposure time, filter and target, as the instrument's rule says, else as configured.
+
+    Raises
+    ------
+    BadInput
+        There is no time or no exposure time.
+    """
+    exptime_s, notes = read_exptime(
+        stack,
+        keyword=(rule.exptime if rule is not None else "") or keywords.exptime,
+        unit=rule.exptime_unit if rule is not None else "",
+        name=name,
+    )
+    if rule is not None and rule.time:
+        start, start_notes = mapped_start(stack, rule, exptime_s=exptime_s, name=name)
+    else:
+        start, start_notes = read_start(stack, keyword=keywords.date_obs, exptime_s=exptime_s, name=name)
+    band, filter_notes = read_filter(
+        stack, keyword=(rule.filter if rule is not None else "") or keywords.filter
+    )
+    if rule is not None:
+        band = next((called for glob, called in rule.bands if matches(band, (glob,))), band)
+    return Observed(
+        start=start,
+        exptime_s=exptime_s,
+        filter=band,
+        object=read_object(stack, keyword=(rule.object if rule is not None else "") or keywords.object),
+        notes=(*notes, *start_notes, *filter_notes),
+    )
+
+
+def read_exptime(
+    stack: HeaderStack, *, keyword: str, name: str, unit: str = ""
+) -> tuple[float, tuple[str, ...]]:
     """Exposure time in seconds.
+
+    Parameters
+    ----------
+    stack : HeaderStack
+    keyword : str
+        As configured.
+    name : str
+        Of the file, for messages.
+    unit : str
+        "s", "ms", "min" or "h"; "": as the card's comment says, else seconds.
 
     Raises
     ------
@@ -42,6 +107,9 @@ def read_exptime(stack: HeaderStack, *, keyword: str, name: str) -> tuple[float,
             f"{name}: no exposure time: {keyword} is absent",
             next_step="set EXPTIME in the configuration to the keyword that holds it",
         )
+    if _is_zero(found) and (other := stack.find(_SECOND_WORD)) is not None and not _is_zero(other):
+        notes.append(f"{found.keyword} is 0; used {other.keyword} instead")
+        found = other
     text = found.text
     seconds = number(re.sub(r"\s*s(?:ec(?:onds?)?)?$", "", text, flags=re.IGNORECASE))
     if isinstance(found.value, bool) or seconds is None or not 0.0 < seconds < float("inf"):
@@ -49,6 +117,8 @@ def read_exptime(stack: HeaderStack, *, keyword: str, name: str) -> tuple[float,
             f"{name}: {found.keyword}={text} is no exposure time (more than 0 seconds)",
             next_step="a calibration frame? else set EXPTIME in the configuration to the right keyword",
         )
+    if unit:
+        return seconds * SECONDS[unit], tuple(notes)
     unit, factor = _unit(found.comment)
     if factor != 1.0:
         notes.append(
@@ -88,6 +158,10 @@ def _first(stack: HeaderStack, keyword: str, others: tuple[str, ...], notes: lis
             notes.append(f"{normalised(keyword)} is absent; used {found.keyword} instead")
             return found
     return None
+
+
+def _is_zero(found: Found) -> bool:
+    return not isinstance(found.value, bool) and number(found.value) == 0.0
 
 
 def _unit(comment: str) -> tuple[str, float]:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ssosd.errors import BadInput
-from ssosd.ingest.cardtext import Card, format_card, head_text, kept_cards
+from ssosd.ingest.cardtext import Card, format_card, head_text, kept_cards, overlaid
 from ssosd.ingest.chips import ScienceChip, read_chips
 from ssosd.ingest.fitsblocks import FitsLayout, Hdu, read_layout
 from ssosd.ingest.pixels import PlainImage, write_plain
@@ -62,7 +62,8 @@ def prepare_image(exposure: Exposure, *, directory: Path, weights: Path | None) 
     layout = read_layout(path)
     hdus = _chip_hdus(exposure, layout)
     chips, _ = read_chips(path, layout, hdus, skip_bad=False)
-    as_is = _readable_as_is(layout, chips, weighted=weights is not None)
+    mapped = any(chip.cards for chip in exposure.chips)
+    as_is = not mapped and _readable_as_is(layout, chips, weighted=weights is not None)
     name = f"{_safe(exposure.stem)}-{exposure.digest[:8]}"
     image = path if as_is else directory / f"{name}.fits"
     if not as_is:
@@ -92,7 +93,7 @@ def _chip_hdus(exposure: Exposure, layout: FitsLayout) -> tuple[Hdu, ...]:
                 f"{exposure.name}: HDU {chip.hdu} no longer measures {chip.width_px} x {chip.height_px} px",
                 next_step="the file has changed since it was read: read it again",
             )
-        hdus.append(hdu)
+        hdus.append(replace(hdu, cards=overlaid(hdu.cards, chip.cards)))
     return tuple(hdus)
 
 

@@ -142,7 +142,7 @@ def read_start(
         notes = list(reading.notes)
         if candidate != wanted:
             notes.insert(0, f"{failures[0]}; used {candidate} instead")
-        stamp, scale_notes = _to_utc(stack, reading)
+        stamp, scale_notes = to_utc(stack, reading.stamp, reading.clock)
         notes.extend(scale_notes)
         assert stamp.seconds is not None
         if reading.middle:
@@ -243,10 +243,24 @@ def _is_middle(found: Found) -> bool:
     return bool(_MIDDLE_COMMENT.search(found.comment)) and not _START.search(found.comment)
 
 
-def _to_utc(stack: HeaderStack, reading: _Reading) -> tuple[Stamp, tuple[str, ...]]:
-    """Apply TIMESYS (FITS Standard 4.0, section 9.2.1); UTC - TAI is erfa's own table, nothing is fetched."""
+def to_utc(stack: HeaderStack, stamp: Stamp, clock: Found) -> tuple[Stamp, tuple[str, ...]]:
+    """Apply TIMESYS (FITS Standard 4.0, section 9.2.1); UTC - TAI is erfa's own table, nothing is fetched.
+
+    Parameters
+    ----------
+    stack : HeaderStack
+    stamp : Stamp
+        With seconds.
+    clock : Found
+        The card that told the time of day.
+
+    Returns
+    -------
+    stamp : Stamp
+        In UTC.
+    warnings : tuple of str
+    """
     system = stack.text("TIMESYS").upper()
-    clock, stamp = reading.clock, reading.stamp
     scale = _SCALES.get(system.split("(")[0].strip())
     if scale is None:
         if not system or re.match(r"UTC?\b|GMT\b|UT1\b|Z\b|ZULU\b", system):

@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass
 
 SECONDS_PER_DAY = 86400.0
-_MJD_OF_ORDINAL_0 = -678576  # MJD = proleptic Gregorian ordinal - 678576 (1858-11-17 is MJD 0)
+MJD_OF_ORDINAL_0 = -678576  # MJD = proleptic Gregorian ordinal - 678576 (1858-11-17 is MJD 0)
 _FIRST_MJD, _LAST_MJD = 2400.0, 88069.0  # 1865 (first photographs of stars) to 2099
 _JD_MINUS_MJD = 2400000.5
 
@@ -113,7 +113,7 @@ def format_stamp(stamp: Stamp) -> str:
     '2019-03-27T00:00:00.000'
     """
     microseconds = round((stamp.seconds or 0.0) * 1e6)
-    moment = datetime.datetime.fromordinal(stamp.day - _MJD_OF_ORDINAL_0)
+    moment = datetime.datetime.fromordinal(stamp.day - MJD_OF_ORDINAL_0)
     moment += datetime.timedelta(microseconds=microseconds)
     return moment.isoformat(timespec="microseconds" if microseconds % 1000 else "milliseconds")
 
@@ -128,7 +128,7 @@ def _from_number(number: float) -> Stamp:
 
 def _day(year: int, month: int, day: int, text: str) -> int:
     try:
-        mjd = datetime.date(year, month, day).toordinal() + _MJD_OF_ORDINAL_0
+        mjd = datetime.date(year, month, day).toordinal() + MJD_OF_ORDINAL_0
     except ValueError as error:
         raise UnreadableTime(f"{text!r} is not a date: {error}") from error
     if not _FIRST_MJD <= mjd <= _LAST_MJD:

@@ -24,7 +24,10 @@ from ssosd.errors import BadInput
 from ssosd.ingest.headers import Cards
 from ssosd.ingest.wcscards import WcsCards, has_wcs, sanitise
 
-_SOLVE = "solve the astrometry of the frame (for example with astrometry.net), or leave it out"
+_SOLVE = (
+    "solve the astrometry of the frame (for example with astrometry.net), say in a header map which keywords "
+    "hold its pointing (docs/maps.md), or leave it out"
+)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -82,6 +82,20 @@ ENTRIES: tuple[Parameter, ...] = (
         doc="Header keyword of the exposure time in seconds; the middle of the exposure follows from it.",
     ),
     Parameter(
+        name="HEADER_MAP",
+        section=_IMAGES,
+        stage="ingest",
+        default="SHIPPED",
+        kind=FileName(
+            unset="False", words=("SHIPPED",), needs_mark=True, description="a path of a TOML file"
+        ),
+        help="What headers of some instruments mean: SHIPPED | a map | False",
+        doc="A small TOML file that says what the headers of an instrument mean: keywords, formats and zone "
+        "of times, bands, gain, saturation, which frames are calibrations, a rough pointing where there is "
+        "no WCS. Its rules come before those shipped, the first that fits a header counts. `SHIPPED`: only "
+        "those shipped in `semp/maps`. `False`: none. [maps.md](maps.md) describes every key.",
+    ),
+    Parameter(
         name="SEX_CONFIG",
         section=_SEX,
         stage="ingest",
