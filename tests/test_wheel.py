@@ -36,11 +36,15 @@ def unpacked(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+def contents(folder: Path) -> dict[str, bytes]:
+    return {str(p.relative_to(folder)): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+
+
 def test_every_file_that_ssosd_opens_is_in_the_wheel(unpacked: Path) -> None:
     for name in ("semp", "systemd"):
-        there = {p.name: p.read_bytes() for p in (ROOT / name).iterdir() if p.is_file()}
+        there = contents(ROOT / name)
         assert there
-        assert {p.name: p.read_bytes() for p in (unpacked / "ssosd" / name).iterdir()} == there
+        assert contents(unpacked / "ssosd" / name) == there
     templates = sorted(p.name for p in (ROOT / "ssosd" / "reports" / "templates").iterdir())
     assert sorted(p.name for p in (unpacked / "ssosd" / "reports" / "templates").iterdir()) == templates
     for path in (ROOT / "ssosd" / "web" / "static").iterdir():
