@@ -752,8 +752,11 @@ def _(world: World, _: Path) -> None:
 
 @shows("RECOVER", "RECOVER_SNR")
 def recovery(world: World, tmp_path: Path) -> None:
-    movers = [replace(ONE_FIELD["placed"][0], name=f"{k}", north_arcsec=40.0 * k) for k in range(-3, 4)]
-    options = small_options(**{**ONE_FIELD, "placed": tuple(movers)}, exposures=5, clouds=((2, 3.0),))
+    movers = [
+        replace(ONE_FIELD["placed"][0], name=f"{k}", north_arcsec=37.0 * k, east_arcsec=90.0 - 9.0 * k * k)
+        for k in range(-3, 4)
+    ]
+    options = small_options(**{**ONE_FIELD, "placed": tuple(movers)}, exposures=5, clouds=((2, 3.9),))
     night = paint_night(tmp_path / "raw", options)
 
     def states(**more: object) -> set[str]:
