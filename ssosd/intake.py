@@ -6,6 +6,7 @@ These functions run in any thread or process; they never raise for a bad file.
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -37,8 +38,16 @@ class TakenIn:
     taken_mjd: float | None = None  # start by its header, UTC, where it is no exposure and has one
 
 
-def take_in(path: Path, *, station: Station) -> TakenIn:
-    """Read a file's headers; never raises for a bad file."""
+def take_in(path: Path, *, station: Station, identity: Callable[[Path], str] | None = None) -> TakenIn:
+    """Read a file's headers; never raises for a bad file.
+
+    Parameters
+    ----------
+    path : Path
+    station : Station
+    identity : callable, optional
+        As in `ssosd.ingest.exposure.read_exposure`.
+    """
     size, mtime = 0, 0
     layout: FitsLayout | None = None
     try:
@@ -56,6 +65,7 @@ def take_in(path: Path, *, station: Station) -> TakenIn:
             keywords=station.keywords,
             extensions=station.config["SCI_EXTENSION"],
             header_map=station.header_map,
+            identity=identity,
         )
         after = path.stat()
         if (after.st_size, after.st_mtime_ns) != (size, mtime):

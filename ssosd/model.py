@@ -111,7 +111,9 @@ class Drop:
     reason: str  # one sentence for a person
 
 
-FITS_SUFFIXES = (".fits.fz", ".fits.gz", ".fit.gz", ".fts.gz", ".fit.fz", ".fts.fz", ".fits", ".fit", ".fts")
+FITS_SUFFIXES = tuple(
+    f"{kind}{packing}" for packing in (".fz", ".gz", ".bz2", "") for kind in (".fits", ".fit", ".fts")
+)
 
 
 def is_fits_name(name: str) -> bool:

@@ -92,6 +92,19 @@ class Station:
         return station
 
     @classmethod
+    def to_look(cls, config: Config, target: Path) -> Station:
+        """A set-up that only reads: no program is looked for, the target need not be there.
+
+        Raises
+        ------
+        Misconfigured
+            The observatory code is unknown or the header map is wrong.
+        """
+        station = cls(config=config, target=target.expanduser().absolute(), site=_site(config))
+        _ = station.header_map
+        return station
+
+    @classmethod
     def of_record(cls, parameters: str, target: Path) -> Station:
         """The set-up of an earlier run, to write a night's files again; no program is looked for.
 

@@ -19,7 +19,7 @@ WORDS = load_config(None, overrides={}, cwd=Path("/"), files_must_exist=False)["
 
 def layout_of(cards: Cards) -> FitsLayout:
     hdu = Hdu(index=0, cards=cards, offset=0, size=0, shape=(), compressed=False)
-    return FitsLayout(hdus=(hdu,), gzipped=False, tidy=True, warnings=())
+    return FitsLayout(hdus=(hdu,), packed=False, tidy=True, warnings=())
 
 
 def reason(name: str = "a.fits", words=WORDS, **cards: str) -> str:

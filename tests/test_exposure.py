@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bz2
 import gzip
 import hashlib
 import os
@@ -50,7 +51,7 @@ def check_sane(exposure: Exposure) -> None:
 
 
 @pytest.mark.parametrize("suffix", [".fits", ".fit", ".fts", ".FITS"])
-@pytest.mark.parametrize("packing", ["", ".gz", ".fz"])
+@pytest.mark.parametrize("packing", ["", ".gz", ".bz2", ".fz"])
 def test_every_suffix(tmp_path, suffix, packing):
     path = tmp_path / f"a{suffix}"
     if packing == ".fz":
@@ -59,6 +60,8 @@ def test_every_suffix(tmp_path, suffix, packing):
         frames.write(path, frames.header())
     if packing == ".gz":
         path.with_name(path.name + ".gz").write_bytes(gzip.compress(path.read_bytes()))
+    elif packing == ".bz2":
+        path.with_name(path.name + ".bz2").write_bytes(bz2.compress(path.read_bytes()))
     elif packing:
         path.rename(path.with_name(path.name + packing))
     path = path.with_name(path.name + packing)
@@ -280,6 +283,11 @@ def test_cut_or_damaged_compressed_files(tmp_path):
     for damaged in (packed[: len(packed) // 2], packed[:-4], packed[:-8] + b"\0" * 8, packed[:20]):
         path.write_bytes(damaged)
         assert "gzip data cut or damaged" in refusal(path).message
+    packed = bz2.compress(plain.read_bytes())
+    path = tmp_path / "a.fits.bz2"
+    for damaged in (packed[: len(packed) // 2], packed[:-4], packed[:60] + b"\0" * 40 + packed[100:]):
+        path.write_bytes(damaged)
+        assert "bzip2 data cut or damaged" in refusal(path).message
     fz = frames.write_mef(
         tmp_path / "b.fits.fz", [(frames.header(), frames.pixels(dtype="i2"))], compressed=True
     )

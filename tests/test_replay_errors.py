@@ -80,7 +80,7 @@ def test_as_a_process_of_its_own(tmp_path: Path) -> None:
     assert (ran.returncode, ran.stdout) == (OTHER, "")
     assert ran.stderr.splitlines() == [
         f"ssosd: {tmp_path / 'raw'}: no FITS files here",
-        "       looked for .fits, .fit, .fts and these with .gz or .fz, in all subfolders",
+        "       looked for .fits, .fit, .fts and these with .gz, .bz2 or .fz, in all subfolders",
     ]
 
 

@@ -44,6 +44,13 @@ def test_misspelled_and_missing_object_stay_in_the_field():
     assert [s.field for s in found] == ["NGC_7000"]
 
 
+def test_spellings_vote_together():
+    names = ["M 1", "M 1", "ngc1952", "NGC 1952", "NGC_1952", "NGC-1952 ", "NGC 1952"]
+    for order in (names, names[::-1]):
+        found = group([exposure(n, 10.0, 5.0, target=name) for n, name in enumerate(order)])
+        assert [s.field for s in found] == ["NGC_1952"]
+
+
 def test_no_object_at_all_gives_a_name_from_the_position():
     assert [s.field for s in group([exposure(n, 34.5, 13.6, target="") for n in range(3)])] == ["J0218+1336"]
 

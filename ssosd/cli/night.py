@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     metavar="ADDRESS",
     help="Work on a Dask cluster: tcp://HOST:PORT, a scheduler file, or slurm:FILE. See docs/cluster.md.",
 )
+@click.option("--dry-run", is_flag=True, help="Say what would be done, from headers alone; write nothing.")
 @add_parameter_flags
 def replay(
     paths: tuple[Path, ...],
@@ -48,6 +49,7 @@ def replay(
     field_name: str | None,
     jobs: int | None,
     dask: str | None,
+    dry_run: bool,
     overrides: Mapping[str, str],
 ) -> None:
     """Take archived exposures from PATHs to candidates and drafts, whole nights at a time.
@@ -67,10 +69,22 @@ def replay(
     from ssosd.store import STORE_NAME, Store, utc_now
 
     config = load_config(config_path, overrides=overrides, cwd=Path.cwd())
-    station = Station.open(config, target)
     console = Console(quiet=quiet)
     for note in config.notes:
         console.print(f"[yellow]note[/yellow] {note}", highlight=False)
+    if dry_run:
+        from ssosd.cli.dryrun import plan_replay
+
+        plan_replay(
+            paths,
+            station=Station.to_look(config, target),
+            console=console,
+            jobs=jobs,
+            night=night,
+            field_name=field_name,
+        )
+        return
+    station = Station.open(config, target)
     with (
         stoppable(),
         TargetLock(station.target, purpose="replay", now=utc_now()),

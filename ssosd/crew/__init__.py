@@ -5,8 +5,8 @@ values that can be sent anywhere: what they need is in them, what they find is i
 writer of the store is the caller.
 """
 
-from ssosd.crew.base import Crew
+from ssosd.crew.base import Crew, do_all
 from ssosd.crew.gather import gather
-from ssosd.crew.jobs import Extract, Identify, Job, Link, TakeIn
+from ssosd.crew.jobs import Extract, Identify, Job, Link, Look, TakeIn
 
-__all__ = ("Crew", "Extract", "Identify", "Job", "Link", "TakeIn", "gather")
+__all__ = ("Crew", "Extract", "Identify", "Job", "Link", "Look", "TakeIn", "do_all", "gather")

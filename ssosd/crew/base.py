@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from types import TracebackType
 from typing import Any, Self
 
@@ -50,3 +51,13 @@ class Crew(ABC):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def do_all(crew: Crew, *, next_job: Callable[[], Job | None], record: Callable[[Job, Any], None]) -> None:
+    """Keep a crew busy until there are no more jobs."""
+    while True:
+        while crew.in_hand < crew.wanted and (job := next_job()) is not None:
+            crew.give(job)
+        if not crew.in_hand:
+            return
+        record(*crew.take())

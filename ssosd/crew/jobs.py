@@ -66,6 +66,15 @@ class TakeIn:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Look(TakeIn):
+    """Read a file's headers, and nothing else of it: the exposure's digest is its path."""
+
+    def do(self, station: Station) -> TakenIn:
+        """See `Job`."""
+        return take_in(self.path, station=station, identity=str)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Extract:
     """Make an exposure's catalogue."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -30,13 +30,14 @@ def read_exposure(
     keywords: HeaderKeywords,
     extensions: tuple[int, ...] | None,
     header_map: HeaderMap | None = None,
+    identity: Callable[[Path], str] | None = None,
 ) -> Exposure:
     """Read one exposure.
 
     Parameters
     ----------
     path : Path
-        ``.fits``, ``.fit`` or ``.fts``, plain, ``.gz`` or ``.fz``; only read, never written to.
+        ``.fits``, ``.fit`` or ``.fts``, plain, ``.gz``, ``.bz2`` or ``.fz``; only read, never written to.
     keywords : HeaderKeywords
         As configured; well-known stand-ins are used, with a warning, where one is absent.
     extensions : tuple of int, optional
@@ -44,6 +45,8 @@ def read_exposure(
         that is the only image); None for all science images.
     header_map : HeaderMap, optional
         What the headers of some instruments mean, where they mean something else than the keywords say.
+    identity : callable, optional
+        Gives the exposure's digest; by default `file_digest`, which reads the whole file.
 
     Returns
     -------
@@ -82,7 +85,7 @@ def read_exposure(
     )
     return Exposure(
         path=str(path.absolute()),
-        digest=file_digest(path),
+        digest=(identity or file_digest)(path),
         date_obs=format_stamp(start),
         mjd_start=start.mjd,
         mjd_mid=start.mjd + exptime_s / 2.0 / SECONDS_PER_DAY,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bz2
 import gzip
 import os
 import zlib
@@ -19,6 +20,7 @@ BLOCK = 2880
 _CHUNK = 1 << 20
 _MAX_HEADER_BLOCKS = 4000  # 11 MB of header: beyond it this is no header
 _BITPIX = (8, 16, 32, 64, -32, -64)
+_PACKERS = {b"\x1f\x8b": "gzip", b"BZh": "bzip2"}
 _COPY_AGAIN = "copy the file again from its origin"
 
 
@@ -28,7 +30,7 @@ class Hdu:
 
     index: int  # 0 is the primary
     cards: Cards  # of a tile-compressed image: those of its binary table
-    offset: int  # of the data, bytes in the (gunzipped) file
+    offset: int  # of the data, bytes in the (unpacked) file
     size: int  # of the data without padding, bytes
     shape: tuple[int, ...]  # NAXIS1, NAXIS2, ... of the image (ZNAXISn when compressed); () when not an image
     compressed: bool  # tile-compressed image
@@ -51,7 +53,7 @@ class FitsLayout:
     """All HDUs of one file."""
 
     hdus: tuple[Hdu, ...]
-    gzipped: bool
+    packed: bool  # by gzip or bzip2
     tidy: bool  # ends with its last HDU, padding and all
     warnings: tuple[str, ...]
 
@@ -78,11 +80,11 @@ def opened_raw(path: Path) -> Iterator[BufferedReader]:
 
 @contextmanager
 def opened(path: Path) -> Iterator[tuple[IO[bytes], bool]]:
-    """Open a FITS file for reading, gunzipping it when its first bytes say so.
+    """Open a FITS file for reading, unpacking it when its first bytes say that it is gzip's or bzip2's.
 
     Yields
     ------
-    file, gzipped : IO[bytes], bool
+    file, packed : IO[bytes], bool
 
     Raises
     ------
@@ -92,18 +94,25 @@ def opened(path: Path) -> Iterator[tuple[IO[bytes], bool]]:
         The disk or network fails.
     """
     with opened_raw(path) as raw:
-        gzipped = raw.read(2) == b"\x1f\x8b"
+        first = raw.read(3)
         raw.seek(0)
-        if not gzipped:
+        packer = next((name for magic, name in _PACKERS.items() if first.startswith(magic)), "")
+        if not packer:
             yield raw, False
             return
         try:
-            with gzip.open(raw, "rb") as unzipped:
-                yield cast("IO[bytes]", unzipped), True
+            with gzip.open(raw, "rb") if packer == "gzip" else bz2.open(raw, "rb") as unpacked:
+                yield cast("IO[bytes]", unpacked), True
         except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-            raise BadInput(
-                f"{path.name}: gzip data cut or damaged: {error}", next_step=_COPY_AGAIN
-            ) from error
+            raise _cut(path, packer, error) from error
+        except OSError as error:
+            if error.errno is not None:
+                raise
+            raise _cut(path, packer, error) from error  # bz2 says "Invalid data stream" so
+
+
+def _cut(path: Path, packer: str, error: Exception) -> BadInput:
+    return BadInput(f"{path.name}: {packer} data cut or damaged: {error}", next_step=_COPY_AGAIN)
 
 
 def read_layout(path: Path) -> FitsLayout:
@@ -112,7 +121,7 @@ def read_layout(path: Path) -> FitsLayout:
     Parameters
     ----------
     path : Path
-        A FITS file, plain or gzipped; of a plain file only the headers are read.
+        A FITS file, plain or packed by gzip or bzip2; of a plain file only the headers are read.
 
     Raises
     ------
@@ -121,8 +130,8 @@ def read_layout(path: Path) -> FitsLayout:
     Retriable
         The disk or network fails.
     """
-    with opened(path) as (file, gzipped):
-        total = None if gzipped else os.fstat(file.fileno()).st_size
+    with opened(path) as (file, packed):
+        total = None if packed else os.fstat(file.fileno()).st_size
         if total == 0:
             raise BadInput(f"{path.name}: empty file (0 bytes)", next_step=_COPY_AGAIN)
         hdus: list[Hdu] = []
@@ -132,7 +141,7 @@ def read_layout(path: Path) -> FitsLayout:
             block, junk = _read_header(file, path=path, index=len(hdus))
             if junk:
                 warnings.append(f"bytes after HDU {len(hdus) - 1} are no FITS extension and were ignored")
-                _skip_rest(file, gzipped=gzipped)
+                _skip_rest(file, packed=packed)
             if not block:
                 break
             hdu = describe(Cards(block), path=path, index=len(hdus), offset=position + len(block))
@@ -153,7 +162,7 @@ def read_layout(path: Path) -> FitsLayout:
     extensions = hdus[0].cards.integer("NEXTEND", 0)
     if extensions > len(hdus) - 1:
         warnings.append(f"NEXTEND announces {extensions} extensions, the file has {len(hdus) - 1}")
-    return FitsLayout(hdus=tuple(hdus), gzipped=gzipped, tidy=tidy, warnings=tuple(warnings))
+    return FitsLayout(hdus=tuple(hdus), packed=packed, tidy=tidy, warnings=tuple(warnings))
 
 
 def describe(cards: Cards, *, path: Path, index: int, offset: int) -> Hdu:
@@ -243,6 +252,6 @@ def _skip(file: IO[bytes], *, hdu: Hdu, padded: int, total: int | None) -> int:
     return there
 
 
-def _skip_rest(file: IO[bytes], *, gzipped: bool) -> None:
-    while gzipped and file.read(_CHUNK):
+def _skip_rest(file: IO[bytes], *, packed: bool) -> None:
+    while packed and file.read(_CHUNK):
         pass

@@ -103,7 +103,7 @@ def _readable_as_is(layout: FitsLayout, chips: Sequence[ScienceChip], *, weighte
     Of an extension SExtractor sees the cards of its own HDU alone, not GAIN or SATURATE in the primary.
     """
     images = [hdu.index for hdu in layout.hdus if hdu.is_image]
-    if layout.gzipped or not layout.tidy or images != [0] or len(chips) != 1:
+    if layout.packed or not layout.tidy or images != [0] or len(chips) != 1:
         return False
     if weighted and len(layout.hdus) != 1:
         return False  # the weight file's structure must be the image's

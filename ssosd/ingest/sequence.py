@@ -140,13 +140,23 @@ def _split_at_gaps(members: list[Exposure], gap_hours: float) -> list[list[Expos
 
 
 def _object_name(members: Sequence[Exposure]) -> str:
-    """Most frequent usable OBJECT as a folder name; "" when there is none."""
+    """Most frequent usable OBJECT as a folder name; "" when there is none.
+
+    Spellings that differ by case, blanks or signs vote together, and the most frequent of them is taken.
+    """
     names = Counter(slug(e.object) for e in members if e.object.strip().casefold() not in _MEANINGLESS)
     names.pop("", None)
     if not names:
         return ""
-    most = max(names.values())
-    return min(name for name, count in names.items() if count == most)
+    votes: Counter[str] = Counter()
+    for name, count in names.items():
+        votes[_bare(name)] += count
+    return min(names, key=lambda name: (-votes[_bare(name)], _bare(name), -names[name], name))
+
+
+def _bare(name: str) -> str:
+    """A slug without case and separators: ``NGC_1``, ``ngc1`` and ``NGC-1`` are alike."""
+    return re.sub(r"[^a-z0-9+]", "", name.casefold())
 
 
 def slug(name: str) -> str:

@@ -78,7 +78,7 @@ def what_is_missing(path: Path, *, layout: FitsLayout | None = None) -> tuple[Mi
     Parameters
     ----------
     path : Path
-        A FITS file, plain or gzipped.
+        A FITS file, plain or packed.
     layout : FitsLayout, optional
         Its headers, when they have been read.
 
@@ -155,10 +155,10 @@ def _datasum_of(hdu: Hdu) -> int | None:
 def _zero_ends(path: Path, layout: FitsLayout) -> Iterator[str]:
     """HDUs whose last block of data, or more, has only zeros; those with a DATASUM are known to be right.
 
-    In a gzipped file nothing is looked for: its stream has been read to its end and checked by then.
+    In a packed file nothing is looked for: its stream has been read to its end and checked by then.
     """
     doubtful = [hdu for hdu in layout.hdus if hdu.size and _datasum_of(hdu) is None]
-    if layout.gzipped or not doubtful:
+    if layout.packed or not doubtful:
         return
     with opened(path) as (file, _):
         for hdu in doubtful:

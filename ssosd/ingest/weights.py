@@ -51,7 +51,7 @@ def prepare_weight(exposure: Exposure, *, folder: Path, target: Path, first_in_p
     images = [_checked(exposure, chip, found) for chip, found in _sources(exposure, folder)]
     if len(images) == 1:
         path, layout, hdu = images[0]
-        if len(layout.hdus) == 1 and layout.tidy and not layout.gzipped and len(hdu.shape) == 2:
+        if len(layout.hdus) == 1 and layout.tidy and not layout.packed and len(hdu.shape) == 2:
             return path
     plain = []
     for path, _, hdu in images:

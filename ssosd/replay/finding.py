@@ -88,4 +88,4 @@ def data_folders(paths: Sequence[Path]) -> list[Path]:
     return [path for path in (p.expanduser().absolute() for p in paths) if path.is_dir()]
 
 
-_SUFFIXES = ".fits, .fit, .fts and these with .gz or .fz"
+_SUFFIXES = ".fits, .fit, .fts and these with .gz, .bz2 or .fz"

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 from rich.console import Console
 from rich.progress import Progress
 
-from ssosd.crew import Crew, Job, TakeIn, gather
+from ssosd.crew import Crew, Job, TakeIn, do_all, gather
 from ssosd.errors import BadInput
 from ssosd.intake import TakenIn
 from ssosd.pipeline import Corridor, Linked
@@ -92,7 +91,7 @@ def replay(
             on_sequence=on_sequence,
             on_night=on_night,
         )
-        _do_all(workers, next_job=work.next, record=work.record)
+        do_all(workers, next_job=work.next, record=work.record)
     if night is None and field_name is None:
         for other in set(store.unwritten_nights()) - set(nights):  # of files that are no exposures
             corridor.finish(other)
@@ -114,22 +113,12 @@ def _take_in(corridor: Corridor, crew: Crew, archive: Archive, done: Replayed, b
         bars.advance(task)
 
     jobs = (TakeIn(path=path) for path in fresh)
-    _do_all(crew, next_job=lambda: next(jobs, None), record=record)
+    do_all(crew, next_job=lambda: next(jobs, None), record=record)
     done.parked_files = sorted((s for s in strays if s.error is not None), key=lambda s: s.path)
     names = set(archive.files)
     account_for(
         strays, corridor, {p: n for f, n in corridor.store.file_nights().items() if (p := Path(f)) in names}
     )
-
-
-def _do_all(crew: Crew, *, next_job: Callable[[], Job | None], record: Callable[[Job, Any], None]) -> None:
-    """Keep a crew busy until there are no more jobs."""
-    while True:
-        while crew.in_hand < crew.wanted and (job := next_job()) is not None:
-            crew.give(job)
-        if not crew.in_hand:
-            return
-        record(*crew.take())
 
 
 def _nights_of_field(corridor: Corridor, nights: Sequence[str], field_name: str) -> list[str]:

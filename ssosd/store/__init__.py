@@ -3,6 +3,7 @@
 from ssosd.store.base import STORE_NAME, Patience, read_only, utc_now
 from ssosd.store.exposures import Exposures, ExposureState, FileRow
 from ssosd.store.knowledge import Asking, KnownRows
+from ssosd.store.measured import Measured, measured
 from ssosd.store.nights import Nights
 from ssosd.store.retry import ParkedRow, Retry
 from ssosd.store.sequences import SequenceRow, Sequences
@@ -19,11 +20,13 @@ __all__ = [
     "FileRow",
     "Judged",
     "KnownRows",
+    "Measured",
     "ParkedRow",
     "Patience",
     "SequenceRow",
     "Store",
     "Verdict",
+    "measured",
     "read_only",
     "utc_now",
 ]

@@ -176,8 +176,15 @@ def finite(value: float) -> float | None:
     return value if math.isfinite(value) else None
 
 
-def read_only(path: Path) -> closing[sqlite3.Connection]:
+def read_only(path: Path, *, leave_no_trace: bool = False) -> closing[sqlite3.Connection]:
     """Open a store for reading alone, as status does while another process writes.
+
+    Parameters
+    ----------
+    path : Path
+    leave_no_trace : bool
+        Where nobody writes, leave not even SQLite's own empty files beside it; not for one who reads on while
+        a writer may begin.
 
     Raises
     ------
@@ -186,6 +193,9 @@ def read_only(path: Path) -> closing[sqlite3.Connection]:
     """
     if not path.is_file():
         raise Misconfigured(f"{path}: no store here", next_step="give the target folder with -t")
-    connection = sqlite3.connect(path.absolute().as_uri() + "?mode=ro", uri=True, timeout=_BUSY_TIMEOUT_S)
+    log = path.with_name(f"{path.name}-wal")
+    quiet = leave_no_trace and not (log.exists() and log.stat().st_size)
+    address = f"{path.absolute().as_uri()}?mode=ro{'&immutable=1' if quiet else ''}"
+    connection = sqlite3.connect(address, uri=True, timeout=_BUSY_TIMEOUT_S)
     connection.row_factory = sqlite3.Row
     return closing(connection)

@@ -1,0 +1,128 @@
+"""What a replay would do, for a person who has not started it yet."""
+
+from __future__ import annotations
+
+import shutil
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+
+from ssosd.crew import gather
+from ssosd.errors import BadInput
+from ssosd.replay import Planned, Survey, estimate, survey
+from ssosd.station import Station
+from ssosd.store import measured
+
+_UNITS = ((1e12, "TB"), (1e9, "GB"), (1e6, "MB"), (1e3, "kB"))
+_TIMES = ((86400.0, "days"), (3600.0, "h"), (60.0, "min"))
+
+
+def plan_replay(
+    paths: Sequence[Path],
+    *,
+    station: Station,
+    console: Console,
+    jobs: int | None,
+    night: str | None,
+    field_name: str | None,
+) -> None:
+    """Survey the files and print nights, fields, sizes, what would be left out and why, time and disk.
+
+    Raises
+    ------
+    BadInput
+        There are no FITS files, or none of them is a usable exposure.
+    """
+    found = survey(
+        paths,
+        station=station,
+        console=console,
+        crew=lambda n_files: gather(n_files, station=station, size=jobs),
+        night=night,
+        field_name=field_name,
+    )
+    for plan in found.planned:
+        _say(console, sequence_line(plan))
+    for line in summary(found, minimum=station.config["MIN_EXPOSURES"]):
+        _say(console, line)
+    if not found.planned:
+        raise BadInput("nothing to replay: no file is a usable exposure of what was asked for")
+    workers = jobs or station.workers
+    rough = estimate(found.linked, workers=workers, measured=measured(station.target))
+    _say(
+        console,
+        f"about {time_text(rough.seconds)} with {workers} worker{'s' if workers > 1 else ''}, from "
+        f"{rough.time_from}; about {size_text(rough.size_bytes)} of results, from {rough.size_from}; "
+        f"{size_text(_free(station.target))} are free there",
+    )
+    _say(console, "nothing was written")
+
+
+def sequence_line(plan: Planned) -> str:
+    """One sequence: night, field, exposures, filters, times of the first start and the last, size."""
+    exposures = plan.sequence.exposures
+    filters = "+".join(sorted({e.filter for e in exposures if e.filter})) or "no filter"
+    first, last = (min(e.date_obs for e in exposures), max(e.date_obs for e in exposures))
+    few = "  too few" if plan.too_few else ""
+    return (
+        f"{plan.sequence.night}  {plan.sequence.field:<20} {len(exposures):>4} exposures  {filters:<10} "
+        f"{first[11:16]} to {last[11:16]} UTC  {size_text(plan.size_bytes):>8}{few}"
+    )
+
+
+def summary(found: Survey, *, minimum: int) -> list[str]:
+    """Totals, and what would be left out and why."""
+    exposures = sum(len(plan.sequence.exposures) for plan in found.planned)
+    fields = {plan.sequence.field for plan in found.planned}
+    nights = {plan.sequence.night for plan in found.planned}
+    few = sum(plan.too_few for plan in found.planned)
+    lines = [
+        f"{found.n_files} files, {size_text(found.size_bytes)}: {exposures} exposures in "
+        f"{len(found.planned)} sequences of {len(fields)} fields, {len(nights)} nights"
+    ]
+    if few:
+        lines.append(f"too few    {few} sequences have fewer than {minimum} exposures (MIN_EXPOSURES)")
+    if found.duplicates:
+        copy, first = found.duplicates[0]
+        lines.append(f"duplicates {len(found.duplicates)} files, such as {copy}: the bytes of {first}")
+    kinds: tuple[tuple[str, Counter[str]], ...] = (("ignored", found.ignored), ("parked", found.parked))
+    for kind, reasons in kinds:
+        for reason, count in sorted(reasons.items(), key=lambda item: (-item[1], item[0])):
+            lines.append(f"{kind:<10} {count} such as {found.examples[reason]}: {reason}")
+    return lines
+
+
+def size_text(size_bytes: float) -> str:
+    """A size for a person.
+
+    >>> size_text(41_900_000), size_text(12)
+    ('41.9 MB', '12 B')
+    """
+    for unit, name in _UNITS:
+        if size_bytes >= unit:
+            return f"{size_bytes / unit:.3g} {name}"
+    return f"{size_bytes:.0f} B"
+
+
+def time_text(seconds: float) -> str:
+    """A length of time for a person.
+
+    >>> time_text(7300.0), time_text(12.4)
+    ('2 h', '12 s')
+    """
+    for unit, name in _TIMES:
+        if seconds >= unit:
+            return f"{seconds / unit:.2g} {name}"
+    return f"{seconds:.0f} s"
+
+
+def _say(console: Console, text: str) -> None:
+    console.print(text, highlight=False, soft_wrap=True, markup=False)
+
+
+def _free(target: Path) -> float:
+    """Bytes free where the target is, or would be."""
+    place = next(folder for folder in (target, *target.parents) if folder.exists())
+    return shutil.disk_usage(place).free
