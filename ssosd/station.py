@@ -29,14 +29,14 @@ HEADER_PARAMETERS = ("SCI_EXTENSION", "DATE-OBS", "FILTER", "EXPTIME", "OBJECT",
 #: Parameters that do not change any result of a sequence.
 _WITHOUT_EFFECT_ON_RESULTS = frozenset(
     {"WORKERS", "SEX_TIME_LIMIT", "SCAMP_TIME_LIMIT", "SWARP_TIME_LIMIT", "SKYBOT_TIME_LIMIT", "SKYBOT_URL"}
-    | {"ORBITS_URL", "COMETS_URL", "ORBITS_AGE"}
+    | {"ORBITS_URL", "COMETS_URL", "ORBITS_AGE", "REFCAT", "REFCAT_URL", "REFCAT_TIME_LIMIT"}
     | {entry.name for entry in (*table_daemon.ENTRIES, *table_mail.ENTRIES, *table_drafts.ENTRIES)}
 )
 #: Parameters that change nothing but what the candidates are compared with, and what is drawn of it; the
 #: files of orbits count by their contents.
 _OF_KNOWN_OBJECTS = frozenset({entry.name for entry in table_known.ENTRIES} | {"CHECKPLOTS"})
 #: Parameters that decide the astrometry of an exposure by itself.
-_OF_SOLUTIONS = ("SCAMP_CONFIG", "ASTREF_CATALOG", "CROSSID_RADIUS")
+_OF_SOLUTIONS = ("SCAMP_CONFIG", "ASTREF_CATALOG", "CROSSID_RADIUS", "REFCAT_MAG")
 #: Files of orbits: parameter, and the name under the target of one that is downloaded.
 ORBIT_FILES = {"ORBITS": "MPCORB.DAT", "COMETS": "CometEls.txt"}
 #: Folders of a night that are not yet, or no longer, a field's results.
@@ -210,6 +210,11 @@ class Station:
     def catalogue_folder(self, night: str) -> Path:
         """Where the catalogues of a night's exposures are kept."""
         return self.target / ".ssosd" / "catalogues" / night
+
+    @property
+    def reference_tiles(self) -> Path:
+        """Where the tiles of reference stars are kept."""
+        return self.config["REFCAT"] or self.target / ".ssosd" / "refcat"
 
     def staging_folder(self, night: str, field_name: str) -> Path:
         """Where a sequence's files wait, until they are whole, to take the place of its former ones."""

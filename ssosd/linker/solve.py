@@ -30,7 +30,7 @@ from ssosd.linker.scamp.quality import (
     why_unmatched,
 )
 from ssosd.linker.scamp.run import Scamp, ScampFailed, gist
-from ssosd.linker.scamp.setup import choose_reference, read_setup
+from ssosd.linker.scamp.setup import Reference, choose_reference, read_setup
 from ssosd.linker.solution import ExposureSolution, unmatched
 from ssosd.linker.star_match import match_stars
 from ssosd.linker.start import corrected, is_plain, sky_of
@@ -47,7 +47,7 @@ def solve_exposure(
     catalogue: Path,
     binary: Binary,
     config: Path,
-    reference: Path | str | None,
+    reference: Reference | Path | str | None,
     crossid_radius_arcsec: float | None,
     scratch: Path,
     time_limit_s: float,

@@ -24,6 +24,7 @@ NET_NAMES = {
 }
 #: What SCAMP's ASTREF_CATALOG is called in ADES.
 SCAMP_CATALOGUES = {
+    "REFCAT": "Gaia3",
     "GAIA-DR3": "Gaia3",
     "GAIA-EDR3": "Gaia3E",
     "GAIA-DR2": "Gaia2",

@@ -20,6 +20,7 @@ from ssosd.linker.tracklets.sources import judge_sources
 from ssosd.model import Catalogue, Exposure
 from ssosd.station import Station
 from ssosd.work.placing import place_catalogues
+from ssosd.work.reference import reference_for
 from ssosd.work.solving import starts
 
 Progress = Callable[[str], None]
@@ -72,7 +73,7 @@ def link_candidates(
         catalogues=place_catalogues(exposures, catalogues, workdir),
         binary=station.binaries["scamp"],
         config=config["SCAMP_CONFIG"],
-        reference=config["ASTREF_CATALOG"],
+        reference=reference_for(exposures, station=station),
         crossid_radius_arcsec=config["CROSSID_RADIUS"],
         remove_ref_sources=config["REMOVE_REF_SOURCES"],
         workdir=workdir,

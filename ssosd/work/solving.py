@@ -24,19 +24,21 @@ from ssosd.linker.solution import (
 from ssosd.linker.solve import solve_exposure
 from ssosd.model import Catalogue, Exposure
 from ssosd.station import Station
+from ssosd.work.reference import REFCAT, reference_for
 
 
 def solves_alone(station: Station) -> bool:
     """Whether exposures are solved by themselves: not against stars that SCAMP downloads for each run."""
+    named = station.config["ASTREF_CATALOG"]
     setup = read_setup(station.config["SCAMP_CONFIG"])
-    return bool(choose_reference(station.config["ASTREF_CATALOG"], setup=setup).files)
+    return named == REFCAT or bool(choose_reference(named, setup=setup).files)
 
 
 def solve_ahead(exposure: Exposure, catalogue: Catalogue, *, station: Station) -> None:
     """Solve an exposure and keep the solution, if that can be done now; `starts` does what is left to do."""
     with suppress(SsosdError, OSError):
         if solves_alone(station):
-            _solution(exposure, catalogue, station=station)
+            _solution(exposure, catalogue, station=station, insist=False)
 
 
 def starts(
@@ -55,7 +57,9 @@ def starts(
     return {digest: found.start() for digest, found in solutions.items() if found.solved}
 
 
-def _solution(exposure: Exposure, catalogue: Catalogue, *, station: Station) -> ExposureSolution:
+def _solution(
+    exposure: Exposure, catalogue: Catalogue, *, station: Station, insist: bool = True
+) -> ExposureSolution:
     """Take the kept solution, or solve and keep it."""
     config = station.config
     key = solution_key([catalogue.key, station.solve_settings])
@@ -68,7 +72,7 @@ def _solution(exposure: Exposure, catalogue: Catalogue, *, station: Station) -> 
         catalogue=Path(catalogue.path),
         binary=station.binaries["scamp"],
         config=config["SCAMP_CONFIG"],
-        reference=config["ASTREF_CATALOG"],
+        reference=reference_for([exposure], station=station, insist=insist),
         crossid_radius_arcsec=config["CROSSID_RADIUS"],
         scratch=station.scratch,
         time_limit_s=config["SCAMP_TIME_LIMIT"],

@@ -145,17 +145,64 @@ ENTRIES: tuple[Parameter, ...] = (
         name="ASTREF_CATALOG",
         section=_SCAMP,
         stage="linker",
-        default="CONFIG",
+        default="REFCAT",
         kind=FileName(
             unset="CONFIG",
-            words=("FILE", *SCAMP_CATALOGUES),
+            words=("REFCAT", "FILE", *SCAMP_CATALOGUES),
             needs_mark=True,
             description="a path of a FITS-LDAC file",
         ),
-        help="CONFIG as in SCAMP_CONFIG | FILE | GAIA-EDR3, ... | a FITS-LDAC file",
-        doc="Astrometric reference catalogue. `CONFIG` or a blank: whatever the SCAMP set-up file says. "
-        "`FILE`: the file named by ASTREFCAT_NAME there. A catalogue's name: SCAMP downloads it. A "
-        "path: that FITS-LDAC file, no network needed.",
+        help="REFCAT | CONFIG as in SCAMP_CONFIG | FILE | GAIA-EDR3, ... | a FITS-LDAC file",
+        doc="Astrometric reference catalogue. `REFCAT`: stars of Gaia DR3 at the night's epoch, kept in REFCAT. "
+        "`CONFIG` or a blank: whatever the SCAMP set-up file says. `FILE`: the file named by ASTREFCAT_NAME "
+        "there. A catalogue's name: SCAMP downloads it for each sequence, and no exposure is solved before its "
+        "sequence is whole. A path: that FITS-LDAC file, no network needed.",
+    ),
+    Parameter(
+        name="REFCAT",
+        section=_SCAMP,
+        stage="linker",
+        default="TARGET",
+        kind=FileName(folder=True, unset="TARGET"),
+        help="Folder of the reference stars that are kept, TARGET for .ssosd/refcat there",
+        doc="Where ASTREF_CATALOG `REFCAT` keeps its stars, a FITS-LDAC file for each tile of about a square "
+        "degree. The first exposure of a new field has its tiles fetched from REFCAT_URL; from then on no "
+        "network is needed. The folder may be copied to a place without one, and shared by several targets.",
+    ),
+    Parameter(
+        name="REFCAT_MAG",
+        section=_SCAMP,
+        stage="linker",
+        default="20",
+        kind=Number(low=5, high=22),
+        unit="mag",
+        help="Faintest reference stars that are kept, Gaia G",
+        doc="Gaia G magnitude of the faintest stars in the tiles of REFCAT. Another value has its own tiles.",
+    ),
+    Parameter(
+        name="REFCAT_URL",
+        section=_SCAMP,
+        stage="linker",
+        default="https://vizier.cds.unistra.fr/viz-bin/votable",
+        kind=Pattern(
+            expression=r"https?://[!-~]+",
+            description="an address that begins with http:// or https://",
+            metavar="URL",
+        ),
+        help="Address of VizieR, for the stars of REFCAT",
+        doc="Address of VizieR's `votable` programme, or of that of a mirror such as "
+        "https://vizier.cfa.harvard.edu/viz-bin/votable.",
+    ),
+    Parameter(
+        name="REFCAT_TIME_LIMIT",
+        section=_SCAMP,
+        stage="linker",
+        default="60",
+        kind=Number(low=0, above=True, high=86400),
+        unit="s",
+        help="Time limit for the stars of one tile",
+        doc="How long VizieR may take for one tile. A server that does not answer is left alone for a while; a "
+        "sequence whose stars are not there is tried again as RETRY_DELAY and TRIES say.",
     ),
     Parameter(
         name="CROSSID_RADIUS",

@@ -15,7 +15,7 @@ from ssosd.astromatic import Binary
 from ssosd.linker.scamp.fullcat import detections_table
 from ssosd.linker.scamp.passes import link_pass
 from ssosd.linker.scamp.run import Scamp
-from ssosd.linker.scamp.setup import choose_reference, read_setup
+from ssosd.linker.scamp.setup import Reference, choose_reference, read_setup
 from ssosd.linker.scamp.sift import Sifting
 from ssosd.model import Drop, Exposure
 from ssosd.plumbing.files import atomic_path
@@ -44,7 +44,7 @@ def link(
     catalogues: Sequence[Path],
     binary: Binary,
     config: Path,
-    reference: Path | str | None,
+    reference: Reference | Path | str | None,
     crossid_radius_arcsec: float | None,
     remove_ref_sources: bool,
     workdir: Path,

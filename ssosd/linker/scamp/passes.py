@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from ssosd.errors import BadInput
 from ssosd.ldac import headers_from_text
-from ssosd.linker.refcat import read_reference, write_reference
+from ssosd.linker.refcat import MAGNITUDE_KEY, POSITION_KEYS, read_reference, write_reference
 from ssosd.linker.scamp.fullcat import Solution, read_solution
 from ssosd.linker.scamp.input import Frame, all_detections, usable, write_inputs
 from ssosd.linker.scamp.quality import (
@@ -34,11 +34,6 @@ _LINK_ONLY = {
     "MATCH": "N",
     "SOLVE_ASTROM": "N",
     "SOLVE_PHOTOM": "N",
-    "ASTREFCENT_KEYS": "X_WORLD,Y_WORLD",
-    "ASTREFERR_KEYS": "ERRA_WORLD,ERRB_WORLD,ERRTHETA_WORLD",
-    "ASTREFMAG_KEY": "MAG",
-    "ASTREFMAGERR_KEY": "MAGERR",
-    "ASTREFOBSDATE_KEY": "OBSDATE",
     "ASTREFMAG_LIMITS": "0,99",  # SCAMP takes a value that starts with a minus for an option
 }
 
@@ -83,7 +78,10 @@ def stars_of(reference: Reference, *, setup: Setup) -> pd.DataFrame:
     BadInput
         As `read_reference`.
     """
-    keys, magnitude = setup.words("ASTREFCENT_KEYS")[:2], setup.words("ASTREFMAG_KEY")[0]
+    keys: Sequence[str] = setup.words("ASTREFCENT_KEYS")[:2]
+    magnitude = setup.words("ASTREFMAG_KEY")[0]
+    if reference.ours:
+        keys, magnitude = POSITION_KEYS, MAGNITUDE_KEY
     tables = [read_reference(path, position_keys=keys, magnitude_key=magnitude) for path in reference.files]
     return pd.concat(tables, ignore_index=True)
 
@@ -174,7 +172,7 @@ def link_pass(scamp: Scamp, first: Pass, *, folder: Path) -> tuple[Run, Solution
     names = write_inputs(first.frames, folder, setup=scamp.setup, keep=keep, headers=headers)
     lone = folder / "lone-stars.ldac"
     write_reference(lone, _lone_stars(first))
-    reference = Reference(name="FILE", files=(lone.resolve(),))
+    reference = Reference(name="FILE", files=(lone.resolve(),), ours=True)
     run = scamp.run(names, folder=folder, reference=reference, changes=_LINK_ONLY)
     return run, read_solution(run, detections=first.detections, setup=scamp.setup)
 

@@ -15,6 +15,14 @@ from ssosd.linker.scamp.input import MASKED_FLAG
 from ssosd.linker.scamp.setup import Reference, Setup
 
 SAVED_REFERENCES = "references"
+#: What the columns of our own catalogues are called, whatever the set-up says of others.
+_OUR_COLUMNS = {
+    "ASTREFCENT_KEYS": "X_WORLD,Y_WORLD",
+    "ASTREFERR_KEYS": "ERRA_WORLD,ERRB_WORLD,ERRTHETA_WORLD",
+    "ASTREFMAG_KEY": "MAG",
+    "ASTREFMAGERR_KEY": "MAGERR",
+    "ASTREFOBSDATE_KEY": "OBSDATE",
+}
 _SERVER_FAILED = re.compile(
     r"\*Error\*.*(connect|timeout|timed out|host|server|vizier|http|resolv|url)", re.IGNORECASE
 )
@@ -144,6 +152,7 @@ class Scamp:
                 names.append(f"reference_{i}.ldac")  # a link: SCAMP splits names at blanks and commas
                 (folder / names[-1]).symlink_to(path)
             parameters["ASTREFCAT_NAME"] = ",".join(names)
+            parameters |= _OUR_COLUMNS if reference.ours else {}
         else:
             (folder / SAVED_REFERENCES).mkdir()
             parameters |= {"SAVE_REFCATALOG": "Y", "REFOUT_CATPATH": SAVED_REFERENCES}

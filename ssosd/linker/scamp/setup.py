@@ -71,6 +71,7 @@ class Reference:
 
     name: str  # "FILE" or a catalogue that SCAMP downloads
     files: tuple[Path, ...] = ()  # of FILE, absolute
+    ours: bool = False  # written by `ssosd.linker.refcat.write_reference`, whatever columns the set-up names
 
     def __str__(self) -> str:
         return " and ".join(str(path) for path in self.files) or self.name
@@ -98,13 +99,13 @@ def read_setup(path: Path) -> Setup:
     return Setup(path=path, values=values)
 
 
-def choose_reference(reference: Path | str | None, *, setup: Setup) -> Reference:
+def choose_reference(reference: Reference | Path | str | None, *, setup: Setup) -> Reference:
     """Decide on the astrometric reference.
 
     Parameters
     ----------
-    reference : Path, str or None
-        A FITS-LDAC file; a catalogue that SCAMP downloads, or ``FILE`` for the set-up's ASTREFCAT_NAME; None
+    reference : Reference, Path, str or None
+        One that is chosen already; a FITS-LDAC file; a catalogue that SCAMP downloads, or ``FILE`` for the set-up's ASTREFCAT_NAME; None
         for what the set-up says.
     setup : Setup
         Of SCAMP. A relative ASTREFCAT_NAME is looked for beside it, then in the working directory.
@@ -114,6 +115,8 @@ def choose_reference(reference: Path | str | None, *, setup: Setup) -> Reference
     Misconfigured
         A file that is not there, or an unknown catalogue.
     """
+    if isinstance(reference, Reference):
+        return reference
     if isinstance(reference, Path):
         return Reference(name="FILE", files=(_existing([reference], "ASTREF_CATALOG"),))
     name = (reference or setup.text("ASTREF_CATALOG")).upper()

@@ -1,0 +1,1 @@
+"""Reference stars of Gaia, kept on the disk in tiles of the sky."""

@@ -1,0 +1,166 @@
+"""Ask VizieR for the stars of Gaia DR3 in a tile of the sky, through astroquery.
+
+The catalogue is I/355/gaiadr3 (Gaia Collaboration 2023, A&A 674, A1), positions ICRS at epoch 2016.0.
+"""
+
+from __future__ import annotations
+
+import threading
+import warnings
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+import numpy as np
+import pandas as pd
+
+from ssosd.errors import Misconfigured, ServiceUnavailable
+from ssosd.linker.gaia.tiles import Tile
+
+if TYPE_CHECKING:
+    from astropy.table import Table
+
+CATALOGUE = "I/355/gaiadr3"
+EPOCH = 2016.0  # of its positions, Julian year
+ENDPOINT = "https://vizier.cds.unistra.fr/viz-bin/votable"
+#: Column of VizieR: ours, and what a number of it is multiplied with.
+_COLUMNS = {
+    "RA_ICRS": ("RA", 1.0),
+    "DE_ICRS": ("DEC", 1.0),
+    "e_RA_ICRS": ("ERR_RA", 1e-3),  # mas
+    "e_DE_ICRS": ("ERR_DEC", 1e-3),
+    "pmRA": ("PMRA", 1.0),
+    "pmDE": ("PMDEC", 1.0),
+    "e_pmRA": ("PMRA_ERR", 1.0),
+    "e_pmDE": ("PMDEC_ERR", 1.0),
+    "Gmag": ("MAG", 1.0),
+    "e_Gmag": ("MAGERR", 1.0),
+    "BPmag": ("BP", 1.0),
+    "RPmag": ("RP", 1.0),
+}
+
+
+def ask_for_stars(tile: Tile, *, faintest_mag: float, url: str, time_limit_s: float) -> pd.DataFrame:
+    """Ask for the stars of a tile.
+
+    Parameters
+    ----------
+    tile : Tile
+    faintest_mag : float
+        G magnitude.
+    url : str
+        Of a VizieR server's ``votable`` programme.
+    time_limit_s : float
+        Wall seconds for the whole exchange.
+
+    Returns
+    -------
+    DataFrame
+        One row per star, by Dec and RA: RA, DEC (deg ICRS at `EPOCH`), ERR_RA, ERR_DEC (arcsec), PMRA (with
+        cos Dec), PMDEC, PMRA_ERR, PMDEC_ERR (mas/yr; NaN for stars without), MAG, MAGERR (G), BP, RP (NaN for
+        stars without).
+
+    Raises
+    ------
+    ServiceUnavailable
+        No answer in time, or none that can be right.
+    Misconfigured
+        `url` is no web address.
+    """
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise Misconfigured(f"REFCAT_URL {url!r} is not a web address", next_step=f"e.g. {ENDPOINT}")
+    ra, dec, radius = tile.circle_deg
+    table = _Asking(url, time_limit_s, where=(ra, dec, radius), faintest_mag=faintest_mag).answer(parts.hostname)
+    missing = [name for name in _COLUMNS if name not in table.colnames]
+    if missing:
+        raise ServiceUnavailable(f"{parts.hostname}: its answer has no column {' and '.join(missing)}")
+    stars = pd.DataFrame(
+        {
+            name: np.ma.filled(np.ma.asarray(table[column], dtype=np.float64), np.nan) * factor
+            for column, (name, factor) in _COLUMNS.items()
+        }
+    )
+    right = np.isfinite(stars[["RA", "DEC", "MAG"]]).all(axis=1) & (stars["MAG"] <= faintest_mag)
+    stars = stars[right & tile.holds(stars["RA"].to_numpy(), stars["DEC"].to_numpy())]
+    if stars.empty:
+        raise ServiceUnavailable(f"{parts.hostname}: its answer has no star in the tile {tile}")
+    return stars.sort_values(["DEC", "RA"], kind="stable", ignore_index=True)
+
+
+class _Asking:
+    """One question, asked in a thread of its own: the time-outs of requests count anew at every byte."""
+
+    def __init__(
+        self, url: str, time_limit_s: float, *, where: tuple[float, float, float], faintest_mag: float
+    ) -> None:
+        self._url, self._limit_s = url, time_limit_s
+        self._where, self._mag = where, faintest_mag
+        self._table: Table | None = None
+        self._failure = ""
+
+    def answer(self, host: str) -> Table:
+        """The table of the answer.
+
+        Raises
+        ------
+        ServiceUnavailable
+            There is none.
+        """
+        thread = threading.Thread(target=self._run, name=f"ask {host}", daemon=True)
+        thread.start()
+        thread.join(self._limit_s)
+        if self._table is not None:
+            return self._table
+        why = self._failure or f"no complete answer within {self._limit_s:.3g} s"
+        raise ServiceUnavailable(f"{host}: {why}", next_step="it is asked again; ASTREF_CATALOG takes a file")
+
+    def _run(self) -> None:
+        from astropy import units as u
+        from astropy.coordinates import SkyCoord
+        from astroquery.exceptions import TableParseError
+        from astroquery.vizier import VizierClass
+        from requests import RequestException
+
+        address = self._url
+
+        class Vizier(VizierClass):  # type: ignore[misc]
+            """Of any address: astroquery knows the name of a server alone, and https."""
+
+            def _server_to_url(self, return_type: str = "votable") -> str:
+                return address
+
+        ra, dec, radius = self._where
+        service = Vizier(
+            columns=list(_COLUMNS),
+            column_filters={"Gmag": f"<={self._mag:g}"},
+            row_limit=-1,
+            timeout=self._limit_s,
+        )
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                tables = service.query_region(
+                    SkyCoord(ra, dec, unit="deg", frame="icrs"),
+                    radius=radius * u.deg,
+                    catalog=CATALOGUE,
+                    frame="icrs",
+                    cache=False,
+                )
+        except (RequestException, TableParseError, OSError, ValueError) as error:
+            self._failure = _gist(error)
+            return
+        if tables is None or len(tables) != 1:
+            self._failure = f"its answer holds no table of {CATALOGUE}"
+            return
+        self._table = tables[0]
+
+
+def _gist(error: Exception) -> str:
+    """Say in a few words what went wrong."""
+    status = getattr(getattr(error, "response", None), "status_code", None)
+    if status:
+        return f"HTTP {status}"
+    text = " ".join(str(error).split())
+    if "parse" in text:
+        return "its answer cannot be read: " + text.rpartition("Exception: ")[2][:120]
+    return f"{type(error).__name__}: {text[:160]}"
