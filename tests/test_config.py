@@ -145,7 +145,7 @@ def test_the_new_parameters_have_their_defaults(tmp_path: Path) -> None:
     config = load_config(None, overrides={}, cwd=tmp_path)
     new = {
         "OBJECT": "OBJECT",
-        "ASTREF_CATALOG": None,
+        "ASTREF_CATALOG": "REFCAT",
         "CROSSID_RADIUS": None,
         "FIELD_RADIUS": 0.25,
         "SEQUENCE_GAP": 0.0,

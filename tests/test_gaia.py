@@ -148,7 +148,11 @@ def test_stars_move_to_the_night(tmp_path):
     from astropy.coordinates import SkyCoord
     from astropy.time import Time
 
-    for tile in (tiles.Tile(band=103, number=0), tiles.Tile(band=178, number=3), tiles.Tile(band=0, number=0)):
+    for tile in (
+        tiles.Tile(band=103, number=0),
+        tiles.Tile(band=178, number=3),
+        tiles.Tile(band=0, number=0),
+    ):
         stars = stars_around(tile, n=800)
         with VizierService(stars) as service:
             asked = ask_for_stars(tile, faintest_mag=20.0, url=service.url, time_limit_s=20.0)

@@ -38,6 +38,7 @@ from tests.orbit_lines import comet_line, line, line_seen_at, orbit_seen_at, ser
 from tests.replaying import ONE_FIELD, QUICK, Outcome, run
 from tests.sky import shared_sky, small_options
 from tests.skybot_service import SkybotService, moved
+from tests.vizier_service import VizierService
 
 pytestmark = pytest.mark.binaries
 
@@ -674,6 +675,21 @@ def scamp_is_killed(world: World, tmp_path: Path) -> None:
     assert isinstance(linked.error, Retriable)
     assert "scamp ran over its time limit" in str(linked.error)
     assert world.run(target=tmp_path / "out").states == {"F01": "done"}  # what may pass is tried again
+
+
+@shows("REFCAT", "REFCAT_MAG", "REFCAT_URL", "REFCAT_TIME_LIMIT")
+def reference_tiles(world: World, tmp_path: Path) -> None:
+    kept = tmp_path / "kept"
+    kept.mkdir()
+    with VizierService(read_reference(world.night.refcat).assign(BP=16.0, RP=15.0), way="hang") as service:
+        given = {"ASTREF_CATALOG": "REFCAT", "REFCAT": kept, "REFCAT_URL": service.url}
+        (slow,) = world.run(target=tmp_path / "a", **given, REFCAT_TIME_LIMIT=0.2).sequences
+        assert "no complete answer within 0.2 s" in str(slow.error)
+        service.way = "right"
+        assert world.run(target=tmp_path / "a", **given).states == {"F01": "done"}
+        world.run(target=tmp_path / "b", **given, REFCAT_MAG=18)
+    stars = [len(read_reference(next((kept / f"gaiadr3-g{mag}").glob("*.cat")))) for mag in (18, 20)]
+    assert 0 < stars[0] < stars[1]
 
 
 @shows("SWARP_TIME_LIMIT")

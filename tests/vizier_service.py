@@ -38,7 +38,18 @@ COLUMNS = {
     "BPmag": ("mag", 6, "BP", 1.0),
     "RPmag": ("mag", 6, "RP", 1.0),
 }
-WAYS = ("right", "http500", "hang", "drop", "html", "truncated", "nothing", "no-table", "drip", "fewer-columns")
+WAYS = (
+    "right",
+    "http500",
+    "hang",
+    "drop",
+    "html",
+    "truncated",
+    "nothing",
+    "no-table",
+    "drip",
+    "fewer-columns",
+)
 
 
 class VizierService:

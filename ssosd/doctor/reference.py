@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import numpy as np
 
@@ -15,6 +16,7 @@ from ssosd.ldac import objects_frame, read_ldac
 from ssosd.plumbing.fetch import fetch
 
 NAME = "ASTREF_CATALOG"
+_TILES = "REFCAT"  # our own tiles of Gaia
 #: SCAMP 2.10's defaults (``scamp -dd``).
 _CATALOGUE, _FILE, _SERVER = "2MASS", "astrefcat.cat", "vizier.unistra.fr"
 _CENTRE_KEYS, _ERROR_KEYS, _MAG_KEY = "X_WORLD,Y_WORLD", "ERRA_WORLD,ERRB_WORLD,ERRTHETA_WORLD", "MAG"
@@ -29,6 +31,8 @@ def check_reference(config: Mapping[str, Any], *, time_limit_s: float) -> list[F
     wanted = config[NAME]
     if isinstance(wanted, Path):
         return [_local(wanted, setup)]
+    if wanted == _TILES:
+        return [_tiles(config, time_limit_s)]
     name = str(wanted or setup.get(NAME) or _CATALOGUE).upper()
     if name == "FILE":
         files = _words(setup, "ASTREFCAT_NAME", _FILE)
@@ -94,6 +98,23 @@ def _local(path: Path, setup: Mapping[str, str]) -> Finding:
             next_step="add them, or name others in ASTREFERR_KEYS and ASTREFMAG_KEY of the SCAMP set-up",
         )
     return Finding(name=NAME, state="ok", detail=detail)
+
+
+def _tiles(config: Mapping[str, Any], time_limit_s: float) -> Finding:
+    """Whether stars of new fields can be had, and of how many tiles they are there."""
+    folder, url = config["REFCAT"], config["REFCAT_URL"]
+    kept = f"; {sum(1 for _ in folder.rglob('*.cat'))} tiles are kept in {folder}" if folder else ""
+    host = urlsplit(url).hostname
+    try:
+        fetch(f"{url}?-source=I/355/gaiadr3&-out.max=1&-out=Gmag", time_limit_s)
+    except ServiceUnavailable as error:
+        return Finding(
+            name=NAME,
+            state="warn",
+            detail=f"stars of new fields come from {host}, which does not answer: {error.message}{kept}",
+            next_step="check the network, name a mirror in REFCAT_URL, or a local FITS-LDAC file",
+        )
+    return Finding(name=NAME, state="ok", detail=f"Gaia DR3 from {host}, which answers{kept}")
 
 
 def _online(name: str, setup: Mapping[str, str], time_limit_s: float) -> Finding:

@@ -49,7 +49,7 @@ def reference_for(
     """
     config = station.config
     if config["ASTREF_CATALOG"] != REFCAT:
-        return config["ASTREF_CATALOG"]  # type: ignore[no-any-return]
+        return config["ASTREF_CATALOG"]
     night = night_of(exposures[0].mjd_mid, station.site.lon_deg)
     epoch = julian_year(sum(night_bounds(night, station.site.lon_deg)) / 2.0)
     margin = read_setup(config["SCAMP_CONFIG"]).number("POSITION_MAXERR") / 60.0

@@ -153,10 +153,10 @@ ENTRIES: tuple[Parameter, ...] = (
             description="a path of a FITS-LDAC file",
         ),
         help="REFCAT | CONFIG as in SCAMP_CONFIG | FILE | GAIA-EDR3, ... | a FITS-LDAC file",
-        doc="Astrometric reference catalogue. `REFCAT`: stars of Gaia DR3 at the night's epoch, kept in REFCAT. "
-        "`CONFIG` or a blank: whatever the SCAMP set-up file says. `FILE`: the file named by ASTREFCAT_NAME "
-        "there. A catalogue's name: SCAMP downloads it for each sequence, and no exposure is solved before its "
-        "sequence is whole. A path: that FITS-LDAC file, no network needed.",
+        doc="Astrometric reference catalogue. `REFCAT`: stars of Gaia DR3 at the night's epoch, kept in "
+        "REFCAT. `CONFIG` or a blank: whatever the SCAMP set-up file says. `FILE`: the file named by "
+        "ASTREFCAT_NAME there. A catalogue's name: SCAMP downloads it for each sequence, and no exposure is solved before "
+        "its sequence is whole. A path: that FITS-LDAC file, no network needed.",
     ),
     Parameter(
         name="REFCAT",
@@ -201,8 +201,8 @@ ENTRIES: tuple[Parameter, ...] = (
         kind=Number(low=0, above=True, high=86400),
         unit="s",
         help="Time limit for the stars of one tile",
-        doc="How long VizieR may take for one tile. A server that does not answer is left alone for a while; a "
-        "sequence whose stars are not there is tried again as RETRY_DELAY and TRIES say.",
+        doc="How long VizieR may take for one tile. A server that does not answer is left alone for a while; "
+        "a sequence whose stars are not there is tried again as RETRY_DELAY and TRIES say.",
     ),
     Parameter(
         name="CROSSID_RADIUS",

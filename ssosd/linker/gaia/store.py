@@ -1,7 +1,7 @@
 """The tiles on the disk: fetched once, read for ever, moved to the epoch of a night.
 
-A tile's file is FITS-LDAC, as a person could give it in ASTREF_CATALOG. What a night is solved with are copies
-of tiles whose stars have moved: the same for all exposures of that night, whoever makes them.
+A tile's file is FITS-LDAC, as a person could give it in ASTREF_CATALOG. What a night is solved with are
+copies of tiles whose stars have moved: the same for all exposures of that night, whoever makes them.
 """
 
 from __future__ import annotations
@@ -75,7 +75,8 @@ def write_moved(source: Path, target: Path, *, epoch: float) -> None:
     except (BadInput, KeyError) as error:
         source.unlink(missing_ok=True)
         raise Retriable(
-            f"{source}: no tile of reference stars: {error}", next_step="it is fetched again with the next try"
+            f"{source}: no tile of reference stars: {error}",
+            next_step="it is fetched again with the next try",
         ) from error
     target.parent.mkdir(parents=True, exist_ok=True)
     write_reference(target, stars, epoch=epoch)
@@ -117,6 +118,7 @@ def moved(stars: pd.DataFrame, *, years: float) -> pd.DataFrame:
     xi, eta = (np.nan_to_num(stars[name].to_numpy()) * years / _MAS_PER_RADIAN for name in ("PMRA", "PMDEC"))
     place = unit_vectors(stars["RA"], stars["DEC"]) + xi[:, None] * east + eta[:, None] * north
     new_ra, new_dec = to_radec(place)
-    slip = np.hypot(*(stars[name].fillna(_UNKNOWN_PM_ERR) for name in ("PMRA_ERR", "PMDEC_ERR"))) / np.sqrt(2.0)
-    error = np.hypot(np.hypot(stars["ERR"], 1e-3 * slip * years), _LEAST_ERR_ARCSEC)
+    of_motion = stars[["PMRA_ERR", "PMDEC_ERR"]].fillna(_UNKNOWN_PM_ERR).to_numpy()
+    slip = 1e-3 * years * np.hypot(of_motion[:, 0], of_motion[:, 1]) / np.sqrt(2.0)
+    error = np.hypot(np.hypot(stars["ERR"].to_numpy(), slip), _LEAST_ERR_ARCSEC)
     return stars.assign(RA=new_ra, DEC=new_dec, ERR=error)[["RA", "DEC", "ERR", "MAG", "MAGERR", "BP", "RP"]]

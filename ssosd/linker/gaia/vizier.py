@@ -70,7 +70,9 @@ def ask_for_stars(tile: Tile, *, faintest_mag: float, url: str, time_limit_s: fl
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise Misconfigured(f"REFCAT_URL {url!r} is not a web address", next_step=f"e.g. {ENDPOINT}")
     ra, dec, radius = tile.circle_deg
-    table = _Asking(url, time_limit_s, where=(ra, dec, radius), faintest_mag=faintest_mag).answer(parts.hostname)
+    table = _Asking(url, time_limit_s, where=(ra, dec, radius), faintest_mag=faintest_mag).answer(
+        parts.hostname
+    )
     missing = [name for name in _COLUMNS if name not in table.colnames]
     if missing:
         raise ServiceUnavailable(f"{parts.hostname}: its answer has no column {' and '.join(missing)}")
@@ -80,8 +82,10 @@ def ask_for_stars(tile: Tile, *, faintest_mag: float, url: str, time_limit_s: fl
             for column, (name, factor) in _COLUMNS.items()
         }
     )
-    right = np.isfinite(stars[["RA", "DEC", "MAG"]]).all(axis=1) & (stars["MAG"] <= faintest_mag)
-    stars = stars[right & tile.holds(stars["RA"].to_numpy(), stars["DEC"].to_numpy())]
+    right = np.isfinite(stars[["RA", "DEC", "MAG"]].to_numpy()).all(axis=1)
+    right &= stars["MAG"].to_numpy() <= faintest_mag
+    right &= tile.holds(stars["RA"].to_numpy(), stars["DEC"].to_numpy())
+    stars = stars[right]
     if stars.empty:
         raise ServiceUnavailable(f"{parts.hostname}: its answer has no star in the tile {tile}")
     return stars.sort_values(["DEC", "RA"], kind="stable", ignore_index=True)
@@ -106,6 +110,8 @@ class _Asking:
         ServiceUnavailable
             There is none.
         """
+        import astroquery.vizier  # noqa: F401 - a second that is not the server's
+
         thread = threading.Thread(target=self._run, name=f"ask {host}", daemon=True)
         thread.start()
         thread.join(self._limit_s)
@@ -123,10 +129,10 @@ class _Asking:
 
         address = self._url
 
-        class Vizier(VizierClass):  # type: ignore[misc]
+        class Vizier(VizierClass):
             """Of any address: astroquery knows the name of a server alone, and https."""
 
-            def _server_to_url(self, return_type: str = "votable") -> str:
+            def _server_to_url(self, return_type: str = "votable") -> str:  # noqa: ARG002
                 return address
 
         ra, dec, radius = self._where

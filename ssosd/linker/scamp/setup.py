@@ -105,8 +105,8 @@ def choose_reference(reference: Reference | Path | str | None, *, setup: Setup) 
     Parameters
     ----------
     reference : Reference, Path, str or None
-        One that is chosen already; a FITS-LDAC file; a catalogue that SCAMP downloads, or ``FILE`` for the set-up's ASTREFCAT_NAME; None
-        for what the set-up says.
+        One that is chosen already; a FITS-LDAC file; a catalogue that SCAMP downloads, or ``FILE`` for the
+        set-up's ASTREFCAT_NAME; None for what the set-up says.
     setup : Setup
         Of SCAMP. A relative ASTREFCAT_NAME is looked for beside it, then in the working directory.
 
