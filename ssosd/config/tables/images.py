@@ -155,8 +155,8 @@ ENTRIES: tuple[Parameter, ...] = (
         help="REFCAT | CONFIG as in SCAMP_CONFIG | FILE | GAIA-EDR3, ... | a FITS-LDAC file",
         doc="Astrometric reference catalogue. `REFCAT`: stars of Gaia DR3 at the night's epoch, kept in "
         "REFCAT. `CONFIG` or a blank: whatever the SCAMP set-up file says. `FILE`: the file named by "
-        "ASTREFCAT_NAME there. A catalogue's name: SCAMP downloads it for each sequence, and no exposure is solved before "
-        "its sequence is whole. A path: that FITS-LDAC file, no network needed.",
+        "ASTREFCAT_NAME there. A catalogue's name: SCAMP downloads it for each sequence, and no exposure is "
+        "solved before its sequence is whole. A path: that FITS-LDAC file, no network needed.",
     ),
     Parameter(
         name="REFCAT",
