@@ -44,6 +44,22 @@ class Motion:
         """Only some of the tracks."""
         return Motion(**{f.name: getattr(self, f.name)[rows] for f in fields(self)})
 
+    def rates(self) -> dict[str, FloatArray]:
+        """Rates and their errors, arcsec/h, by the names that tables have for them."""
+        cos, sin = np.cos(self.angle), np.sin(self.angle)
+        vu, vw = self.u[:, 1], self.w[:, 1]
+        eu, ew = self.cov_u[:, 1, 1], self.cov_w[:, 1, 1]
+        east, north = vu * cos - vw * sin, vu * sin + vw * cos
+        square = np.maximum(vu**2 + vw**2, 1e-30)
+        return {
+            "PM": np.hypot(east, north),
+            "PMERR": np.sqrt((vu**2 * eu + vw**2 * ew) / square),
+            "PMRA": east,
+            "PMRA_ERR": np.sqrt(cos**2 * eu + sin**2 * ew),
+            "PMDEC": north,
+            "PMDEC_ERR": np.sqrt(sin**2 * eu + cos**2 * ew),
+        }
+
     def at(self, t: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
         """Predicted x, y and their errors along and across at hours t, shape (n_epochs,): (m, n_epochs)."""
         dt = t - self.t0[:, None]

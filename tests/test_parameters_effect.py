@@ -18,6 +18,7 @@ import pytest
 from astropy.io import fits
 
 from ssosd import astromatic, work
+from ssosd.analysis.forced.trails import trail_rows
 from ssosd.analysis.painter.night import PaintedNight, paint_night
 from ssosd.config import PARAMETERS, load_config
 from ssosd.config.tables import daemon as table_daemon
@@ -764,6 +765,15 @@ def _(world: World, _: Path) -> None:
     quick = injected(world, INJECT=9, INJECT_MAG="17,18", INJECT_RATE="60,90")
     assert set(quick["mag_low"]) <= {17.0, 17.5}
     assert set(quick["rate_low"]) == {60.0}
+
+
+@shows("FIT_TRAILS")
+def trails(world: World, _: Path) -> None:
+    """Trails of 1 and 1.5 pixels, stars of 2.4."""
+    fitted = {n: trail_rows(world.candidates(FIT_TRAILS=n)) for n in (0.3, 2, "False")}
+    assert fitted[0.3].mean() > 0.7  # a star may be in the way of one
+    assert not fitted[2].any()
+    assert not fitted["False"].any()
 
 
 @shows("RECOVER", "RECOVER_SNR")

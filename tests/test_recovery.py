@@ -10,7 +10,6 @@ import pandas as pd
 import pytest
 from scipy.spatial import cKDTree
 
-from ssosd.analysis.forced.chips import open_chip
 from ssosd.analysis.forced.fit import Trails, forced_flux
 from ssosd.analysis.forced.recover import STATES
 from ssosd.analysis.painter.night import PaintedNight, PlacedMover, paint_night
@@ -24,7 +23,7 @@ from ssosd.store import STORE_NAME, Store
 from ssosd.work import key_of
 from ssosd.work.calibrating import photometry_of
 from ssosd.work.linking import Candidates, link_candidates
-from ssosd.work.recovering import chip_facts, recovered
+from ssosd.work.recovering import Pixels, recovered
 from tests.replaying import QUICK, Outcome, run
 from tests.sky import small_options
 
@@ -122,10 +121,13 @@ def field(tmp_path_factory: pytest.TempPathFactory) -> Field:
 def recovered_of(
     field: Field, exposures: tuple[Exposure, ...], found: pd.DataFrame | None = None
 ) -> pd.DataFrame:
-    linked = replace(field.left.linked, exposures=exposures)
-    photometry = photometry_of(linked, station=field.station)
-    found = (field.left.detections if found is None else found).assign(FIELD="F01", CANDIDATE="C")
-    return recovered(found, field.left.positions, linked=linked, photometry=photometry, station=field.station)
+    left = replace(field.left, linked=replace(field.left.linked, exposures=exposures))
+    found = (left.detections if found is None else found).assign(FIELD="F01", CANDIDATE="C")
+    return recovered(found, pixels_of(field, left), station=field.station)
+
+
+def pixels_of(field: Field, left: Candidates) -> Pixels:
+    return Pixels.of(left, photometry_of(left.linked, station=field.station), station=field.station)
 
 
 def test_every_candidate_has_a_row_for_every_exposure(field: Field) -> None:
@@ -185,12 +187,10 @@ def test_too_faint_for_a_detection_is_measured_with_the_right_light(field: Field
 
 def test_an_empty_sky_has_significances_of_mean_0_and_sigma_1(field: Field) -> None:
     """The independent check: nothing is painted there, and the pixels were never looked at before."""
-    linked = field.left.linked
-    photometry = photometry_of(linked, station=field.station)
-    chips = chip_facts(field.left.positions, linked=linked, photometry=photometry, station=field.station)
+    chips = pixels_of(field, field.left).chips
     rng, found = np.random.default_rng(7), []
-    for (number, _hdu), facts in sorted(chips.items()):
-        with open_chip(facts) as chip:
+    for (number, hdu), facts in chips.facts.items():
+        with chips.open(number, hdu) as chip:
             taken = facts.detections[["XWIN_IMAGE", "YWIN_IMAGE"]].to_numpy(np.float64)
             movers = field.night.truth.loc[field.night.truth["visit"] == number, ["x", "y"]].to_numpy()
             stars = chip.sky.pixels_of(*field.night.stars[["ra", "dec"]].to_numpy().T)

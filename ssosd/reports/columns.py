@@ -111,7 +111,9 @@ CANDIDATE_COLUMNS: tuple[Column, ...] = (
         "FLAGS_SSOS",
         "int",
         "",
-        "Sum of ssosd's own flags: 1 the exposure is an outlier in time (IDENTIFY_OUTLIER).",
+        "Sum of ssosd's own flags: 1 the exposure is an outlier in time (IDENTIFY_OUTLIER), 2 reference of "
+        "FIXED_APER_MAGS, 16 pieces of a trail joined, 32 its place along the trail is the motion's, 64 "
+        "place and light of the whole trail (FIT_TRAILS).",
     ),
     _c("MATCHED", "bool", "", "Whether it certainly is the known object of the next columns."),
     _c(

@@ -20,7 +20,13 @@ _SEXTRACTOR = {
     64: "deblending overflow",
     128: "extraction overflow",
 }
-_SSOS = {1: "outlier in time", 2: "reference for colours"}
+_SSOS = {
+    1: "outlier in time",
+    2: "reference for colours",
+    16: "pieces of a trail",
+    32: "place by the motion",
+    64: "trail",
+}
 _SCAMP_OFF = 64
 #: Columns that only some tables have, and their keys.
 _OPTIONAL = {

@@ -1,52 +1,107 @@
-"""Candidates measured where they were not detected."""
+"""Candidates measured on the pixels: their trails, and what is there where they were not detected."""
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
-from ssosd.analysis.forced.chips import ChipFacts
+from ssosd.analysis.forced.chips import ChipFacts, Chips
 from ssosd.analysis.forced.recover import recover
 from ssosd.analysis.forced.rest import FixedSky
 from ssosd.analysis.forced.tracks import track_candidates
+from ssosd.analysis.forced.trails import measure_trails, trail_rows
 from ssosd.analysis.photometry.calibrate import Photometry
 from ssosd.astromatic_setup import read_setup
 from ssosd.linker.scamp.link import Linked
 from ssosd.reports.recovered import RECOVERED_COLUMNS
 from ssosd.station import Station
+from ssosd.work.linking import Candidates
 from ssosd.work.picturing import solved_images
 
 _SATUR_LEVEL, _GAIN = "50000", "0"  # SExtractor's defaults
+_SHAPE_ERROR = 0.02  # mag: no profile is exact, and stars vary over a chip
 
 
-def recovered(
-    found: pd.DataFrame, positions: pd.DataFrame, *, linked: Linked, photometry: Photometry, station: Station
-) -> pd.DataFrame:
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Pixels:
+    """What measuring on the pixels of a linked sequence needs."""
+
+    linked: Linked
+    photometry: Photometry
+    chips: Chips
+    rest: FixedSky
+
+    @classmethod
+    def of(cls, left: Candidates, photometry: Photometry, *, station: Station) -> Pixels:
+        """Get ready; no pixel is read yet."""
+        linked, detections = left.linked, left.positions
+        stars = _stars_with_flux(linked.reference, photometry, detections)
+        return cls(
+            linked=linked,
+            photometry=photometry,
+            chips=Chips(chip_facts(detections, linked=linked, photometry=photometry, station=station)),
+            rest=FixedSky(detections, stars),
+        )
+
+
+def with_trails(candidates: pd.DataFrame, pixels: Pixels, *, station: Station) -> pd.DataFrame:
+    """Candidates with places, light and rates from their trails, where these are long, and magnitudes."""
+    longer_than = station.config["FIT_TRAILS"]
+    if longer_than is None:
+        return pixels.photometry.apply(candidates)
+    measured = measure_trails(
+        candidates,
+        exposures=pixels.linked.exposures,
+        chips=pixels.chips,
+        rest=pixels.rest,
+        longer_than_fwhm=longer_than,
+    )
+    return _with_trail_magnitudes(pixels.photometry.apply(measured), pixels)
+
+
+def _with_trail_magnitudes(table: pd.DataFrame, pixels: Pixels) -> pd.DataFrame:
+    """Calibrated magnitudes of trails: all of their light is measured, whatever aperture SExtractor took."""
+    mag, err = (table[name].to_numpy(np.float64, copy=True) for name in ("MAG_CALIB", "MAG_CALIB_ERR"))
+    number, extension = (table[name].to_numpy(np.int64) for name in ("CATALOG_NUMBER", "EXTENSION"))
+    flux, flux_err = (table[name].to_numpy(np.float64) for name in ("FLUX", "FLUXERR"))
+    measured = trail_rows(table)
+    for key, facts in pixels.chips.facts.items():
+        own = measured & (number == key[0]) & (extension == key[1])
+        calibration = pixels.photometry.calibrations.get(key[0])
+        if calibration is None or not own.any():
+            continue
+        zero = pixels.photometry.one_count_mag(*key, facts.detections)
+        mag[own] = zero - 2.5 * np.log10(flux[own])
+        relative = 2.5 / np.log(10.0) * flux_err[own] / flux[own]
+        err[own] = np.sqrt(relative**2 + calibration.zero.offset_err**2 + _SHAPE_ERROR**2)
+    return table.assign(MAG_CALIB=mag, MAG_CALIB_ERR=err)
+
+
+def recovered(found: pd.DataFrame, pixels: Pixels, *, station: Station) -> pd.DataFrame:
     """Each candidate in each exposure without a detection of it, as `ssosd.reports.recovered` has it.
 
     Parameters
     ----------
     found : DataFrame
         Of the candidates, one row per detection, with FIELD and CANDIDATE.
-    positions : DataFrame
-        All detections of the sequence at their final positions.
-    linked : Linked
-    photometry : Photometry
-        Of its exposures.
+    pixels : Pixels
     station : Station
     """
+    exposures = pixels.linked.exposures
     if found.empty:
         return pd.DataFrame(columns=[name for name, *_ in RECOVERED_COLUMNS])
     rows = recover(
-        track_candidates(found, linked.exposures),
-        exposures=linked.exposures,
-        chips=chip_facts(positions, linked=linked, photometry=photometry, station=station),
-        rest=FixedSky(positions, _stars_with_flux(linked.reference, photometry, positions)),
-        photometry=photometry,
+        track_candidates(found, exposures, measured=trail_rows(found)),
+        exposures=exposures,
+        chips=pixels.chips,
+        rest=pixels.rest,
+        photometry=pixels.photometry,
         snr=station.config["RECOVER_SNR"],
     )
     names = found.drop_duplicates("SOURCE_NUMBER").set_index("SOURCE_NUMBER")
-    taken = [linked.exposures[number - 1] for number in rows["CATALOG_NUMBER"]]
+    taken = [exposures[number - 1] for number in rows["CATALOG_NUMBER"]]
     return rows.assign(
         **{name: rows["SOURCE_NUMBER"].map(names[name]) for name in ("FIELD", "CANDIDATE")},
         MID_EXPOSURE_MJD=[exposure.mjd_mid for exposure in taken],

@@ -26,7 +26,7 @@ from ssosd.work.identifying import identify
 from ssosd.work.injecting import completeness_of
 from ssosd.work.linking import Candidates, Progress, link_candidates
 from ssosd.work.picturing import pictures
-from ssosd.work.recovering import recovered
+from ssosd.work.recovering import Pixels, recovered, with_trails
 from ssosd.work.result import SequenceResult
 
 
@@ -116,13 +116,14 @@ def _link_into(
     notes += [f"left out {_name_of(sequence, d.digest)}: {d.reason}" for d in linked.dropped]
     notes += without_magnitudes(quality)
 
-    found = photometry.apply(left.detections)
+    progress("measuring")
+    pixels = Pixels.of(left, photometry, station=station)
+    found = with_trails(left.detections, pixels, station=station)
     found.insert(0, "FIELD", sequence.field)
     found["CANDIDATE"] = candidate_ids(found)
 
     if station.config["RECOVER"]:
-        progress("recovering")
-        missed = recovered(found, left.positions, linked=linked, photometry=photometry, station=station)
+        missed = recovered(found, pixels, station=station)
         write_recovered_csv(cats / RECOVERED, missed)
         notes += [states_text(missed)] if len(missed) else []
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -77,12 +77,12 @@ class OpenChip:
         )
 
     def read(self, trails: Trails) -> Patches:
-        """The pixels about them."""
+        """The pixels about them, and about where they may be."""
         return read_patches(
             self.image,
             x=trails.x,
             y=trails.y,
-            along=trails.length,
+            along=trails.length + 2.0 * np.minimum(2.0 * trails.err_along, 0.5 * trails.length),
             angle=trails.angle,
             fwhm_px=self.shape.fwhm_px,
             saturation=self.saturation,
@@ -112,28 +112,40 @@ class OpenChip:
         return masked
 
 
-@contextmanager
-def open_chip(facts: ChipFacts) -> Iterator[OpenChip]:
-    """Open a chip and measure its stars.
+class Chips:
+    """The chips of a sequence, to be opened as often as one likes: their stars are measured once.
 
-    Raises
-    ------
-    BadInput
-        The file or the chip cannot be read.
+    Parameters
+    ----------
+    facts : mapping
+        By CATALOG_NUMBER and HDU.
     """
-    with open_image(facts.solved) as image:
-        gain = _card(image, facts.gain_key, facts.gain)
-        saturation = _card(image, facts.saturation_key, facts.saturation)
-        gain = gain if gain > 0.0 else np.inf
-        yield OpenChip(
-            image=image,
-            sky=SkyMap(facts.solved.wcs(), facts.detections),
-            shape=measure_shape(
-                image, facts.detections, fwhm_px=facts.fwhm_px, gain=gain, saturation=saturation
-            ),
-            gain=gain,
-            saturation=saturation,
-        )
+
+    def __init__(self, facts: Mapping[tuple[int, int], ChipFacts]) -> None:
+        self.facts = dict(sorted(facts.items()))
+        self._stars: dict[tuple[int, int], tuple[SkyMap, Shape]] = {}
+
+    @contextmanager
+    def open(self, number: int, hdu: int) -> Iterator[OpenChip]:
+        """Open a chip for reading.
+
+        Raises
+        ------
+        BadInput
+            The file or the chip cannot be read.
+        """
+        facts = self.facts[number, hdu]
+        with open_image(facts.solved) as image:
+            gain = _card(image, facts.gain_key, facts.gain)
+            saturation = _card(image, facts.saturation_key, facts.saturation)
+            gain = gain if gain > 0.0 else np.inf
+            if (number, hdu) not in self._stars:
+                shape = measure_shape(
+                    image, facts.detections, fwhm_px=facts.fwhm_px, gain=gain, saturation=saturation
+                )
+                self._stars[number, hdu] = SkyMap(facts.solved.wcs(), facts.detections), shape
+            sky, shape = self._stars[number, hdu]
+            yield OpenChip(image=image, sky=sky, shape=shape, gain=gain, saturation=saturation)
 
 
 def _card(image: OpenImage, keyword: str, otherwise: float) -> float:

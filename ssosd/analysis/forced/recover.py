@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
 
-from ssosd.analysis.forced.chips import ChipFacts, OpenChip, open_chip
+from ssosd.analysis.forced.chips import ChipFacts, Chips, OpenChip
 from ssosd.analysis.forced.fit import Trails, fitted_places, forced_flux
 from ssosd.analysis.forced.profile import FloatArray
 from ssosd.analysis.forced.rest import FixedSky, Resting
@@ -40,7 +40,7 @@ def recover(
     tracks: Tracks,
     *,
     exposures: Sequence[Exposure],
-    chips: Mapping[tuple[int, int], ChipFacts],
+    chips: Chips,
     rest: FixedSky,
     photometry: Photometry,
     snr: float,
@@ -52,8 +52,7 @@ def recover(
     tracks : Tracks
     exposures : sequence of Exposure
         In the order of CATALOG_NUMBER.
-    chips : mapping
-        By CATALOG_NUMBER and HDU.
+    chips : Chips
     rest : FixedSky
     photometry : Photometry
         Of the exposures.
@@ -87,11 +86,11 @@ def recover(
         for chip in exposure.chips:
             rows = np.flatnonzero((f == number - 1) & (table["STATE"] == OUTSIDE).to_numpy())
             rows = rows[may_be_on(chip, tracks.ra[m[rows], f[rows]], tracks.dec[m[rows], f[rows]])]
-            facts = chips.get((number, chip.hdu))
+            facts = chips.facts.get((number, chip.hdu))
             if not rows.size or facts is None:
                 continue
             try:
-                with open_chip(facts) as opened:
+                with chips.open(number, chip.hdu) as opened:
                     trails = opened.lay(tracks, m[rows], f[rows])
                     here = opened.holds(trails)
                     if not here.any():

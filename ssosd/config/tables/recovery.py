@@ -1,13 +1,26 @@
-"""Parameters of what is measured on the pixels at known places: recovery."""
+"""Parameters of what is measured on the pixels at known places: trails, and recovery."""
 
 from __future__ import annotations
 
 from ssosd.config.kinds import Number, Switch
 from ssosd.config.parameter import Parameter
 
-_SECTION, _STAGE = "Recovery", "analysis"
+_SECTION, _STAGE = "Trails and recovery", "analysis"
 
 ENTRIES: tuple[Parameter, ...] = (
+    Parameter(
+        name="FIT_TRAILS",
+        section=_SECTION,
+        stage=_STAGE,
+        default="1",
+        kind=Number(low=0, high=100, unset="FALSE"),
+        unit="FWHM",
+        help="Trails longer than this are measured along their length, FALSE for none",
+        doc="A candidate's trail (rate times exposure time) that is longer than so many FWHM of the "
+        "exposure's stars is fitted on the pixels with their shape drawn along it: position, errors, flux "
+        "and magnitude of the detection are then the trail's (FLAGS_SSOS 64), and the rates follow from "
+        "them. SExtractor finds a part of a faint trail, or several. `FALSE` leaves its measures.",
+    ),
     Parameter(
         name="RECOVER",
         section=_SECTION,

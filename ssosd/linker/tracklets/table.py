@@ -146,11 +146,7 @@ def add_motion(
     """Write the rates into the detections' table and return the table of sources."""
     m = table["SOURCE_NUMBER"].to_numpy() - 1
     n = np.bincount(m, minlength=len(n_pieces))
-    cos, sin = np.cos(motion.angle), np.sin(motion.angle)
-    vu, vw = motion.u[:, 1], motion.w[:, 1]
-    eu, ew = motion.cov_u[:, 1, 1], motion.cov_w[:, 1, 1]
-    east, north = vu * cos - vw * sin, vu * sin + vw * cos
-    rate = np.hypot(east, north)
+    rates = motion.rates()
     time = table["MID_EXPOSURE_MJD"].to_numpy(np.float64)
     last, first = np.full(n.size, -np.inf), np.full(n.size, np.inf)
     np.maximum.at(last, m, time)
@@ -166,12 +162,7 @@ def add_motion(
             "SOURCE_NUMBER": np.arange(1, n.size + 1, dtype=np.int64),
             "N_DETECTIONS": n.astype(np.int64),
             "N_PIECES": n_pieces.astype(np.int64),
-            "PM": rate,
-            "PMERR": np.sqrt((vu**2 * eu + vw**2 * ew) / np.maximum(vu**2 + vw**2, 1e-30)),
-            "PMRA": east,
-            "PMRA_ERR": np.sqrt(cos**2 * eu + sin**2 * ew),
-            "PMDEC": north,
-            "PMDEC_ERR": np.sqrt(sin**2 * eu + cos**2 * ew),
+            **rates,
             "ACCELERATION": np.hypot(motion.u[:, 2], motion.w[:, 2]),
             "ARC_HOURS": (last - first) * 24.0,
             "CHI2": motion.chi2,
@@ -184,7 +175,7 @@ def add_motion(
             "SCORE": -log_expected / np.log(10.0),
         }
     )[list(SOURCE_COLUMNS)]
-    for name in ("PM", "PMERR", "PMRA", "PMRA_ERR", "PMDEC", "PMDEC_ERR"):
+    for name in rates:
         table[name] = sources[name].to_numpy()[m]
     if "FLAGS_SCAMP" in table:
         table["FLAGS_SCAMP"] = table["FLAGS_SCAMP"].to_numpy(np.int64) & ~BAD_MOTION
