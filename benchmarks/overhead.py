@@ -2,10 +2,11 @@
 
     python benchmarks/overhead.py [--night FOLDER] [--rounds 3] [--workers 2] [flags of ssosd replay]
 
-A night of 12 fields of 5 exposures of 2048 x 2048 px is painted, unless a folder with one is given. One run is
-recorded: programs of the same names stand before the real ones in PATH and keep what each process was given.
-Then, in turn, ssosd replays the night into an empty target, and the kept processes are run again bare, as many
-at a time: all of SExtractor, then all of SCAMP.
+A night of 12 fields of 5 exposures of 2048 x 2048 px is painted, unless a folder with one is given. One run
+is recorded: programs of the same names stand before the real ones in PATH and keep what each process was
+given. Then, in turn, ssosd replays the night into an empty target, and the kept processes are run again bare,
+as many at a time: all of SExtractor, then all of SCAMP. ssosd gives SCAMP only what it needs, solved already;
+so SCAMP runs as one would run it by hand as well, on SExtractor's whole catalogues with the same set-up.
 """
 
 from __future__ import annotations
@@ -29,8 +30,10 @@ from ssosd.analysis.painter.night import paint_night
 from ssosd.analysis.painter.options import SkyOptions
 
 PROGRAMS = ("sextractor", "scamp")
+BY_HAND = "scamp by hand"
+Commands = list[tuple[Path, list[str]]]  # working folder and argument list of each process
 _RECORDER = """#!/bin/sh
-# keeps the working folder (without links to files to be written) and the arguments, then becomes the real program
+# keeps the arguments and the working folder, without links to files to be written; becomes the real program
 case "$1" in -v|--version) exec {real} "$@";; esac
 kept=$(mktemp -d {folder}/XXXXXXXX) || exit 1
 cp -a . "$kept/in" && find "$kept/in" -xtype l -delete && printf '%s\\0' "$@" > "$kept/argv" || exit 1
@@ -51,21 +54,26 @@ def main() -> int:
         room = Path(name)
         night = given.night or paint(room / "night")
         commands = record(night, room, given.workers, flags)
-        whole, bare = [], {program: [] for program in PROGRAMS}
+        whole: list[float] = []
+        bare: dict[str, list[float]] = {name: [] for name in (*PROGRAMS, BY_HAND)}
         for _ in range(given.rounds):
             whole.append(replay(night, room / "out", given.workers, flags))
             shutil.rmtree(room / "out")
-            for program in PROGRAMS:
-                bare[program].append(rerun(commands[program], room / "again", given.workers))
-    floor = [sum(parts) for parts in zip(*bare.values(), strict=True)]
+            bare["sextractor"].append(rerun(commands["sextractor"], room / "cats", given.workers))
+            bare["scamp"].append(rerun(commands["scamp"], room / "again", given.workers))
+            commands[BY_HAND] = by_hand(commands, room / "cats")
+            bare[BY_HAND].append(rerun(commands[BY_HAND], room / "hand", given.workers))
+            for name in ("cats", "again", "hand"):
+                shutil.rmtree(room / name)
     print(f"{'':28}{'median s':>10}{'least s':>10}")
-    for program in PROGRAMS:
+    for program, seconds in bare.items():
         n = len(commands[program])
-        print(f"{f'{n} x {program}, bare':28}{statistics.median(bare[program]):10.1f}{min(bare[program]):10.1f}")
+        print(f"{f'{n} x {program}, bare':28}{statistics.median(seconds):10.1f}{min(seconds):10.1f}")
     print(f"{'the night by ssosd':28}{statistics.median(whole):10.1f}{min(whole):10.1f}")
-    ratios = [100.0 * (w / f - 1.0) for w, f in zip(whole, floor, strict=True)]
-    print("overhead of each round: " + ", ".join(f"{r:.1f} %" for r in ratios))
-    print(f"overhead: {statistics.median(ratios):.1f} % (median)")
+    for scamp in ("scamp", BY_HAND):
+        ratios = [w / (e + s) for w, e, s in zip(whole, bare["sextractor"], bare[scamp], strict=True)]
+        each = ", ".join(f"{r:.2f}" for r in ratios)
+        print(f"the night / (sextractor + {scamp}): {statistics.median(ratios):.2f} (rounds: {each})")
     print(f"largest child: {resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024:.0f} MB")
     return 0
 
@@ -92,7 +100,7 @@ def replay(night: Path, target: Path, workers: int, flags: list[str], path: str 
     return seconds
 
 
-def record(night: Path, room: Path, workers: int, flags: list[str]) -> dict[str, list[tuple[Path, list[str]]]]:
+def record(night: Path, room: Path, workers: int, flags: list[str]) -> dict[str, Commands]:
     """Working folder and command of each process that a replay starts."""
     front = room / "bin"
     front.mkdir()
@@ -114,7 +122,21 @@ def record(night: Path, room: Path, workers: int, flags: list[str]) -> dict[str,
     return commands
 
 
-def rerun(commands: list[tuple[Path, list[str]]], scratch: Path, workers: int) -> float:
+def by_hand(commands: dict[str, Commands], catalogues: Path) -> Commands:
+    """SCAMP on the whole catalogues that SExtractor has just written, with its own matching."""
+    written = {
+        (folder / "image.fits").resolve().stem: catalogues / str(k) / "out.cat"
+        for k, (folder, _) in enumerate(commands["sextractor"])
+    }
+    made = []
+    for folder, command in commands["scamp"]:
+        names = [str(written.get(Path(word).stem, word)) for word in command]
+        names = [word for word in names if word not in {"-MATCH", "N"}]
+        made.append((folder, names))
+    return made
+
+
+def rerun(commands: Commands, scratch: Path, workers: int) -> float:
     """Seconds of the bare processes, so many at a time, each in a fresh copy of its working folder."""
     for k, (folder, _) in enumerate(commands):
         shutil.copytree(folder, scratch / str(k), symlinks=True)
@@ -122,7 +144,6 @@ def rerun(commands: list[tuple[Path, list[str]]], scratch: Path, workers: int) -
     with ThreadPoolExecutor(workers) as pool:
         codes = list(pool.map(lambda k: _bare(scratch / str(k), commands[k][1]), range(len(commands))))
     seconds = time.perf_counter() - start
-    shutil.rmtree(scratch)
     if any(codes):
         sys.exit(f"{sum(map(bool, codes))} of {len(codes)} bare processes failed")
     return seconds

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from ssosd.analysis.stamps import Contrast, Pixels, Stamp, blink_greys, png_bytes
 from ssosd.model import Blink
+from ssosd.sphere import ARCSEC_PER_DEG, offsets_arcsec
 
 _SMALLEST, _LARGEST = 64, 144  # pixels on a side
 _AROUND = 48  # pixels of sky around the track
@@ -68,9 +69,13 @@ def _target(header: fits.Header) -> NDArray[np.float64]:
     """FITS pixel of the detection that a cutout is centred on; the middle where the header does not say."""
     if "RATARGET" not in header:
         return 0.5 * np.array([header["NAXIS1"] + 1.0, header["NAXIS2"] + 1.0])
-    return np.array(
-        WCS(header, fix=False).all_world2pix(header["RATARGET"], header["DETARGET"], 1), dtype=np.float64
-    )
+    sky = header["RATARGET"], header["DETARGET"]
+    matrix = [header.get(name) for name in _GRID[2:]]
+    if header.get("CTYPE1") != "RA---TAN" or None in matrix:
+        return np.array(WCS(header, fix=False).all_world2pix(*sky, 1), dtype=np.float64)
+    plane = np.array(offsets_arcsec(*sky, header["CRVAL1"], header["CRVAL2"])) / ARCSEC_PER_DEG
+    origin = np.array([header["CRPIX1"], header["CRPIX2"]], dtype=np.float64)
+    return origin + np.linalg.solve(np.array(matrix, dtype=np.float64).reshape(2, 2), plane)
 
 
 def _grid(header: fits.Header) -> tuple[float | None, ...]:
