@@ -37,6 +37,7 @@ bench: install
 soak: install
 	$(BIN)/python benchmarks/soak.py
 	$(BIN)/python benchmarks/kill9.py
+	$(BIN)/python benchmarks/archive.py
 
 docs: install
 	$(BIN)/python -m ssosd.config

@@ -279,6 +279,18 @@ def test_weight_maps_and_bright_stars(config: Config, tmp_path: Path, programs_h
     assert "fail" in {f.state for f in look(both, tmp_path, programs_here).values()}
 
 
+def test_the_header_map(config: Config, tmp_path: Path, programs_here: str) -> None:
+    mine = tmp_path / "mine.toml"
+    mine.write_text('[[instrument]]\nmatch = { INSTRUME = "x" }\n')
+    found = look(config.replace(HEADER_MAP=mine), tmp_path, programs_here)["HEADER_MAP"]
+    assert found.state == "ok"
+    assert f"1 rules of {mine}" in found.detail
+    mine.write_text('[[instrument]]\nmatsh = { INSTRUME = "x" }\n')
+    found = look(config.replace(HEADER_MAP=mine), tmp_path, programs_here)["HEADER_MAP"]
+    assert found.state == "fail"
+    assert "the nearest is match" in found.detail
+
+
 def test_where_the_configuration_comes_from(tmp_path: Path, programs_here: str) -> None:
     (tmp_path / "default.ssos").write_text("OBSERVATORY_CODE 688\nCROSSMATCH_SKYBOT False\nRA RA\n")
     config = load_config(None, overrides={"ASTREF_CATALOG": str(reference(tmp_path / "r.cat"))}, cwd=tmp_path)

@@ -50,6 +50,7 @@ def examine(
         ("binaries", lambda: programs.check_binaries(config, search_path=search_path)),
         ("configuration", lambda: setup.check_configuration(config)),
         ("set-up files", lambda: setup.check_setup_files(config)),
+        ("HEADER_MAP", lambda: setup.check_header_map(config)),
         ("files for images", lambda: setup.check_image_files(config)),
         (reference.NAME, lambda: reference.check_reference(config, time_limit_s=time_limit_s)),
         ("OBSERVATORY_CODE", lambda: outside.check_observatory(config)),

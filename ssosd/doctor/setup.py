@@ -10,6 +10,7 @@ from typing import Any
 from ssosd.astromatic_setup import read_columns
 from ssosd.doctor.finding import Finding
 from ssosd.errors import Misconfigured
+from ssosd.headermap import load_map, read_rules
 from ssosd.plumbing.resources import shipped
 
 #: Set-up files: parameter, and how the file begins or which keyword it must have to be one.
@@ -70,6 +71,15 @@ def check_setup_files(config: Mapping[str, Any]) -> list[Finding]:
         else:
             findings.append(Finding(name=name, state="ok", detail=str(path)))
     return findings
+
+
+def check_header_map(config: Mapping[str, Any]) -> Finding:
+    """Count the rules of HEADER_MAP; a mistake in a map is its finding."""
+    value = config["HEADER_MAP"]
+    own = len(read_rules(value)) if isinstance(value, Path) else 0
+    n_shipped = len(load_map(value).rules) - own
+    named = f"{own} rules of {value}, " if own else ""
+    return Finding(name="HEADER_MAP", state="ok", detail=f"{named}{n_shipped} shipped rules")
 
 
 def check_image_files(config: Mapping[str, Any]) -> list[Finding]:

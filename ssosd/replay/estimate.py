@@ -12,7 +12,7 @@ from ssosd.store import Measured
 #: everything as it comes, on the machine of docs/benchmarks.md.
 SECONDS_PER_MEGAPIXEL = 0.6
 SECONDS_PER_SEQUENCE = 2.0
-BYTES_PER_MEGAPIXEL = 400_000.0
+BYTES_PER_MEGAPIXEL = 2e6
 _ENOUGH_EXPOSURES = 20  # measured figures of fewer say little
 
 
