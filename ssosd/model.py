@@ -65,6 +65,15 @@ class Exposure:
         """The file's name without folder and FITS suffixes (``a.fits.fz`` becomes ``a``)."""
         return fits_stem(self.name)
 
+    @property
+    def frame(self) -> tuple[str | float | tuple[int, int], ...]:
+        """Equal for the files of one frame (``a.fits``, ``a.fits.fz``), whatever their bytes and names."""
+        return (
+            *(self.telescope, self.instrument, self.filter, self.mjd_start, self.exptime_s),
+            *(round(self.ra_deg, 7), round(self.dec_deg, 7)),
+            *((chip.width_px, chip.height_px) for chip in self.chips),
+        )
+
     def at(self, path: str) -> Exposure:
         """Return the same exposure under another of its files' names."""
         return replace(self, path=path)

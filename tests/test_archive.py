@@ -107,6 +107,17 @@ def test_a_frame_in_two_packings_counts_once(replayed):
     assert "the same frame as" in dropped[0]
 
 
+def test_a_frame_in_two_packings_is_not_two_of_min_exposures(one, tmp_path):
+    raw = tmp_path / "raw"
+    raw.mkdir()
+    for path in one.paths[:2]:
+        shutil.copyfile(path, raw / path.name)
+    (raw / f"{one.paths[0].name}.gz").write_bytes(gzip.compress(one.paths[0].read_bytes()))
+    out = run(tmp_path / "out", raw, reference=one.refcat)
+    assert set(out.states.values()) == {"parked"}
+    assert "2 usable exposures, 3 are needed" in next(iter(out.done.why_parked))
+
+
 def plan(archive: Path, target: Path, **parameters: object) -> tuple[Station, list[Planned], object]:
     config = load_config(None, overrides={**QUICK, **parameters}, cwd=archive)
     station = Station.to_look(config, target)

@@ -406,7 +406,9 @@ def test_frames_without_wcs_in_local_time_give_the_same_movers(tmp_path, tmp_pat
         'dec = "MNT-DEC"\nscale = "PIXSCALE"\n'
     )
     plain = run(tmp_path / "plain", night.directory, reference=night.refcat).candidates
-    mapped = run(tmp_path / "mapped", raw, reference=night.refcat, HEADER_MAP=mine).candidates
+    out = run(tmp_path / "mapped", raw, reference=night.refcat, HEADER_MAP=mine, EXTRACT_CUTOUTS=True)
+    mapped = out.candidates
+    assert len(list(out.target.rglob("cutouts/*.fits"))) == len(mapped)
     assert len(plain) == len(mapped) > 0
     merged = plain.merge(mapped, on=["IMAGE_FILENAME", "NUMBER"], suffixes=("", "_mapped"))
     assert len(merged) == len(plain)

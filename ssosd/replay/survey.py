@@ -123,7 +123,7 @@ def survey(
             Planned(
                 sequence=sequence,
                 size_bytes=sum(sizes[e.path] for e in sequence.exposures),
-                too_few=len(sequence.exposures) < config["MIN_EXPOSURES"],
+                too_few=len({e.frame for e in sequence.exposures}) < config["MIN_EXPOSURES"],
             )
             for sequence in sequences
             if field_name in (None, sequence.field)

@@ -187,9 +187,9 @@ def require_exposures(sequence: FieldSequence, *, minimum: int) -> None:
     Raises
     ------
     BadInput
-        Fewer than `minimum` exposures.
+        Fewer than `minimum` exposures; a frame in two packings counts once.
     """
-    count = len(sequence.exposures)
+    count = len({exposure.frame for exposure in sequence.exposures})
     if count < minimum:
         raise BadInput(
             f"{sequence.night}/{sequence.field}: {count} usable exposures, {minimum} are needed",

@@ -47,7 +47,7 @@ class Sifting:
         frames = []
         seen: dict[tuple[object, ...], Exposure] = {}
         for exposure, path in zip(self.given, catalogues, strict=True):
-            first = seen.setdefault(_frame_key(exposure), exposure)
+            first = seen.setdefault(exposure.frame, exposure)
             if first is not exposure:
                 reason = f"the same frame as {first.name}: camera, time and place are the same"
                 self.dropped.append(Drop(digest=exposure.digest, reason=reason))
@@ -174,12 +174,3 @@ class Sifting:
                     next_step="give ASTREF_CATALOG a catalogue of this part of the sky",
                 )
         raise BadInput(f"{message}; the field is at {place(ra, dec)}; for one: {self.unmatched[0]}")
-
-
-def _frame_key(exposure: Exposure) -> tuple[object, ...]:
-    """Equal for the files of one frame (``a.fits``, ``a.fits.fz``), whatever their bytes and names."""
-    return (
-        *(exposure.telescope, exposure.instrument, exposure.date_obs, exposure.exptime_s, exposure.filter),
-        *(round(exposure.ra_deg, 7), round(exposure.dec_deg, 7)),
-        *((chip.width_px, chip.height_px) for chip in exposure.chips),
-    )
