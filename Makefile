@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 SUDO   := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
-.PHONY: install binaries demo test lint bench soak docs clean
+.PHONY: install binaries demo test lint bench bench-compare soak docs clean
 
 install: binaries $(VENV)/.installed
 
@@ -30,9 +30,10 @@ lint: install
 	$(BIN)/mypy
 
 bench: install
-	$(BIN)/python benchmarks/chain.py
-	$(BIN)/python benchmarks/cutouts.py
-	$(BIN)/python benchmarks/lastframe.py
+	$(BIN)/python benchmarks/run.py
+
+bench-compare: install
+	$(BIN)/python benchmarks/run.py --compare
 
 soak: install
 	$(BIN)/python benchmarks/soak.py

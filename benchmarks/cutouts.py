@@ -28,6 +28,8 @@ from ssosd.analysis.swarp import SwarpCutter
 from ssosd.plumbing.resources import shipped
 
 SIZE_PX = 256
+SEEDS = "SWarp on the whole frame (the seed's way)"
+OURS = ("ours (CUTOUT_RESAMPLER LANCZOS3), 1 thread", "ours (CUTOUT_RESAMPLER LANCZOS3), 2 threads")
 
 
 def header(side: int) -> fits.Header:
@@ -76,13 +78,37 @@ def seeds_way(images: dict, detections: pd.DataFrame, folder: Path) -> None:
         subprocess.run(arguments, cwd=folder, check=True, timeout=600)
 
 
-def timed(what: str, count: int, of: int, start: float) -> float:
-    """Print and return the seconds that all would take."""
-    seconds = time.perf_counter() - start
-    whole = seconds * of / count
-    rest = "" if count == of else f"; {count} measured: {seconds:.1f} s"
-    print(f"{what:<44}{whole:>9.1f} s{1e3 * whole / of:>9.1f} ms each{rest}", flush=True)
-    return whole
+def ways(folder: Path, *, candidates: int, frames: int, side: int, sample: int) -> dict[str, float]:
+    """Seconds that each way takes for all cutouts; in `folder`, which is made."""
+    folder.mkdir()
+    images, detections = night(folder, frames=frames, side=side, candidates=candidates)
+    few = detections.sample(min(sample, len(detections)), random_state=1)
+    share = len(few) / len(detections)
+    taken = {}
+    start = time.perf_counter()
+    seeds_way(images, few, folder / "seed")
+    taken[SEEDS] = (time.perf_counter() - start) / share
+    start = time.perf_counter()
+    swarp = SwarpCutter(
+        binary=astromatic.find("swarp"),
+        config=shipped("semp") / "ssos.swarp",
+        time_limit_s=600.0,
+        size_px=SIZE_PX,
+    )
+    extract_cutouts(detections=few, images=images, cutter=swarp, directory=folder / "pieces")
+    taken["SWarp on a piece (CUTOUT_RESAMPLER SWARP)"] = (time.perf_counter() - start) / share
+    for workers, name in enumerate(OURS, start=1):
+        start = time.perf_counter()
+        made = extract_cutouts(
+            detections=detections,
+            images=images,
+            cutter=LanczosCutter.of(detections, images, size_px=SIZE_PX),
+            directory=folder / f"ours{workers}",
+            workers=workers,
+        )
+        assert set(made["STATUS"]) == {"written"}
+        taken[name] = time.perf_counter() - start
+    return taken
 
 
 def main() -> None:
@@ -91,38 +117,15 @@ def main() -> None:
         parser.add_argument(f"--{name}", type=int, default=default)
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="ssosd-") as room:
-        folder = Path(room)
-        images, detections = night(folder, frames=asked.frames, side=asked.side, candidates=asked.candidates)
-        n = len(detections)
-        sample = detections.sample(min(asked.sample, n), random_state=1)
         print(
             f"{asked.candidates} candidates x {asked.frames} frames of {asked.side} x {asked.side} px, "
             f"cutouts of {SIZE_PX} px, load {os.getloadavg()[0]:.1f}"
         )
-        start = time.perf_counter()
-        seeds_way(images, sample, folder / "seed")
-        seed = timed("SWarp on the whole frame (the seed's way)", len(sample), n, start)
-        start = time.perf_counter()
-        swarp = SwarpCutter(
-            binary=astromatic.find("swarp"),
-            config=shipped("semp") / "ssos.swarp",
-            time_limit_s=600.0,
-            size_px=SIZE_PX,
-        )
-        extract_cutouts(detections=sample, images=images, cutter=swarp, directory=folder / "pieces")
-        timed("SWarp on a piece (CUTOUT_RESAMPLER SWARP)", len(sample), n, start)
-        for workers in (1, 2):
-            start = time.perf_counter()
-            made = extract_cutouts(
-                detections=detections,
-                images=images,
-                cutter=LanczosCutter.of(detections, images, size_px=SIZE_PX),
-                directory=folder / f"ours{workers}",
-                workers=workers,
-            )
-            assert set(made["STATUS"]) == {"written"}
-            ours = timed(f"ours (CUTOUT_RESAMPLER LANCZOS3), {workers} thread(s)", n, n, start)
-            print(f"{'':<44}{ours / seed:>11.4f} of the seed's way")
+        taken = ways(Path(room) / "night", **vars(asked))
+    n = asked.candidates * asked.frames
+    for name, seconds in taken.items():
+        each, share = 1e3 * seconds / n, seconds / taken[SEEDS]
+        print(f"{name:<44}{seconds:>9.1f} s{each:>9.1f} ms each{share:>9.4f} of the seed's way")
 
 
 if __name__ == "__main__":
