@@ -192,21 +192,21 @@ def base(one: PaintedNight) -> dict[str, object]:
 
 
 @pytest.mark.binaries
-def test_where_the_configuration_comes_from(
-    one: PaintedNight, base: dict[str, object], tmp_path: Path
-) -> None:
-    """A flag is stronger than -c FILE, which is stronger than default.ssos here, than built-in values."""
-    target = tmp_path / "out"
-    settings = {k: v for k, v in base.items() if k != "CROSSID_RADIUS"}
-    text = "".join(f"{name}\t{value}\n" for name, value in settings.items())
-    common = ["replay", one.directory, "-t", target]
+def test_where_the_configuration_comes_from(tmp_path: Path) -> None:
+    """A flag is stronger than -c FILE, which is stronger than default.ssos here, than built-in values.
+
+    The parameters of a run are kept when it begins: no exposure is needed for that.
+    """
+    (tmp_path / "raw").mkdir()
+    text = "OBSERVATORY_CODE 493\n"
     (tmp_path / "default.ssos").write_text(text + "CROSSID_RADIUS 9\nPM_UP 91\n")
     (tmp_path / "other.ssos").write_text(text + "CROSSID_RADIUS 9.5 # comment\n")
 
     def used(name: str, *arguments: object) -> str:
-        result = invoke(*common, *arguments, cwd=tmp_path)
-        assert result.exit_code == 0, result.output
-        found = re.search(rf"^{name}\s+(\S+)", parameters_of_last_run(target), re.MULTILINE)
+        result = invoke("replay", "raw", "-t", "out", *arguments, cwd=tmp_path)
+        assert result.exit_code == 1, result.output
+        assert "no FITS files here" in result.output
+        found = re.search(rf"^{name}\s+(\S+)", parameters_of_last_run(tmp_path / "out"), re.MULTILINE)
         return found[1] if found else ""
 
     assert used("PM_UP") == "91"

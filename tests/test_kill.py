@@ -18,7 +18,7 @@ from tests.sky import shared_sky
 from tests.stepping import results
 
 pytestmark = pytest.mark.binaries
-KILLS = 6
+KILLS = 4  # benchmarks/kill9.py has fifty
 SEED = 20261114
 
 
@@ -87,9 +87,9 @@ def test_killed_at_random_instants(quiet, night, files, tmp_path):
     assert results(tmp_path / "out") == expected
 
 
-@pytest.mark.parametrize("seed", [1, 2, 3])
+@pytest.mark.parametrize("seed", [1, 2])
 def test_a_replay_in_any_order_gives_the_same(quiet, night, seed, tmp_path, monkeypatch):
-    """The files are handed to the corridor in three random orders, in batches."""
+    """The files are handed to the corridor in random orders, in batches."""
     base, expected, _ = quiet
     rng = random.Random(seed)
     paths = sorted((base / "raw").iterdir())

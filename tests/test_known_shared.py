@@ -96,6 +96,33 @@ def test_what_was_expected_there_is_told(lowell: tuple[Path, str]) -> None:
     assert max(abs(row["known_offset_ra"]) for row in rows) < 0.6
 
 
+@pytest.fixture(scope="module")
+def measured(lowell: tuple[Path, str], shared_data: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Candidates of the set-up, the linkers and the rules by default, and places measured by hand."""
+    truth = pd.read_csv(shared_data / "lowell12" / "truth_movers.csv")
+    candidates = read_candidates_csv(lowell[0] / "2019-03-25" / "candidates.csv")
+    return candidates, truth.assign(image=truth["image"] + ".fz")
+
+
+@pytest.mark.parametrize(("mover", "found"), [("A_5945", 12), ("B", 12), ("C", 9)])
+def test_by_default_each_real_asteroid_is_one_candidate(
+    measured: tuple[pd.DataFrame, pd.DataFrame], mover: str, found: int
+) -> None:
+    """C was measured by hand in 10 of 12 exposures only."""
+    candidates, truth = measured
+    both = candidates.merge(truth[truth["mover"] == mover], left_on="IMAGE_FILENAME", right_on="image")
+    away = separation_arcsec(both["RA"], both["DEC"], both["ra_meas"], both["dec_meas"])
+    own = both[away < 2.0]
+    assert own["CANDIDATE"].nunique() == 1
+    assert len(own) >= found
+    whole = candidates[candidates["CANDIDATE"] == own["CANDIDATE"].iloc[0]]
+    assert len(whole) >= (10 if mover == "C" else 12)
+
+
+def test_by_default_nothing_else_is_a_candidate(measured: tuple[pd.DataFrame, pd.DataFrame]) -> None:
+    assert measured[0]["CANDIDATE"].nunique() == 3
+
+
 # ---- a simulated night ------------------------------------------------------------------------------------
 
 

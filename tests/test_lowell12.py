@@ -145,34 +145,3 @@ def test_draft(target: Path) -> None:
     lines = [line for line in draft.splitlines() if line.endswith("688") and line[14:15] == "C"]
     assert len(lines) >= 12
     assert all(len(line) == 80 for line in lines)
-
-
-@pytest.fixture(scope="module")
-def default_candidates(shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> pd.DataFrame:
-    """What the set-up, the linkers and the rules that ssosd has by default find."""
-    raw = shared_data / "lowell12"
-    out = tmp_path_factory.mktemp("lowell12-default") / "out"
-    arguments = ["replay", raw, "-c", CONFIG, "-t", out]
-    arguments += ["--ASTREF_CATALOG", raw / "lowell5945_ref_ldac.cat"]
-    result = CliRunner().invoke(main, [str(a) for a in arguments])
-    assert result.exit_code == 0, result.output
-    return read_candidates_csv(out / NIGHT / "candidates.csv")
-
-
-@pytest.mark.parametrize(("mover", "found"), [("A_5945", 12), ("B", 12), ("C", 9)])
-def test_by_default_each_real_asteroid_is_one_candidate(
-    default_candidates: pd.DataFrame, truth: pd.DataFrame, mover: str, found: int
-) -> None:
-    """C was measured by hand in 10 of 12 exposures only."""
-    measured = truth[truth["mover"] == mover]
-    both = default_candidates.merge(measured, left_on="IMAGE_FILENAME", right_on="image")
-    away = separation_arcsec(both["RA"], both["DEC"], both["ra_meas"], both["dec_meas"])
-    own = both[away < 2.0]
-    assert own["CANDIDATE"].nunique() == 1
-    assert len(own) >= found
-    whole = default_candidates[default_candidates["CANDIDATE"] == own["CANDIDATE"].iloc[0]]
-    assert len(whole) >= (10 if mover == "C" else 12)
-
-
-def test_by_default_nothing_else_is_a_candidate(default_candidates: pd.DataFrame) -> None:
-    assert default_candidates["CANDIDATE"].nunique() == 3
