@@ -26,6 +26,7 @@ SIGNIFICANT = 5.0  # smallest rate in its own standard errors
 MIN_MOVED = 0.4  # arcsec: less is a centroid that wanders
 CALM_MOVED, OFTEN, ENOUGH = 1.5, 0.6, 100  # arcsec, share of the instants, number: sources at rest
 MOVING_SHARE, MOVING_NUMBER = 0.01, 5  # of these, that may be slow movers after all
+STEADY_SHARE = 0.1  # and of those whose motion is steady
 FIT_CHANCE = 1e-4  # a fit is bad when so few of the true ones have as large a chi-square
 
 
@@ -68,8 +69,8 @@ def filter_plane_motion(detections: pd.DataFrame, grouping: Grouping) -> Outcome
     calm = often & (moved < CALM_MOVED) & np.isfinite(significance)
     significant = SIGNIFICANT * np.where(
         by_tracklets(detections, grouping),
-        _restlessness(significance[calm & steady]),
-        _restlessness(significance[calm]),
+        _restlessness(significance[calm & steady], STEADY_SHARE),
+        _restlessness(significance[calm], MOVING_SHARE),
     )
     resting = ~(significance >= significant)
 
@@ -112,14 +113,14 @@ def filter_plane_motion(detections: pd.DataFrame, grouping: Grouping) -> Outcome
     )
 
 
-def _restlessness(significance: FloatArray) -> float:
+def _restlessness(significance: FloatArray, share: float) -> float:
     """How many times larger the rates of what is at rest are than their errors say; 1 if few tell.
 
-    Some may be slow movers after all, so the quantile is the one that leaves out 1 %, or five.
+    Some may be slow movers after all, so the quantile is the one that leaves out a share of them, or five.
     """
     if significance.size < ENOUGH:
         return 1.0
-    beyond = max(MOVING_SHARE, MOVING_NUMBER / significance.size)
+    beyond = max(share, MOVING_NUMBER / significance.size)
     expected = math.sqrt(-2.0 * math.log(beyond))  # quantile of a rate in its errors: Rayleigh's distribution
     return max(1.0, float(np.quantile(significance, 1.0 - beyond)) / expected)
 
