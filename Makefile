@@ -31,6 +31,7 @@ lint: install
 
 bench: install
 	$(BIN)/python benchmarks/run.py
+	$(BIN)/python benchmarks/linker.py
 
 bench-compare: install
 	$(BIN)/python benchmarks/run.py --compare

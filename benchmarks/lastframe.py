@@ -138,11 +138,11 @@ def exposures(folder: Path) -> tuple[dict[str, list[Path]], Path]:
     """Five exposures of each field, and the reference stars of both."""
     if SIM2.is_dir():
         return {f: sorted(SIM2.glob(f"*_{f}_*.fits.fz")) for f in FIELDS}, SIM2 / "refcat.cat"
-    from linker import options
+    from linker_nights import options
 
     from ssosd.analysis.painter.night import paint_night
 
-    night = paint_night(folder / "painted", options(31))
+    night = paint_night(folder / "painted", options(31, centers_deg=((34.5, 13.6), (95.0, 38.0))))
     of = {f: night.exposures[night.exposures["field"] == f]["path"] for f in FIELDS}
     return {f: [night.directory / str(path) for path in paths] for f, paths in of.items()}, night.refcat
 

@@ -10,6 +10,7 @@ configuration.
   within 2 arcsec of its place at mid-exposure or, at SNR > 5, within 2 arcsec of its trail.
 - *linked* (of the catalogued) and *found* (of the eligible): a candidate has 3 or more of its detections,
   and these are more than half of the candidate's. A candidate that is no mover in this sense is false.
+- *shown*: the catalogued positions show the motion at all, the rate is more than 5 of its errors.
 
 ``--cache FOLDER`` keeps the catalogues for the next run, ``--seed`` paints other nights, ``--lost`` lists
 the catalogued movers that TRACKLET did not link.
@@ -38,7 +39,8 @@ LINKERS = ("SCAMP", "TRACKLET", "BOTH")
 RATES = (0.1, 2.0, 20.0, 60.0, 300.0, 1000.0, 2000.0)
 SNRS = (5.0, 8.0, 15.0, 30.0, np.inf)
 NEAR = 2.0  # arcsec
-SEED = 7  # of nights that nobody looked at while the linker was made
+SHOWN = 5.0  # rate over its error
+SEED = 8  # of nights that nobody looked at while the linker was made
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,9 +106,27 @@ def judge(field: Solved, found: dict[str, Found]) -> pd.DataFrame:
     for name, rows in (("eligible", good[good["snr"] > 5.0]), ("catalogued", good[good.index.isin(row)])):
         table[f"n_{name}"] = rows.groupby("id").size().reindex(table.index, fill_value=0)
         table[name] = table[f"n_{name}"] >= 4
+    table["shown"] = _significance(field, row, good).reindex(table.index, fill_value=0.0) > SHOWN
     for linker, result in found.items():
         table[linker] = table.index.isin(result.candidates["IS"])
     return table
+
+
+def _significance(field: Solved, row: NDArray[np.intp], good: pd.DataFrame) -> pd.Series:
+    """Rate of each mover over the error with which its catalogued positions can tell it."""
+    own = np.isin(row, good.index)
+    detections = field.linked.detections[own]
+    there = pd.DataFrame(
+        {
+            "id": field.truth["id"].to_numpy()[row[own]],
+            "rate": field.truth["rate"].to_numpy()[row[own]],
+            "t": detections["MID_EXPOSURE_MJD"].to_numpy() * 24.0,
+            "weight": 1.0 / (detections["ERRA_WORLD"] * detections["ERRB_WORLD"] * 3600.0**2).to_numpy(),
+        }
+    ).drop_duplicates(["id", "t"])
+    groups = there.groupby("id")
+    apart = there["t"] - groups["t"].transform("mean")
+    return groups["rate"].median() * np.sqrt((there["weight"] * apart**2).groupby(there["id"]).sum())
 
 
 def errors_of(found: Found, truth: pd.DataFrame) -> pd.DataFrame:
@@ -123,15 +143,19 @@ def errors_of(found: Found, truth: pd.DataFrame) -> pd.DataFrame:
 def print_shares(title: str, movers: pd.DataFrame, key: str, bins: tuple[tuple[float, float], ...]) -> None:
     """Print the share of the eligible that is found, and of the catalogued that is linked."""
     head = "".join(f"{linker:>9}" for linker in LINKERS)
-    print(f"\n{title:<12}{'eligible':>10}{head}{'catalogued':>13}{head}")
+    print(f"\n{title:<16}{'eligible':>9}{head}{'catalogued':>12}{head}")
     for low, high in bins:
-        line = f"{'all' if np.isinf(low) else f'{low:g}-{high:g}'.replace('-inf', ' up'):<12}"
-        for chosen, width in (("eligible", 10), ("catalogued", 13)):
-            these = movers[movers[chosen] & (movers[key] >= low) & (movers[key] < high)]
-            line += f"{len(these):>{width}}"
-            for linker in LINKERS:
-                line += f"{these[linker].mean():>9.3f}" if len(these) else f"{'-':>9}"
-        print(line)
+        text = f"{low:g}-{high:g}".replace("-inf", " up")
+        print_row(text, movers[(movers[key] >= low) & (movers[key] < high)])
+
+
+def print_row(text: str, movers: pd.DataFrame) -> None:
+    line = f"{text:<16}"
+    for chosen, width in (("eligible", 9), ("catalogued", 12)):
+        these = movers[movers[chosen]]
+        line += f"{len(these):>{width}}"
+        line += "".join(f"{these[k].mean():>9.3f}" if len(these) else f"{'-':>9}" for k in LINKERS)
+    print(line)
 
 
 def print_precision(errors: pd.DataFrame) -> None:
@@ -172,7 +196,9 @@ def main() -> None:
             print("".join(f"{found[linker].n_false:>16}" for linker in LINKERS), end="")
             print(f"{found['BOTH'].expected:>10.2f}", flush=True)
     movers = pd.concat(every)
-    print_shares('rate, "/h', movers, "rate", (*pairwise(RATES), (2.0, 300.0), (-np.inf, np.inf)))
+    print_shares('rate, "/h', movers, "rate", (*pairwise(RATES), (2.0, 300.0)))
+    print_row("2-300, shown", movers[movers["shown"] & movers["rate"].between(2.0, 300.0)])
+    print_row("all", movers)
     print_shares("SNR", movers, "snr", tuple(pairwise(SNRS)))
     print()
     print_precision(pd.concat(errors))

@@ -81,10 +81,14 @@ def solved_fields(names: list[str], *, seed: int, cache: Path) -> Iterator[Solve
         yield from pd.read_pickle(kept)
 
 
+def options(seed: int, **changes: Any) -> SkyOptions:
+    """Describe a night like sim2, with changes."""
+    return SkyOptions(seed=seed, detector_seed=seed, **(LIKE_SIM2 | changes))
+
+
 def _painted(name: str, seed: int, cache: Path) -> Path:
     centre, changes = NIGHTS[name]
-    options = SkyOptions(seed=seed, detector_seed=seed, centers_deg=(centre,), **(LIKE_SIM2 | changes))
-    paint_night(cache / f"{name}-{seed}", options)
+    paint_night(cache / f"{name}-{seed}", options(seed, centers_deg=(centre,), **changes))
     return cache / f"{name}-{seed}"
 
 

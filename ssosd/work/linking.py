@@ -84,7 +84,21 @@ def link_candidates(
 
 
 def candidates_of(linked: Linked, *, config: Config, progress: Progress) -> Candidates:
-    """Link a solved sequence's detections with LINKER, run the chain over all sources and merge."""
+    """Link a solved sequence's detections with LINKER, run the chain over all sources and merge.
+
+    Parameters
+    ----------
+    linked : Linked
+        The sequence as SCAMP solved and linked it.
+    config : Config
+    progress : callable
+        Told what is being done.
+
+    Raises
+    ------
+    Misconfigured
+        A column that the linker or the chain needs was not measured.
+    """
     settings = ChainSettings.from_mapping(config)
     linker, detections = config["LINKER"], linked.detections
     if linker != "SCAMP" or (settings.filter_motion and settings.motion_fit == "PLANE"):

@@ -161,7 +161,9 @@ def grow(pool: Pool, track: IntArray, *, needed: int) -> IntArray:
         step = max(CHUNK // track.shape[1] // 4, 1)
         new = np.concatenate([_again(pool, track[k : k + step]) for k in range(0, len(track), step)])
         changed = (new != track).any(axis=1)
-        done.append(new[~changed])
+        # one stray detection may drive the others out: what was there before is judged as well
+        poorer = (new >= 0).sum(axis=1) < (track >= 0).sum(axis=1)
+        done += [new[~changed], track[poorer]]
         track = unique_tracks(pool, new[changed & _often_seen(new)])
     track = unique_tracks(pool, np.concatenate([*done, track]))
     return track[(track >= 0).sum(axis=1) >= needed]

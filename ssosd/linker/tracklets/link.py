@@ -19,7 +19,7 @@ from ssosd.linker.tracklets.table import SOURCE_COLUMNS, add_motion, local_motio
 from ssosd.linker.tracklets.trails import pieces_of
 
 #: Chance tracks per sequence that are accepted at most.
-MAX_CHANCE = 0.5
+MAX_CHANCE = 1.0
 LINKED_BY = "TRACKLET"
 MANY_EPOCHS, FIRST_OF_MANY = 12, 5
 _ROUNDS = 4

@@ -19,6 +19,7 @@ GATE_CHI2 = 12.0  # of two degrees of freedom: passes 0.9975 of the true ones
 UNSTEADY = 3  # epochs that see a place which is not solid
 DENSITY_NEIGHBOURS = 32
 CLEAR_SNR, FEW_STARS = 15.0, 10  # windows of fainter stars shrink
+SHARP, SHARP_SNR = 0.6, 12.0  # size, in that of a star, of what is bright and no star
 FWHM_PER_SIGMA = 2.3548  # of a Gaussian, 2 sqrt(2 ln 2)
 _GRID = 512
 _NEIGHBOURS = ((3.0, 2), (12.0, 4), (np.inf, 8))  # radius, arcsec, and how many are looked at
@@ -38,7 +39,7 @@ class Pool:
     mag: FloatArray  # epochs on one scale
     place: IntArray  # label of the place on the sky
     shared: IntArray  # epochs in which that place is seen
-    doubtful: BoolArray  # on a bad line, or perhaps a piece of a satellite's trail: no evidence of an object
+    doubtful: BoolArray  # on a bad line, of a satellite's trail or not of light, perhaps: no evidence
     stretch: NDArray[np.complex128]
     size: FloatArray  # sqrt(A B), arcsec
     density: FloatArray  # of the pool around each detection, per arcsec^2 and epoch
@@ -161,6 +162,7 @@ def make_pool(
     reference = stars if stars.sum() >= 10 else keep
     minor = np.abs(plane.stretch[reference]) / np.maximum(plane.elongation[reference] ** 2 - 1.0, 0.05)
     fwhm = FWHM_PER_SIGMA * float(np.sqrt(np.median(minor))) if reference.any() else 2.0 * plane.scale
+    star_size = _star_sizes(plane, stars & (plane.snr > CLEAR_SNR))
     return Pool(
         plane=plane,
         members=members,
@@ -172,14 +174,21 @@ def make_pool(
         mag=mag[members],
         place=place[members],
         shared=shared[members],
-        doubtful=doubtful[members],
+        doubtful=(doubtful | _is_no_light(plane, star_size))[members],
         stretch=plane.stretch[members],
         size=plane.size[members] * plane.scale,
         density=_density(plane, members),
         fwhm=float(np.clip(fwhm, 1.5 * plane.scale, 10.0 * plane.scale)),
-        star_size=_star_sizes(plane, stars & (plane.snr > CLEAR_SNR)),
+        star_size=star_size,
         wander=_extents(plane, members, place, shared),
     )
+
+
+def _is_no_light(plane: Plane, star_size: FloatArray) -> BoolArray:
+    """What has no SNR, or is far sharper than a star though it is bright: cosmic rays, hot pixels."""
+    star = star_size[plane.epoch] / plane.scale
+    sharp = np.isfinite(star) & (plane.size < SHARP * star) & (plane.snr > SHARP_SNR)
+    return np.asarray(sharp | ~np.isfinite(plane.snr), dtype=bool)
 
 
 def _star_sizes(plane: Plane, stars: BoolArray) -> FloatArray:
