@@ -66,12 +66,28 @@ class TakeIn:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Look(TakeIn):
-    """Read a file's headers, and nothing else of it: the exposure's digest is its path."""
+class Look:
+    """Read the headers of some files, and nothing else of them: an exposure's digest is its path."""
 
-    def do(self, station: Station) -> TakenIn:
+    paths: tuple[Path, ...]
+
+    @property
+    def subject(self) -> str:
         """See `Job`."""
-        return take_in(self.path, station=station, identity=str)
+        return f"{self.paths[0].name} and the {len(self.paths) - 1} files after it"
+
+    @property
+    def needs_bytes(self) -> int:
+        """See `Job`."""
+        return _PROCESS_BYTES
+
+    def do(self, station: Station) -> tuple[TakenIn, ...]:
+        """See `Job`."""
+        return tuple(take_in(path, station=station, identity=str) for path in self.paths)
+
+    def failed(self, error: SsosdError) -> tuple[TakenIn, ...]:
+        """See `Job`."""
+        return tuple(refused(path, error) for path in self.paths)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

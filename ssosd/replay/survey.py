@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -21,6 +21,7 @@ from ssosd.site import night_of
 from ssosd.station import Station
 
 _PIXELS = 1e6
+_AT_ONCE = 25  # files that are read as one job: sending one takes longer than reading one
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -95,8 +96,12 @@ def survey(
     with crew(found.n_files) as readers, progress(console) as bars:
         task = bars.add_task("headers", total=len(archive.files))
 
-        def record(_: object, taken: TakenIn) -> None:
-            bars.advance(task)
+        def record(_: object, outcome: tuple[TakenIn, ...]) -> None:
+            bars.advance(task, len(outcome))
+            for taken in outcome:
+                note(taken)
+
+        def note(taken: TakenIn) -> None:
             if taken.exposure is not None:
                 exposures.append(taken.exposure)
                 sizes[taken.exposure.path] = taken.size_bytes
@@ -106,7 +111,7 @@ def survey(
             name = min(found.examples.get(reason, taken.path.name), taken.path.name)
             found.examples[reason] = name
 
-        jobs = (Look(path=path) for path in archive.files)
+        jobs = (Look(paths=paths) for paths in _batches(archive.files))
         do_all(readers, next_job=lambda: next(jobs, None), record=record)
     single, found.duplicates = _without_duplicates(exposures, sizes)
     nights: dict[str, list[Exposure]] = defaultdict(list)
@@ -134,6 +139,11 @@ def survey(
 def megapixels(exposure: Exposure) -> float:
     """Pixels of all chips, in millions."""
     return sum(chip.width_px * chip.height_px for chip in exposure.chips) / _PIXELS
+
+
+def _batches(files: tuple[Path, ...]) -> Iterator[tuple[Path, ...]]:
+    for start in range(0, len(files), _AT_ONCE):
+        yield files[start : start + _AT_ONCE]
 
 
 def _without_duplicates(
