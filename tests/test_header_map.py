@@ -87,6 +87,7 @@ def bare(path: Path, **cards: object) -> Path:
         ),
         ("[[instrument]\n", "no TOML"),
         ("", "no [[instrument]] table"),
+        ('instrument = ["mine"]\n', "no [[instrument]] table"),
     ],
 )
 def test_what_is_wrong_in_a_map_is_said(tmp_path, text, said):
@@ -100,6 +101,13 @@ def test_all_problems_at_once(tmp_path):
     with pytest.raises(Misconfigured) as caught:
         rules(tmp_path, '[[instrument]]\nmatsh = 1\n[[instrument]]\nmatch = {A = "b"}\nfliter = "x"\n')
     assert len(caught.value.problems) == 3
+
+
+def test_a_wrong_match_is_one_problem(tmp_path):
+    with pytest.raises(Misconfigured) as caught:
+        rules(tmp_path, "[[instrument]]\nmatch = { NAXIS1 = 2048 }\n")
+    (problem,) = caught.value.problems
+    assert "for NAXIS1 a pattern in quotes" in problem
 
 
 def test_a_missing_map_stops_the_run(tmp_path):

@@ -24,7 +24,8 @@ _CHOICES = {
     "exptime_unit": ("s", "ms", "min", "h"),
     "ra_unit": ("hours", "degrees"),
 }
-_TIME_FORMATS = ("ISO", "MJD", "JD", "UNIX")
+_NUMBERS = ("MJD", "JD", "UNIX")  # formats of time that are UTC
+_TIME_FORMATS = ("ISO", *_NUMBERS)
 _NEXT_STEP = "docs/maps.md describes every key"
 
 
@@ -61,7 +62,7 @@ def read_rules(path: Path) -> tuple[HeaderRule, ...]:
         f"{path.name}: {key}: unknown, a map holds [[{_TABLE}]] tables" for key in document if key != _TABLE
     ]
     tables = document.get(_TABLE, [])
-    if not isinstance(tables, list) or not tables:
+    if not isinstance(tables, list) or not tables or not all(isinstance(t, Mapping) for t in tables):
         problems.append(f"{path.name}: no [[{_TABLE}]] table")
         tables = []
     rules = []
@@ -88,13 +89,11 @@ class _Reader:
     def rule(self) -> dict[str, Any]:
         """Values of a `HeaderRule`."""
         values = dict(self._values(HeaderRule, self.table, skip=("source",), inside=""))
-        if not values.get("match"):
+        if "match" not in self.table:
             self._wrong("match", "missing, the keywords and patterns that tell the instrument")
         if isinstance(self.table.get("pointing"), Mapping):
             values["pointing"] = self._pointing(self.table["pointing"])
-        if values.get("time_zone", "UTC") != "UTC" and values.get("time_format", "ISO") in {
-            *("MJD", "JD", "UNIX"),
-        }:
+        if values.get("time_zone", "UTC") != "UTC" and values.get("time_format") in _NUMBERS:
             self._wrong("time_zone", f"has no meaning with time_format {values['time_format']}")
         if "time" not in values and any(key in values for key in ("time_format", "time_zone", "time_of")):
             self._wrong("time", "missing, the keyword that time_format, time_zone and time_of are about")
