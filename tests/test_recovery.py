@@ -23,7 +23,7 @@ from ssosd.store import STORE_NAME, Store
 from ssosd.work import key_of
 from ssosd.work.calibrating import photometry_of
 from ssosd.work.linking import Candidates, link_candidates
-from ssosd.work.recovering import Pixels, recovered
+from ssosd.work.recovering import Pixels, recovered, with_trails
 from tests.replaying import QUICK, Outcome, run
 from tests.sky import small_options
 
@@ -224,6 +224,19 @@ def test_a_missing_file_costs_the_recovery_of_its_exposure_alone(field: Field, t
     assert set(broken.loc[on_chip, "STATE"]) == {"not read"}
     assert broken.loc[on_chip, "REASON"].str.contains("gone.fits").all()
     pd.testing.assert_frame_equal(broken[~there], whole[~there])
+
+
+def test_what_was_seen_at_one_instant_has_no_prediction(field: Field) -> None:
+    """As there is with every filter turned off."""
+    found = field.left.detections
+    rest = found[found["SOURCE_NUMBER"] != found["SOURCE_NUMBER"].iloc[0]]
+    alone = found[found["SOURCE_NUMBER"] == found["SOURCE_NUMBER"].iloc[0]].iloc[:1]
+    table = recovered_of(field, field.left.linked.exposures, pd.concat([alone, rest]))
+    assert set(table["SOURCE_NUMBER"]) <= set(rest["SOURCE_NUMBER"])
+    pixels = pixels_of(field, field.left)
+    measured = with_trails(alone, pixels, station=field.station)
+    pd.testing.assert_frame_equal(measured[alone.columns], alone)
+    assert recovered(measured.assign(FIELD="F", CANDIDATE="C"), pixels, station=field.station).empty
 
 
 def test_reading_gives_what_was_written(field: Field, tmp_path: Path) -> None:

@@ -7,13 +7,15 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+from numpy.typing import ArrayLike
 
 from ssosd.analysis.forced.profile import FloatArray
-from ssosd.grouping import BoolArray
+from ssosd.grouping import BoolArray, IntArray
 from ssosd.model import Exposure
 from ssosd.sphere import ARCSEC_PER_DEG, offsets_arcsec, to_radec, unit_vectors
 from ssosd.trackfit import Motion, fit_motion
 
+_SAME_INSTANT_S = 2.0  # exposures whose middles are closer show no motion against each other
 _LEAST_ERROR = 0.02  # arcsec: no position is better
 
 
@@ -31,6 +33,13 @@ class Tracks:
     trail: FloatArray  # rate times exposure time, arcsec
     motion: Motion  # on the tangent plane of each
 
+    def find(self, numbers: ArrayLike) -> IntArray:
+        """Place of candidates by their SOURCE_NUMBER, -1 where one has no track."""
+        wanted = np.asarray(numbers, dtype=np.int64)
+        place = np.searchsorted(self.numbers, wanted)
+        known = np.append(self.numbers, -1)[place] == wanted
+        return np.where(known, place, -1).astype(np.intp)
+
 
 def track_candidates(
     candidates: pd.DataFrame, exposures: Sequence[Exposure], *, measured: BoolArray | None = None
@@ -41,12 +50,15 @@ def track_candidates(
     ----------
     candidates : DataFrame
         One row per detection: SOURCE_NUMBER, CATALOG_NUMBER, RA, DEC (deg ICRS), ERRA_WORLD (deg), and
-        ERR_POSITION (arcsec) where there is one. Each has detections at two instants or more.
+        ERR_POSITION (arcsec) where there is one. One with detections at a single instant has no track.
     exposures : sequence of Exposure
         In the order of CATALOG_NUMBER.
     measured : ndarray of bool, shape (n_rows,), optional
         Rows whose place along their trail was measured, and needs no allowance for it.
     """
+    mjd = np.array([e.mjd_mid for e in exposures])
+    use = _moves(candidates, mjd)
+    candidates = candidates[use]
     numbers, m = np.unique(candidates["SOURCE_NUMBER"].to_numpy(np.int64), return_inverse=True)
     f = candidates["CATALOG_NUMBER"].to_numpy(np.intp) - 1
     ra, dec = candidates["RA"].to_numpy(np.float64), candidates["DEC"].to_numpy(np.float64)
@@ -60,8 +72,7 @@ def track_candidates(
     x[m, f], y[m, f] = offsets_arcsec(ra, dec, ra0[m], dec0[m])
     sigma[m, f] = position_errors(candidates)
     if measured is not None:
-        exact[m, f] = measured
-    mjd = np.array([e.mjd_mid for e in exposures])
+        exact[m, f] = measured[use]
     t = (mjd - 0.5 * (mjd.min() + mjd.max())) * 24.0
     exptime = np.array([e.exptime_s for e in exposures]) / 3600.0
     motion = fit_motion(x=x, y=y, sigma=sigma, seen=seen, t=t, exptime=np.where(exact, 0.0, exptime))
@@ -81,6 +92,14 @@ def track_candidates(
         trail=np.hypot(along, across) * exptime,
         motion=motion,
     )
+
+
+def _moves(candidates: pd.DataFrame, mjd: FloatArray) -> BoolArray:
+    """Rows of candidates that are detected at more than one instant."""
+    time = pd.Series(mjd[candidates["CATALOG_NUMBER"].to_numpy(np.intp) - 1], index=candidates.index)
+    of_source = time.groupby(candidates["SOURCE_NUMBER"])
+    span = of_source.transform("max") - of_source.transform("min")
+    return (span * 86400.0 > _SAME_INSTANT_S).to_numpy(bool)
 
 
 def position_errors(candidates: pd.DataFrame) -> FloatArray:

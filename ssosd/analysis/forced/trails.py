@@ -81,7 +81,7 @@ def measure_trails(
     if candidates.empty:
         return candidates
     tracks = track_candidates(candidates, exposures)
-    m = np.searchsorted(tracks.numbers, candidates["SOURCE_NUMBER"].to_numpy(np.int64))
+    m = tracks.find(candidates["SOURCE_NUMBER"])
     f = candidates["CATALOG_NUMBER"].to_numpy(np.intp) - 1
     seen = list(_look(candidates, tracks, m, f, exposures, chips, rest, longer_than_fwhm))
     if not seen:
@@ -107,8 +107,8 @@ def _look(
     scale = {(n, c.hdu): c.scale_arcsec for n, e in enumerate(exposures, start=1) for c in e.chips}
     for (number, hdu), facts in chips.facts.items():
         shortest = longer_than_fwhm * facts.fwhm_px * scale[number, hdu]
-        here = (f == number - 1) & (extension == hdu) & (tracks.trail[m, f] > shortest)
-        rows = np.flatnonzero(here).astype(np.intp)
+        rows = np.flatnonzero((f == number - 1) & (extension == hdu) & (m >= 0)).astype(np.intp)
+        rows = rows[tracks.trail[m[rows], f[rows]] > shortest]
         if not rows.size:
             continue
         near = rest.near(tracks, m[rows], f[rows], beside_arcsec=_HALO_ARCSEC)
@@ -243,7 +243,7 @@ def trail_rows(table: pd.DataFrame) -> BoolArray:
 
 def _with_rates(table: pd.DataFrame, tracks: Tracks, m: IntArray) -> pd.DataFrame:
     """Rates of the candidates that have measured trails, by their fitted motion."""
-    changed = np.bincount(m, trail_rows(table), minlength=tracks.numbers.size)[m] > 0
+    changed = np.isin(m, m[trail_rows(table)])
     new = tracks.motion.rates()
     return table.assign(
         **{name: np.where(changed, new[name][m], table[name].to_numpy(np.float64)) for name in new}
