@@ -8,6 +8,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -44,15 +45,7 @@ class SolvedImage:
 
     def astrometry(self) -> fits.Header:
         """WCS cards of the solution; TAN with distortion terms is named TPV, as SCAMP means it."""
-        solved = header_from_text(self.header)
-        cards = [card for card in solved.cards if _WCS_CARD.match(card.keyword)]
-        header = fits.Header(cards)
-        distorted = any(re.match(r"PV\d_(?:[4-9]|\d\d)$|PV2_[1-3]$", key) for key in header)
-        for axis in (1, 2):
-            ctype = str(header.get(f"CTYPE{axis}", ""))
-            if distorted and ctype.endswith("-TAN"):
-                header[f"CTYPE{axis}"] = ctype.removesuffix("TAN") + "TPV"
-        return header
+        return _astrometry(self.header).copy()
 
     def pixels_of(self, ra_deg: ArrayLike, dec_deg: ArrayLike) -> NDArray[np.float64]:
         """FITS pixel coordinates of sky positions by the solved WCS.
@@ -110,6 +103,18 @@ class SolvedImage:
 
     def _without_wcs(self, because: str) -> BadInput:
         return BadInput(f"{self.path.name}[{self.hdu}]: its solved header has no usable WCS{because}")
+
+
+@lru_cache(maxsize=64)
+def _astrometry(text: str) -> fits.Header:
+    """WCS cards of a header's text; it is asked for many times, and takes long to read."""
+    header = fits.Header([card for card in header_from_text(text).cards if _WCS_CARD.match(card.keyword)])
+    distorted = any(re.match(r"PV\d_(?:[4-9]|\d\d)$|PV2_[1-3]$", key) for key in header)
+    for axis in (1, 2):
+        ctype = str(header.get(f"CTYPE{axis}", ""))
+        if distorted and ctype.endswith("-TAN"):
+            header[f"CTYPE{axis}"] = ctype.removesuffix("TAN") + "TPV"
+    return header
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

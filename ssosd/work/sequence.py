@@ -118,14 +118,14 @@ def _link_into(
 
     progress("measuring")
     pixels = Pixels.of(left, photometry, station=station)
-    found = with_trails(left.detections, pixels, station=station)
-    found.insert(0, "FIELD", sequence.field)
-    found["CANDIDATE"] = candidate_ids(found)
-
-    if station.config["RECOVER"]:
-        missed = recovered(found, pixels, station=station)
-        write_recovered_csv(cats / RECOVERED, missed)
-        notes += [states_text(missed)] if len(missed) else []
+    with pixels.chips:
+        found = with_trails(left.detections, pixels, station=station)
+        found.insert(0, "FIELD", sequence.field)
+        found["CANDIDATE"] = candidate_ids(found)
+        if station.config["RECOVER"]:
+            missed = recovered(found, pixels, station=station)
+            write_recovered_csv(cats / RECOVERED, missed)
+            notes += [states_text(missed)] if len(missed) else []
 
     progress("cutting out")
     found, cut_notes = pictures(found, linked=linked, staged=staged, station=station)

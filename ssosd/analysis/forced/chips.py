@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,6 +23,7 @@ from ssosd.sphere import ARCSEC_PER_DEG
 _BESIDE = 0.5  # arcsec to either side by which a direction on the chip is told
 #: Light of something else counts where it is above this share of the sky's noise in a pixel.
 _LEVEL = 0.25
+_KEPT_PX = 32_000_000  # pixels of images that stay open: compressed ones are in memory
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -112,8 +113,10 @@ class OpenChip:
         return masked
 
 
-class Chips:
+class Chips(AbstractContextManager["Chips"]):
     """The chips of a sequence, to be opened as often as one likes: their stars are measured once.
+
+    The first ones stay open until the end, as far as their pixels are not too many.
 
     Parameters
     ----------
@@ -124,6 +127,25 @@ class Chips:
     def __init__(self, facts: Mapping[tuple[int, int], ChipFacts]) -> None:
         self.facts = dict(sorted(facts.items()))
         self._stars: dict[tuple[int, int], tuple[SkyMap, Shape]] = {}
+        self._kept: dict[tuple[int, int], OpenImage] = {}
+        self._open = ExitStack()
+
+    def __exit__(self, *_: object) -> None:
+        """Close what is still open."""
+        self._kept.clear()
+        self._open.close()
+
+    @contextmanager
+    def _image(self, key: tuple[int, int]) -> Iterator[OpenImage]:
+        if key in self._kept:
+            yield self._kept[key]
+            return
+        with ExitStack() as once:
+            image = once.enter_context(open_image(self.facts[key].solved))
+            if sum(k.width * k.height for k in self._kept.values()) + image.width * image.height < _KEPT_PX:
+                self._kept[key] = image
+                self._open.push(once.pop_all())
+            yield image
 
     @contextmanager
     def open(self, number: int, hdu: int) -> Iterator[OpenChip]:
@@ -135,7 +157,7 @@ class Chips:
             The file or the chip cannot be read.
         """
         facts = self.facts[number, hdu]
-        with open_image(facts.solved) as image:
+        with self._image((number, hdu)) as image:
             gain = _card(image, facts.gain_key, facts.gain)
             saturation = _card(image, facts.saturation_key, facts.saturation)
             gain = gain if gain > 0.0 else np.inf

@@ -113,11 +113,16 @@ def sky_of(values: np.ndarray) -> tuple[float, float, int]:
     for _ in range(_ROUNDS):
         if kept.size < _FEWEST:
             return np.nan, np.nan, 0
-        middle = float(np.median(kept))
-        sigma = 1.4826 * float(np.median(np.abs(kept - middle)))
+        middle = _middle(kept)
+        sigma = 1.4826 * _middle(np.sort(np.abs(kept - middle)))
         low, high = np.searchsorted(kept, [middle - _CLIP * sigma, middle + _CLIP * sigma])
         if high - low == kept.size:
             break
         kept = kept[low:high]
-    middle = float(np.median(kept))
-    return middle, _CLIPPED_MAD * float(np.median(np.abs(kept - middle))), int(kept.size)
+    middle = _middle(kept)
+    return middle, _CLIPPED_MAD * _middle(np.sort(np.abs(kept - middle))), int(kept.size)
+
+
+def _middle(ordered: FloatArray) -> float:
+    """Median of sorted values, one at least."""
+    return float(0.5 * (ordered[(ordered.size - 1) // 2] + ordered[ordered.size // 2]))

@@ -27,7 +27,6 @@ COLUMNS = (
     *("RA_PREDICTED", "DEC_PREDICTED", "ERR_ALONG", "ERR_ACROSS", "X_IMAGE", "Y_IMAGE", "TRAIL", "FLUX"),
     *("FLUXERR", "MAG_CALIB", "MAG_CALIB_ERR", "MAG_LIMIT", "BAND", "REASON"),
 )
-_TEXTS = ["STATE", "BAND", "REASON"]
 _MARGIN_ARCSEC = 120.0  # by which a header's pointing may be off
 _ON_CHIP, _CLEAR = 0.9, 0.5  # shares of the light that suffice, on pixels with a value, without a star
 _ELSEWHERE = 4.0  # standard errors of the prediction: light farther off is of something else
@@ -79,12 +78,12 @@ def recover(
             "TRAIL": tracks.trail[m, f],
         }
     ).reindex(columns=list(COLUMNS))
-    table[_TEXTS] = ""
-    table["STATE"] = OUTSIDE
+    state, reason = np.full(m.size, OUTSIDE, dtype=object), np.full(m.size, "", dtype=object)
+    parts: list[pd.DataFrame] = []
     near = rest.near(tracks, m, f, beside_arcsec=_HALO_ARCSEC)
     for number, exposure in enumerate(exposures, start=1):
         for chip in exposure.chips:
-            rows = np.flatnonzero((f == number - 1) & (table["STATE"] == OUTSIDE).to_numpy())
+            rows = np.flatnonzero((f == number - 1) & (state == OUTSIDE))
             rows = rows[may_be_on(chip, tracks.ra[m[rows], f[rows]], tracks.dec[m[rows], f[rows]])]
             facts = chips.facts.get((number, chip.hdu))
             if not rows.size or facts is None:
@@ -98,13 +97,13 @@ def recover(
                     rows, trails = rows[here], trails.take(here)
                     found = _measured(opened, trails, near.of(rows), snr=snr)
             except BadInput as error:
-                table.loc[rows, ["STATE", "REASON"]] = UNREAD, error.message
+                state[rows], reason[rows] = UNREAD, error.message
                 continue
             found = _with_magnitudes(found, photometry, facts, number=number, extension=chip.hdu)
             found["EXTENSION"] = float(chip.hdu)
-            for name in found:
-                table.loc[rows, name] = found[name].to_numpy()
-    return table.astype({"CATALOG_NUMBER": np.int64})
+            state[rows] = found["STATE"].to_numpy()
+            parts.append(found.set_axis(rows, axis=0))
+    return _joined(table.assign(STATE=state, REASON=reason), parts)
 
 
 def _measured(chip: OpenChip, trails: Trails, near: Resting, *, snr: float) -> pd.DataFrame:
@@ -194,6 +193,15 @@ def _with_magnitudes(
         MAG_LIMIT=faintest,
         BAND=str(band.get(number, "")),
     )
+
+
+def _joined(table: pd.DataFrame, parts: Sequence[pd.DataFrame]) -> pd.DataFrame:
+    """The table with what was measured, by its row numbers; "" and NaN where nothing was."""
+    if parts:
+        new = pd.concat(parts).reindex(table.index)
+        there = table.index.isin(np.concatenate([part.index for part in parts]))
+        table = table.assign(**{str(name): new[name].where(there, table[name]) for name in new})
+    return table.assign(BAND=table["BAND"].fillna(""))
 
 
 def may_be_on(chip: Chip, ra: FloatArray, dec: FloatArray) -> IntArray:

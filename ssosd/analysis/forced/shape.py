@@ -13,7 +13,7 @@ from ssosd.analysis.solved import OpenImage
 from ssosd.grouping import IntArray
 
 FEWEST_STARS = 5
-_MOST_STARS, _LOOKED_AT = 20, 400
+_MOST_STARS, _LOOKED_AT = 15, 400
 _CLEAR_FWHM = 4.0  # no other detection so near
 _BRIGHTEST = 0.7  # of the saturation level: beyond, detectors begin to be not linear
 _FAINTEST_SNR = 30.0
@@ -123,7 +123,7 @@ def _fit(
             [np.log(6.0 * guess), 0.8, 0.8, np.log(_SECOND[1]), 1.5],
         ),
         loss="soft_l1",
-        max_nfev=15,
+        max_nfev=9,
     )
     shape = _of_vector(fit.x)
     light, _, _ = trail_profile(dx, dy, shape=shape, length=zero, angle=zero)
