@@ -8,12 +8,12 @@ import numpy as np
 from scipy.special import chdtrc
 
 from ssosd.grouping import BoolArray, FloatArray, IntArray
+from ssosd.linker.tracklets import criteria
 from ssosd.linker.tracklets.blends import LITTLE_FWHM
 from ssosd.linker.tracklets.chance import log_expected
 from ssosd.linker.tracklets.collect import fit_tracks, unique_tracks
 from ssosd.linker.tracklets.pairs import TRAILED_FWHM
-from ssosd.linker.tracklets.pixels import MOVED_PX
-from ssosd.linker.tracklets.pool import FWHM_PER_SIGMA, GATE_CHI2, Pool
+from ssosd.linker.tracklets.pool import GATE_CHI2, Pool
 from ssosd.trackfit import Motion, arc_hours
 
 MOTION_SIGMA = 5.0  # of the rate
@@ -21,16 +21,8 @@ FIT_CHANCE = 1e-4  # a fit is bad when so few true ones have as large a chi-squa
 HARDLY_FIT_CHANCE = 1e-2  # of what hardly moves: a centroid that wanders fits badly
 MIN_MOVED = 0.4  # arcsec: less is a centroid that wanders
 HARDLY_FWHM = 2.5  # what moves less than this, in FWHM, must be of steady magnitude
-COMPACT = 1.25  # size, in that of a star, of half of the detections of what moves less than `LITTLE_FWHM`
-MAG_SCATTER, MAG_NOISE = 0.15, 1.5  # mag allowed: the first plus the second over the SNR
-# Hot pixels side by side, of which now the one, now the other is detected: their extent, and in the distance
-# that the sky moved.
-SAME_PLACE_PX, SAME_PLACE_SHARE = 2.0, 0.15
 ODD_MAG, ODD_TRAIL_MAG = 1.5, 2.5  # from the track's median, for points and for trails or pieces of them
 ENOUGH = 3  # detections that have a median
-SATURATED_FWHM = 5.0  # what is saturated must move by more than this, in FWHM
-LARGEST = 4.0  # size of a detection, in that of a star
-MISSED = 0.25  # of the epochs of a place, relative to those that are of the track
 CLEAN_FRACTION = 0.5  # of the detections that must not be of a place seen at rest
 SHARED_LIMIT = 2  # detections of a better track that end a track
 MAX_ROUNDS = 50
@@ -68,7 +60,7 @@ def without_odd(pool: Pool, track: IntArray) -> IntArray:
     count = measured.sum(axis=1)
     ordered = np.sort(level, axis=1)  # NaN last
     rows = np.arange(len(track))
-    middle = 0.5 * (ordered[rows, np.maximum(count - 1, 0) // 2] + ordered[rows, count // 2 % track.shape[1]])
+    middle = 0.5 * (ordered[rows, np.maximum(count - 1, 0) // 2] + ordered[rows, count // 2])
     trail = fit_tracks(pool, track).rate[:, None] * pool.plane.exptimes
     step = np.where(trail > TRAILED_FWHM * pool.fwhm, ODD_TRAIL_MAG, ODD_MAG)
     odd = measured & (np.abs(level - middle[:, None]) > step)
@@ -90,7 +82,7 @@ def assess(
     seen = track >= 0
     n = seen.sum(axis=1)
     dof = 2 * n - 4
-    clean = seen & ~_at_rest(pool, track) & ~pool.doubtful[track]
+    clean = seen & ~criteria.at_rest(pool, track) & ~pool.doubtful[track]
     expected = log_expected(pool, track, motion, clean)
     arc = arc_hours(seen, pool.times)
     error = np.sqrt(motion.cov_u[:, 1, 1])
@@ -98,82 +90,16 @@ def assess(
     accepted = (n >= needed) & (n_clean >= np.maximum(min(needed, 3), CLEAN_FRACTION * n))
     accepted &= (motion.rate >= pm_low) & (motion.rate <= pm_up)
     accepted &= (motion.rate > MOTION_SIGMA * error) & (motion.rate * arc > MIN_MOVED)
-    accepted &= ~_too_large(pool, track, motion.rate)
-    accepted &= ~_stays_in_pixels(pool, track, motion.rate * arc)
-    accepted &= ~_saturated(pool, track, motion.rate * arc)
+    accepted &= ~criteria.too_large(pool, track, motion.rate)
+    accepted &= ~criteria.stays_in_pixels(pool, track, motion.rate * arc)
+    accepted &= ~criteria.saturated(pool, track, motion.rate * arc)
     hardly = motion.rate * arc < HARDLY_FWHM * pool.fwhm
     worst = np.where(hardly, HARDLY_FIT_CHANCE, FIT_CHANCE)
     accepted &= chdtrc(np.maximum(dof, 1), motion.chi2) > worst
-    accepted &= ~hardly | _steady(pool, track)
-    accepted &= (motion.rate * arc >= LITTLE_FWHM * pool.fwhm) | _compact(pool, track)
+    accepted &= ~hardly | criteria.steady(pool, track)
+    accepted &= (motion.rate * arc >= LITTLE_FWHM * pool.fwhm) | criteria.compact(pool, track)
     accepted &= expected <= np.log(max_chance)
     return Judged(track=track, motion=motion, log_expected=expected, n=n, dof=dof, accepted=accepted)
-
-
-def _compact(pool: Pool, track: IntArray) -> BoolArray:
-    """Whether half of the detections are as small as a star: the centroid of a faint galaxy wanders."""
-    seen = track >= 0
-    small = seen & (pool.size[track] <= COMPACT * pool.star_size)
-    return np.asarray(2 * small.sum(axis=1) >= seen.sum(axis=1), dtype=bool)
-
-
-def _steady(pool: Pool, track: IntArray) -> BoolArray:
-    """Whether the brightness is that of one object; asked of what hardly moves, where blends are many."""
-    seen = (track >= 0) & np.isfinite(pool.brightness[track])
-    n = np.maximum(seen.sum(axis=1), 2)
-    value = np.where(seen, pool.brightness[track], 0.0)
-    mean = value.sum(axis=1) / n
-    scatter = np.sqrt((np.where(seen, value - mean[:, None], 0.0) ** 2).sum(axis=1) / (n - 1.0))
-    return np.asarray(scatter <= MAG_SCATTER + MAG_NOISE * 10.0 ** (0.4 * mean), dtype=bool)
-
-
-def _too_large(pool: Pool, track: IntArray, rate: FloatArray) -> BoolArray:
-    """Whether half of the detections are far larger than a star and its trail: galaxies, ghosts, bleeds."""
-    seen = track >= 0
-    index = pool.members[np.maximum(track, 0)]
-    size, shape = pool.size[track], np.sqrt(np.maximum(pool.plane.elongation[index], 1.0))
-    star = LARGEST * pool.fwhm / FWHM_PER_SIGMA
-    trail = rate[:, None] * pool.plane.exptimes
-    large = seen & ((size * shape > star + 0.6 * trail) | (size / shape > star))
-    return np.asarray(2 * large.sum(axis=1) >= seen.sum(axis=1), dtype=bool)
-
-
-def _stays_in_pixels(pool: Pool, track: IntArray, moved: FloatArray) -> BoolArray:
-    """Whether a track stays at its place of the detector while the sky moves: hot pixels side by side."""
-    seen, index = track >= 0, pool.members[np.maximum(track, 0)]
-    moved_px = moved / pool.plane.scale
-    near = np.maximum(SAME_PLACE_PX, SAME_PLACE_SHARE * moved_px)
-    stays = moved_px > MOVED_PX
-    for values, limit in (
-        (pool.plane.pixel_x[index], near),
-        (pool.plane.pixel_y[index], near),
-        (pool.plane.chip[index], 1.0),
-    ):
-        high = np.where(seen, values, -np.inf).max(axis=1, initial=-np.inf)
-        low = np.where(seen, values, np.inf).min(axis=1, initial=np.inf)
-        stays &= high - low < limit
-    return np.asarray(stays, dtype=bool)
-
-
-def _saturated(pool: Pool, track: IntArray, moved: FloatArray) -> BoolArray:
-    """Whether a track is made of pieces of a saturated star: half of it saturated, and moving little."""
-    seen = track >= 0
-    flagged = seen & pool.plane.saturated[pool.members[np.maximum(track, 0)]]
-    little = moved < SATURATED_FWHM * pool.fwhm
-    return np.asarray(little & (2 * flagged.sum(axis=1) >= seen.sum(axis=1)), dtype=bool)
-
-
-def _at_rest(pool: Pool, track: IntArray) -> BoolArray:
-    """Which detections are of a place on the sky that other epochs see, too, outside the track."""
-    m, n_epochs = track.shape
-    seen = track >= 0
-    place = np.where(seen, pool.place[track], -1)
-    rows, columns = np.nonzero(seen)
-    key = rows.astype(np.int64) * (int(pool.place.max()) + 1 if pool.n else 1) + place[rows, columns]
-    _, inverse, count = np.unique(key, return_inverse=True, return_counts=True)
-    result = np.zeros((m, n_epochs), dtype=bool)
-    result[rows, columns] = pool.shared[track[rows, columns]] > (1.0 + MISSED) * count[inverse]
-    return result
 
 
 def without_overlap(

@@ -1,0 +1,84 @@
+"""Whether a track may be an object, whatever its motion: by size, brightness, saturation, rest and pixels."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ssosd.grouping import BoolArray, FloatArray, IntArray
+from ssosd.linker.tracklets.pixels import MOVED_PX
+from ssosd.linker.tracklets.pool import FWHM_PER_SIGMA, Pool
+
+COMPACT = 1.25  # size, in that of a star, of half of the detections of what moves less than `LITTLE_FWHM`
+MAG_SCATTER, MAG_NOISE = 0.15, 1.5  # mag allowed: the first plus the second over the SNR
+# Hot pixels side by side, of which now the one, now the other is detected: their extent, and in the distance
+# that the sky moved.
+SAME_PLACE_PX, SAME_PLACE_SHARE = 2.0, 0.15
+SATURATED_FWHM = 5.0  # what is saturated must move by more than this, in FWHM
+LARGEST = 4.0  # size of a detection, in that of a star
+MISSED = 0.25  # of the epochs of a place, relative to those that are of the track
+
+
+def compact(pool: Pool, track: IntArray) -> BoolArray:
+    """Whether half of the detections are as small as a star: the centroid of a faint galaxy wanders."""
+    seen = track >= 0
+    small = seen & (pool.size[track] <= COMPACT * pool.star_size)
+    return np.asarray(2 * small.sum(axis=1) >= seen.sum(axis=1), dtype=bool)
+
+
+def steady(pool: Pool, track: IntArray) -> BoolArray:
+    """Whether the brightness is that of one object; asked of what hardly moves, where blends are many."""
+    seen = (track >= 0) & np.isfinite(pool.brightness[track])
+    n = np.maximum(seen.sum(axis=1), 2)
+    value = np.where(seen, pool.brightness[track], 0.0)
+    mean = value.sum(axis=1) / n
+    scatter = np.sqrt((np.where(seen, value - mean[:, None], 0.0) ** 2).sum(axis=1) / (n - 1.0))
+    return np.asarray(scatter <= MAG_SCATTER + MAG_NOISE * 10.0 ** (0.4 * mean), dtype=bool)
+
+
+def too_large(pool: Pool, track: IntArray, rate: FloatArray) -> BoolArray:
+    """Whether half of the detections are far larger than a star and its trail: galaxies, ghosts, bleeds."""
+    seen = track >= 0
+    index = pool.members[np.maximum(track, 0)]
+    size, shape = pool.size[track], np.sqrt(np.maximum(pool.plane.elongation[index], 1.0))
+    star = LARGEST * pool.fwhm / FWHM_PER_SIGMA
+    trail = rate[:, None] * pool.plane.exptimes
+    large = seen & ((size * shape > star + 0.6 * trail) | (size / shape > star))
+    return np.asarray(2 * large.sum(axis=1) >= seen.sum(axis=1), dtype=bool)
+
+
+def stays_in_pixels(pool: Pool, track: IntArray, moved: FloatArray) -> BoolArray:
+    """Whether a track stays at its place of the detector while the sky moves: hot pixels side by side."""
+    seen, index = track >= 0, pool.members[np.maximum(track, 0)]
+    moved_px = moved / pool.plane.scale
+    near = np.maximum(SAME_PLACE_PX, SAME_PLACE_SHARE * moved_px)
+    stays = moved_px > MOVED_PX
+    for values, limit in (
+        (pool.plane.pixel_x[index], near),
+        (pool.plane.pixel_y[index], near),
+        (pool.plane.chip[index], 1.0),
+    ):
+        high = np.where(seen, values, -np.inf).max(axis=1, initial=-np.inf)
+        low = np.where(seen, values, np.inf).min(axis=1, initial=np.inf)
+        stays &= high - low < limit
+    return np.asarray(stays, dtype=bool)
+
+
+def saturated(pool: Pool, track: IntArray, moved: FloatArray) -> BoolArray:
+    """Whether a track is made of pieces of a saturated star: half of it saturated, and moving little."""
+    seen = track >= 0
+    flagged = seen & pool.plane.saturated[pool.members[np.maximum(track, 0)]]
+    little = moved < SATURATED_FWHM * pool.fwhm
+    return np.asarray(little & (2 * flagged.sum(axis=1) >= seen.sum(axis=1)), dtype=bool)
+
+
+def at_rest(pool: Pool, track: IntArray) -> BoolArray:
+    """Which detections are of a place on the sky that other epochs see, too, outside the track."""
+    m, n_epochs = track.shape
+    seen = track >= 0
+    place = np.where(seen, pool.place[track], -1)
+    rows, columns = np.nonzero(seen)
+    key = rows.astype(np.int64) * (int(pool.place.max()) + 1 if pool.n else 1) + place[rows, columns]
+    _, inverse, count = np.unique(key, return_inverse=True, return_counts=True)
+    result = np.zeros((m, n_epochs), dtype=bool)
+    result[rows, columns] = pool.shared[track[rows, columns]] > (1.0 + MISSED) * count[inverse]
+    return result
