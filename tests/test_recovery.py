@@ -226,6 +226,20 @@ def test_a_missing_file_costs_the_recovery_of_its_exposure_alone(field: Field, t
     pd.testing.assert_frame_equal(broken[~there], whole[~there])
 
 
+def test_without_a_calibration_there_is_light_and_no_magnitude(field: Field) -> None:
+    pixels = pixels_of(field, field.left)
+    exposures = pixels.photometry.exposures.assign(BAND="", PHOT_CAT="")
+    bare = replace(pixels, photometry=replace(pixels.photometry, calibrations={}, exposures=exposures))
+    found = field.left.detections
+    missed = found[found["CATALOG_NUMBER"] != CLOUDED_VISIT].assign(FIELD="F01", CANDIDATE="C")
+    table = recovered(with_trails(missed, bare, station=field.station), bare, station=field.station)
+    light = table[table["STATE"] == "measured"]
+    assert len(light) >= 6
+    assert np.isfinite(light["FLUX"]).all()
+    assert light["MAG_CALIB"].isna().all()
+    assert (table["BAND"] == "").all()
+
+
 def test_what_was_seen_at_one_instant_has_no_prediction(field: Field) -> None:
     """As there is with every filter turned off."""
     found = field.left.detections

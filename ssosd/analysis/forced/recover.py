@@ -103,7 +103,7 @@ def recover(
             found["EXTENSION"] = float(chip.hdu)
             state[rows] = found["STATE"].to_numpy()
             parts.append(found.set_axis(rows, axis=0))
-    return _joined(table.assign(STATE=state, REASON=reason), parts)
+    return _joined(table.assign(STATE=state, REASON=reason, BAND=""), parts)
 
 
 def _measured(chip: OpenChip, trails: Trails, near: Resting, *, snr: float) -> pd.DataFrame:
@@ -177,7 +177,7 @@ def _with_magnitudes(
     """Magnitudes in the place of the limit's flux; NaN without a calibration or without light."""
     limit = found.pop("FLUX_LIMIT").to_numpy(np.float64)
     if number not in photometry.calibrations:
-        return found
+        return found.assign(BAND="")
     zero = photometry.one_count_mag(number, extension, facts.detections)
     zero_err = photometry.calibrations[number].zero.offset_err
     flux, err = found["FLUX"].to_numpy(np.float64), found["FLUXERR"].to_numpy(np.float64)
@@ -201,7 +201,7 @@ def _joined(table: pd.DataFrame, parts: Sequence[pd.DataFrame]) -> pd.DataFrame:
         new = pd.concat(parts).reindex(table.index)
         there = table.index.isin(np.concatenate([part.index for part in parts]))
         table = table.assign(**{str(name): new[name].where(there, table[name]) for name in new})
-    return table.assign(BAND=table["BAND"].fillna(""))
+    return table
 
 
 def may_be_on(chip: Chip, ra: FloatArray, dec: FloatArray) -> IntArray:
