@@ -12,6 +12,7 @@ from scipy.spatial import cKDTree
 
 from ssosd.analysis.forced.fit import Trails, forced_flux
 from ssosd.analysis.forced.recover import STATES
+from ssosd.analysis.forced.trails import trail_rows
 from ssosd.analysis.painter.night import PaintedNight, PlacedMover, paint_night
 from ssosd.analysis.painter.sources import paint_list
 from ssosd.config import load_config
@@ -226,13 +227,29 @@ def test_a_missing_file_costs_the_recovery_of_its_exposure_alone(field: Field, t
     pd.testing.assert_frame_equal(broken[~there], whole[~there])
 
 
+def test_a_missing_file_leaves_its_trails_as_they_are(field: Field, tmp_path: Path) -> None:
+    """With trails of every length measured, and one file gone."""
+    config = field.station.config.replace(FIT_TRAILS=0.1)
+    station = replace(field.station, config=config)
+    exposures = list(field.left.linked.exposures)
+    exposures[1] = exposures[1].at(str(tmp_path / "gone.fits"))
+    left = replace(field.left, linked=replace(field.left.linked, exposures=tuple(exposures)))
+    table, notes = with_trails(left.detections, pixels_of(field, left), station=station)
+    (note,) = notes
+    assert "gone.fits" in note
+    of_it = (table["CATALOG_NUMBER"] == 2).to_numpy()
+    assert not trail_rows(table)[of_it].any()
+    assert trail_rows(table)[~of_it].mean() > 0.8
+
+
 def test_without_a_calibration_there_is_light_and_no_magnitude(field: Field) -> None:
     pixels = pixels_of(field, field.left)
     exposures = pixels.photometry.exposures.assign(BAND="", PHOT_CAT="")
     bare = replace(pixels, photometry=replace(pixels.photometry, calibrations={}, exposures=exposures))
     found = field.left.detections
     missed = found[found["CATALOG_NUMBER"] != CLOUDED_VISIT].assign(FIELD="F01", CANDIDATE="C")
-    table = recovered(with_trails(missed, bare, station=field.station), bare, station=field.station)
+    measured, _ = with_trails(missed, bare, station=field.station)
+    table = recovered(measured, bare, station=field.station)
     light = table[table["STATE"] == "measured"]
     assert len(light) >= 6
     assert np.isfinite(light["FLUX"]).all()
@@ -248,7 +265,8 @@ def test_what_was_seen_at_one_instant_has_no_prediction(field: Field) -> None:
     table = recovered_of(field, field.left.linked.exposures, pd.concat([alone, rest]))
     assert set(table["SOURCE_NUMBER"]) <= set(rest["SOURCE_NUMBER"])
     pixels = pixels_of(field, field.left)
-    measured = with_trails(alone, pixels, station=field.station)
+    measured, notes = with_trails(alone, pixels, station=field.station)
+    assert notes == []
     pd.testing.assert_frame_equal(measured[alone.columns], alone)
     assert recovered(measured.assign(FIELD="F", CANDIDATE="C"), pixels, station=field.station).empty
 

@@ -46,19 +46,28 @@ class Pixels:
         )
 
 
-def with_trails(candidates: pd.DataFrame, pixels: Pixels, *, station: Station) -> pd.DataFrame:
-    """Candidates with places, light and rates from their trails, where these are long, and magnitudes."""
+def with_trails(
+    candidates: pd.DataFrame, pixels: Pixels, *, station: Station
+) -> tuple[pd.DataFrame, list[str]]:
+    """Candidates with places, light and rates from their trails, where these are long, and magnitudes.
+
+    Returns
+    -------
+    table : DataFrame
+    notes : list of str
+        Files that could not be read.
+    """
     longer_than = station.config["FIT_TRAILS"]
     if longer_than is None:
-        return pixels.photometry.apply(candidates)
-    measured = measure_trails(
+        return pixels.photometry.apply(candidates), []
+    measured, notes = measure_trails(
         candidates,
         exposures=pixels.linked.exposures,
         chips=pixels.chips,
         rest=pixels.rest,
         longer_than_fwhm=longer_than,
     )
-    return _with_trail_magnitudes(pixels.photometry.apply(measured), pixels)
+    return _with_trail_magnitudes(pixels.photometry.apply(measured), pixels), notes
 
 
 def _with_trail_magnitudes(table: pd.DataFrame, pixels: Pixels) -> pd.DataFrame:

@@ -119,7 +119,8 @@ def _link_into(
     progress("measuring")
     pixels = Pixels.of(left, photometry, station=station)
     with pixels.chips:
-        found = with_trails(left.detections, pixels, station=station)
+        found, unread = with_trails(left.detections, pixels, station=station)
+        notes += unread
         found.insert(0, "FIELD", sequence.field)
         found["CANDIDATE"] = candidate_ids(found)
         if station.config["RECOVER"]:

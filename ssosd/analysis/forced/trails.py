@@ -49,7 +49,7 @@ def measure_trails(
     chips: Chips,
     rest: FixedSky,
     longer_than_fwhm: float,
-) -> pd.DataFrame:
+) -> tuple[pd.DataFrame, list[str]]:
     """Measure the detections of fast candidates again, with a star's shape drawn along the trail.
 
     Length and direction of the trail follow from the motion; the middle, and the light, from the pixels.
@@ -69,27 +69,30 @@ def measure_trails(
 
     Returns
     -------
-    DataFrame
+    table : DataFrame
         Of the same rows. Where FLAGS_SSOS has `TRAIL_FLAG`, RA, DEC, XWIN_IMAGE, YWIN_IMAGE, their errors,
         FLUX and MAG with their errors are the trail's, FLUX and MAG in the system of stars; the rates of the
         candidates that have such rows follow from them.
+    notes : list of str
+        Files that could not be read.
 
     References
     ----------
     Veres et al. 2012, PASP 124, 1197.
     """
+    notes: list[str] = []
     if candidates.empty:
-        return candidates
+        return candidates, notes
     tracks = track_candidates(candidates, exposures)
     m = tracks.find(candidates["SOURCE_NUMBER"])
     f = candidates["CATALOG_NUMBER"].to_numpy(np.intp) - 1
-    seen = list(_look(candidates, tracks, m, f, exposures, chips, rest, longer_than_fwhm))
+    seen = list(_look(candidates, tracks, m, f, exposures, chips, rest, longer_than_fwhm, notes))
     if not seen:
-        return candidates
+        return candidates, notes
     once = _replaced(candidates, seen, tracks, m, f)
     tracks = _tracks_of(once, exposures)
     table = _replaced(candidates, seen, tracks, m, f)
-    return _with_rates(table, _tracks_of(table, exposures), m)
+    return _with_rates(table, _tracks_of(table, exposures), m), notes
 
 
 def _look(
@@ -101,8 +104,9 @@ def _look(
     chips: Chips,
     rest: FixedSky,
     longer_than_fwhm: float,
+    notes: list[str],
 ) -> Iterator[_Seen]:
-    """Read the pixels of all long trails, one chip after the other."""
+    """Read the pixels of all long trails, one chip after the other; note what cannot be read."""
     extension = candidates["EXTENSION"].to_numpy(np.intp)
     scale = {(n, c.hdu): c.scale_arcsec for n, e in enumerate(exposures, start=1) for c in e.chips}
     for (number, hdu), facts in chips.facts.items():
@@ -115,17 +119,19 @@ def _look(
         try:
             with chips.open(number, hdu) as chip:
                 trails = chip.lay(tracks, m[rows], f[rows])
-                if not np.isfinite(trails.x).all():
+                there = np.flatnonzero(chip.holds(trails)).astype(np.intp)
+                if not there.size:
                     continue
-                patches = chip.read(trails)
-        except BadInput:
-            continue  # said where the exposure is looked at for what is missing in it
+                patches = chip.read(trails.take(there))
+        except BadInput as error:
+            notes.append(f"trails not measured: {error.message}")
+            continue
         yield _Seen(
-            rows=rows,
+            rows=rows[there],
             chip=chip,
             detections=facts.detections,
             patches=patches,
-            masked=chip.masked(patches, near),
+            masked=chip.masked(patches, near.of(there)),
         )
 
 
