@@ -8,10 +8,12 @@ on the machine changes least. More is worse in each.
 from __future__ import annotations
 
 import json
+import textwrap
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 BEGIN, END = "<!-- figures of make bench -->", "<!-- end of the figures -->"
+_WIDTH = 118  # of the page's prose
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -58,7 +60,7 @@ class Figures:
         """All tables, with date and machine."""
         lines = [f"{self.date}, {self.minutes:.0f} min, load {self.load}. {self.machine}."]
         for table in self.tables:
-            lines += ["", f"### {table.title}", "", table.note, ""]
+            lines += ["", f"### {table.title}", "", *textwrap.wrap(table.note, _WIDTH), ""]
             lines += [_row(table.columns), _row(["---"] * len(table.columns)), *map(_row, table.rows)]
         return "\n".join(lines)
 

@@ -50,13 +50,12 @@ class Run:
         self.figures = figures
         self.rooms = rooms
         self.scratch = scratch
+        self._commands: dict[Path, dict[str, overhead.Commands]] = {}  # by night
 
     def table(self, title: str, note: str, columns: tuple[str, ...], rows: list[tuple[str, ...]]) -> None:
         """Keep a table, and print it."""
         self.figures.tables.append(Table(title=title, note=note, columns=columns, rows=tuple(rows)))
-        print(
-            f"\n{title}\n" + "\n".join("  ".join(f"{cell:<28}" for cell in row) for row in rows), flush=True
-        )
+        print(f"\n{title}", *("  ".join(f"{cell:<28}" for cell in row) for row in rows), sep="\n", flush=True)
 
     def night(self) -> Path:
         """12 fields of 5 exposures of 2048 x 2048 px."""
@@ -94,14 +93,16 @@ class Run:
 
     def bare(self, night: Path, *, workers: int) -> dict[str, Took]:
         """Times of the bare processes of a night, by program."""
-        room = Path(tempfile.mkdtemp(dir=self.scratch))
-        commands = overhead.record(night, room, workers, list(FLAGS))
+        if night not in self._commands:
+            room = Path(tempfile.mkdtemp(dir=self.scratch))
+            self._commands[night] = overhead.record(night, room, workers, list(FLAGS))
         taken = {}
-        for program in overhead.PROGRAMS:
+        for program, commands in self._commands[night].items():
+            again = Path(tempfile.mkdtemp(dir=self.scratch))
             watch = Watch()
-            wall = overhead.rerun(commands[program], room / f"again-{program}", workers)
+            wall = overhead.rerun(commands, again / program, workers)
             taken[program] = replace(watch.read(), wall=wall)
-        shutil.rmtree(room)
+            shutil.rmtree(again)
         return taken
 
 
