@@ -1,6 +1,6 @@
 """All figures that stand in docs/benchmarks.md, from one run on one machine: `make bench`.
 
-    python benchmarks/run.py [--compare] [--rooms FOLDER] [--only PART ...]
+    python benchmarks/run.py [--compare] [--quick] [--rooms FOLDER] [--only PART ...]
 
 Writes docs/benchmarks.json and the tables of docs/benchmarks.md. With ``--compare`` (`make bench-compare`) it
 writes nothing: it shows the ratios beside those of docs/benchmarks.json, and ends with exit code 1 when one
@@ -41,15 +41,17 @@ PAGE, KEPT = ROOT / "docs" / "benchmarks.md", ROOT / "docs" / "benchmarks.json"
 SEED = ("numpy<2", "pandas<3", "astropy<8", "ssos", "sbpy")
 EXPOSURE_MB = 2048 * 2048 * 2 / 1e6
 STARS = (8_000, 24_000)  # of the denser fields; a field of the night has 2,000
+WHOLE = "60 exposures, 2 workers"
 
 
 class Run:
     """The rooms of a run, and its figures as they come in."""
 
-    def __init__(self, figures: Figures, *, rooms: Path, scratch: Path) -> None:
+    def __init__(self, figures: Figures, *, rooms: Path, scratch: Path, quick: bool = False) -> None:
         self.figures = figures
         self.rooms = rooms
         self.scratch = scratch
+        self.quick = quick  # without the largest cases
         self._commands: dict[Path, dict[str, overhead.Commands]] = {}  # by night
 
     def table(self, title: str, note: str, columns: tuple[str, ...], rows: list[tuple[str, ...]]) -> None:
@@ -108,11 +110,11 @@ class Run:
 
 def by_stage(run: Run) -> None:
     """Stages against the bare processes on the same files."""
-    night = run.fields(4)
+    night = run.fields(2)
     bare = run.bare(night, workers=1)
     taken = stages(night, run.scratch / "stages")
     floor, total = sum(bare.values(), NOTHING), sum(taken.values(), NOTHING)
-    n_exposures, n_sequences = len(list(night.glob("*.fits"))), 4
+    n_exposures, n_sequences = len(list(night.glob("*.fits"))), 2
     rows = []
     for name, took in taken.items():
         of, count = ("night", 1) if name in NIGHT else ("sequence", n_sequences)
@@ -143,11 +145,13 @@ def growth(run: Run) -> None:
     """Time and memory with exposures, workers and sources, against the bare processes."""
     cases = [
         ("5 exposures, 2 workers", run.fields(1), 2),
-        ("20 exposures, 1 worker", run.fields(4), 1),
-        ("20 exposures, 2 workers", run.fields(4), 2),
-        ("60 exposures, 2 workers", run.night(), 2),
+        ("10 exposures, 1 worker", run.fields(2), 1),
+        ("10 exposures, 2 workers", run.fields(2), 2),
     ]
-    cases += [(f"5 exposures, {stars:,} stars, 2 workers", run.dense(stars), 2) for stars in STARS]
+    stars = STARS[:1] if run.quick else STARS
+    cases += [(f"5 exposures, {count:,} stars, 2 workers", run.dense(count), 2) for count in stars]
+    if not run.quick:
+        cases.append((WHOLE, run.night(), 2))
     rows, done, ratios = [], {}, run.figures.ratios
     for name, night, workers in cases:
         bare = sum(run.bare(night, workers=workers).values(), NOTHING)
@@ -157,12 +161,14 @@ def growth(run: Run) -> None:
         times = (f"{took.wall:.1f} s", f"{bare.wall:.1f} s", f"{took.wall / bare.wall:.2f}")
         memory = (f"{result.driver_mb:.0f} MB", f"{result.largest_mb:.0f} MB")
         rows.append((name, *times, f"{took.cpu / bare.cpu:.2f}", *memory))
-    few, one, two, many = (done[name] for name, _, _ in cases[:4])
-    ratios["wall: 2 workers over 1, 20 exposures"] = two.took.wall / one.took.wall
-    ratios["processor: an exposure of 60 over one of 20"] = many.took.cpu / two.took.cpu / 3.0
-    ratios["memory: driver, 60 over 5 exposures"] = many.driver_mb / few.driver_mb
-    ratios["memory: driver over an exposure's pixels"] = many.driver_mb / EXPOSURE_MB
-    ratios["memory: largest process over an exposure's pixels"] = many.largest_mb / EXPOSURE_MB
+    few, one, two = (done[name] for name, _, _ in cases[:3])
+    ratios["wall: 2 workers over 1, 10 exposures"] = two.took.wall / one.took.wall
+    ratios["processor: an exposure of 10 over one of 5"] = two.took.cpu / few.took.cpu / 2.0
+    ratios["memory: driver over an exposure's pixels"] = two.driver_mb / EXPOSURE_MB
+    ratios["memory: largest process over an exposure's pixels"] = two.largest_mb / EXPOSURE_MB
+    if (whole := done.get(WHOLE)) is not None:
+        ratios["processor: an exposure of 60 over one of 10"] = whole.took.cpu / two.took.cpu / 6.0
+        ratios["memory: driver, 60 over 10 exposures"] = whole.driver_mb / two.driver_mb
     run.table(
         "Growth with exposures, workers and sources",
         "`ssosd replay` into an empty target, beside the very processes of SExtractor and SCAMP that it ran, "
@@ -260,12 +266,13 @@ def main() -> int:
     parser.add_argument("--compare", action="store_true", help="with docs/benchmarks.json; writes nothing")
     parser.add_argument("--rooms", type=Path, default=ROOT / ".bench", help="folder of what is kept")
     parser.add_argument("--only", nargs="+", choices=PARTS, default=list(PARTS), help="parts; writes nothing")
+    parser.add_argument("--quick", action="store_true", help="without 60 exposures and 24,000 stars")
     given = parser.parse_args()
     given.rooms.mkdir(exist_ok=True)
     begun, load = time.monotonic(), os.getloadavg()[0]
     figures = Figures(date=f"{datetime.now(tz=UTC):%Y-%m-%d %H:%M} UTC", machine=machine(), load="")
     with tempfile.TemporaryDirectory(prefix="ssosd-bench-") as scratch:
-        run = Run(figures, rooms=given.rooms.absolute(), scratch=Path(scratch))
+        run = Run(figures, rooms=given.rooms.absolute(), scratch=Path(scratch), quick=given.quick)
         for part in given.only:
             PARTS[part](run)
     figures.load = f"{load:.1f} to {os.getloadavg()[0]:.1f}"
