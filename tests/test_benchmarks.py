@@ -1,4 +1,4 @@
-"""The benchmarks can be started, and say what got worse."""
+"""The benchmarks can be started, say what got worse, and the page shows what they wrote."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 BENCHMARKS = Path(__file__).resolve().parents[1] / "benchmarks"
+PAGE, KEPT = (BENCHMARKS.parent / "docs" / f"benchmarks.{suffix}" for suffix in ("md", "json"))
 
 
 @pytest.fixture
@@ -26,6 +27,17 @@ def test_each_can_be_imported():
         [sys.executable, "-c", code], cwd=BENCHMARKS.parent, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
+
+
+def test_the_page_shows_the_kept_figures(figures, tmp_path):
+    kept = figures.Figures.load_from(KEPT)
+    text = PAGE.read_text(encoding="utf-8")
+    copy = tmp_path / "page.md"
+    copy.write_text(text, encoding="utf-8")
+    kept.put_into(copy)
+    assert copy.read_text(encoding="utf-8") == text, "run: make bench"
+    kept.save(tmp_path / "kept.json")
+    assert figures.Figures.load_from(tmp_path / "kept.json") == kept
 
 
 def test_a_ratio_that_got_worse_is_named(figures):
