@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from astropy.io import fits
 from scipy.spatial import cKDTree
 
 from ssosd.analysis.forced.fit import Trails, forced_flux
@@ -225,6 +226,24 @@ def test_a_missing_file_costs_the_recovery_of_its_exposure_alone(field: Field, t
     assert set(broken.loc[on_chip, "STATE"]) == {"not read"}
     assert broken.loc[on_chip, "REASON"].str.contains("gone.fits").all()
     pd.testing.assert_frame_equal(broken[~there], whole[~there])
+
+
+def test_a_hot_pixel_is_not_taken_for_the_object(field: Field, tmp_path: Path) -> None:
+    exposures = field.left.linked.exposures
+    found = field.left.detections[field.left.detections["CATALOG_NUMBER"] != CLOUDED_VISIT]
+    rows = recovered_of(field, exposures, found)
+    row = rows[rows["STATE"] == "measured"].iloc[0]
+    copy = tmp_path / exposures[CLOUDED_VISIT - 1].name
+    with fits.open(exposures[CLOUDED_VISIT - 1].path) as hdus:
+        data = hdus[0].data.copy()
+        data[round(row["Y_IMAGE"]) - 1, round(row["X_IMAGE"]) - 1] += 3000
+        fits.PrimaryHDU(data, hdus[0].header).writeto(copy)
+    hot = exposures[CLOUDED_VISIT - 1].at(str(copy))
+    again = recovered_of(field, (*exposures[: CLOUDED_VISIT - 1], hot, *exposures[CLOUDED_VISIT:]), found)
+    assert again.loc[row.name, "STATE"] == "behind a star"
+    assert "shape" in again.loc[row.name, "REASON"]
+    others = rows.index != row.name
+    assert (again["STATE"] == rows["STATE"])[others].all()
 
 
 def test_a_missing_file_leaves_its_trails_as_they_are(field: Field, tmp_path: Path) -> None:

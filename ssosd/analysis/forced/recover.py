@@ -30,6 +30,7 @@ COLUMNS = (
 _MARGIN_ARCSEC = 120.0  # by which a header's pointing may be off
 _ON_CHIP, _CLEAR = 0.9, 0.5  # shares of the light that suffice, on pixels with a value, without a star
 _ELSEWHERE = 4.0  # standard errors of the prediction: light farther off is of something else
+_ODD = 3.0  # chi-square per pixel: of a star's edge, a cosmic ray or a hot pixel
 _FULL = 0.02  # share of the light on full pixels that spoils it
 _MAG_PER_RELATIVE = 1.0857362  # 2.5 / ln 10
 _HALO_ARCSEC = 20.0  # how far off bright stars are looked for
@@ -118,11 +119,12 @@ def _measured(chip: OpenChip, trails: Trails, near: Resting, *, snr: float) -> p
     with np.errstate(invalid="ignore"):
         significance = clear.flux / clear.sky_err
         elsewhere = (significance >= snr) & (places.pull > _ELSEWHERE)
+        odd = (significance >= snr) & (places.chi2_dof > _ODD)
         state = np.select(
             [
                 ~(all_light.seen >= _ON_CHIP) | ~np.isfinite(patches.noise),
                 all_light.seen - whole.seen > _FULL,
-                ~(clear.seen >= _CLEAR) | ~np.isfinite(significance) | elsewhere,
+                ~(clear.seen >= _CLEAR) | ~np.isfinite(significance) | elsewhere | odd,
                 significance >= snr,
             ],
             [EDGE, SATURATED, BEHIND, MEASURED],
@@ -148,13 +150,17 @@ def _measured(chip: OpenChip, trails: Trails, near: Resting, *, snr: float) -> p
             "FLUX_LIMIT": np.where(told, snr * clear.sky_err / per, np.nan),
             "REASON": [
                 _in_words(*facts)
-                for facts in zip(state, all_light.seen, clear.seen, off, elsewhere, strict=True)
+                for facts in zip(
+                    state, all_light.seen, clear.seen, off, elsewhere, places.chi2_dof, odd, strict=True
+                )
             ],
         }
     )
 
 
-def _in_words(state: str, on_chip: float, clear: float, off: float, elsewhere: bool) -> str:
+def _in_words(
+    state: str, on_chip: float, clear: float, off: float, elsewhere: bool, chi2: float, odd: bool
+) -> str:
     """The numbers that decided a state, for a person."""
     if state == EDGE:
         return f"{_percent(on_chip)} of its light on pixels with a value"
@@ -162,6 +168,8 @@ def _in_words(state: str, on_chip: float, clear: float, off: float, elsewhere: b
         return "full pixels in its light"
     if state == BEHIND and elsewhere:
         return f'the light there is of something {off:.1f}" from its place'
+    if state == BEHIND and odd:
+        return f"the light there has not the shape of the object's: chi-square {chi2:.1f} per pixel"
     if state == BEHIND:
         return f"{_percent(clear)} of its light is clear of what is at rest there"
     return ""
