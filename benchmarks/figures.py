@@ -31,6 +31,7 @@ class Figures:
     """All that one run measured."""
 
     date: str  # UTC, to the minute
+    command: str
     machine: str
     load: str  # of one minute, before and after
     minutes: float = 0.0  # that the run took
@@ -39,7 +40,9 @@ class Figures:
 
     def save(self, path: Path) -> None:
         """Write them as JSON."""
-        path.write_text(json.dumps(asdict(self), indent=1) + "\n", encoding="utf-8")
+        kept = asdict(self)
+        kept["ratios"] = {name: round(ratio, 4) for name, ratio in self.ratios.items()}
+        path.write_text(json.dumps(kept, indent=1) + "\n", encoding="utf-8")
 
     @classmethod
     def load_from(cls, path: Path) -> Figures:
@@ -58,7 +61,10 @@ class Figures:
 
     def markdown(self) -> str:
         """All tables, with date and machine."""
-        lines = [f"{self.date}, {self.minutes:.0f} min, load {self.load}. {self.machine}."]
+        lines = [
+            f"{self.date}: `{self.command}`, {self.minutes:.0f} min, load {self.load}.",
+            f"{self.machine}.",
+        ]
         for table in self.tables:
             lines += ["", f"### {table.title}", "", *textwrap.wrap(table.note, _WIDTH), ""]
             lines += [_row(table.columns), _row(["---"] * len(table.columns)), *map(_row, table.rows)]

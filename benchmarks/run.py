@@ -270,7 +270,12 @@ def main() -> int:
     given = parser.parse_args()
     given.rooms.mkdir(exist_ok=True)
     begun, load = time.monotonic(), os.getloadavg()[0]
-    figures = Figures(date=f"{datetime.now(tz=UTC):%Y-%m-%d %H:%M} UTC", machine=machine(), load="")
+    figures = Figures(
+        date=f"{datetime.now(tz=UTC):%Y-%m-%d %H:%M} UTC",
+        command="benchmarks/run.py --quick" if given.quick else "make bench",
+        machine=machine(),
+        load="",
+    )
     with tempfile.TemporaryDirectory(prefix="ssosd-bench-") as scratch:
         run = Run(figures, rooms=given.rooms.absolute(), scratch=Path(scratch), quick=given.quick)
         for part in given.only:
