@@ -12,20 +12,30 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.spatial import cKDTree
 
 from ssosd import astromatic
+from ssosd.config import load_config
 from ssosd.errors import BadInput
+from ssosd.intake import take_in
+from ssosd.linker.refcat import read_reference
 from ssosd.linker.scamp.input import load_frame
+from ssosd.linker.scamp.link import Linked
 from ssosd.linker.solution import ExposureSolution, read_solution_file, write_solution
 from ssosd.linker.solve import solve_exposure
 from ssosd.linker.star_match import match_stars
 from ssosd.linker.start import sky_of
 from ssosd.model import Catalogue
 from ssosd.plumbing.resources import shipped
-from ssosd.sphere import from_offsets_arcsec, offsets_arcsec, separation_arcsec
+from ssosd.sphere import from_offsets_arcsec, offsets_arcsec, separation_arcsec, unit_vectors
+from ssosd.station import Station
+from ssosd.work import extract_exposure, key_of, linking
+from ssosd.work.linking import link_candidates
 from ssosd.work.solving import solve_ahead, starts
 from tests import test_scamp_sift as bad
 from tests.ldac_sky import Mover, Sky, Written, link_sky
+from tests.replaying import QUICK
+from tests.sky import small_sky
 
 MOVER = Mover(ra=34.5, dec=13.6, pmra=20.0, pmdec=-10.0)
 
@@ -213,6 +223,39 @@ def test_a_kept_solution_and_one_made_again_are_the_same(tmp_path):
     assert kept.read_bytes() == first
     text = {d: [h.tostring() for h in headers] for d, headers in found.items()}
     assert {d: [h.tostring() for h in headers] for d, headers in again.items()} == text
+
+
+@pytest.mark.binaries
+def test_a_field_that_scamp_bends_is_solved_with_closer_pairs(tmp_path, monkeypatch):
+    """Few stars and a large CROSSID_RADIUS: wrong by 0.5 arcsec and told so, right from single solutions."""
+    night = small_sky(tmp_path / "sky", size_px=(448, 448), stars=80, seed=3, exposures=5)
+    given = {**QUICK, "ASTREF_CATALOG": str(night.refcat), "CROSSID_RADIUS": "25"}
+    station = Station.open(load_config(None, overrides=given, cwd=tmp_path), tmp_path / "out")
+    exposures = [take_in(path, station=station).exposure for path in sorted(night.directory.glob("*.fits"))]
+    found = {
+        e.digest: extract_exposure(e, night="n", key=key_of(e, station=station), station=station)
+        for e in exposures
+    }
+    stars = cKDTree(unit_vectors(*read_reference(night.refcat)[["RA", "DEC"]].to_numpy().T))
+
+    def linked(name: str) -> tuple[Linked, float]:
+        (tmp_path / name).mkdir()
+        done = link_candidates(
+            exposures, found, workdir=tmp_path / name, station=station, progress=lambda _: None
+        ).linked
+        bright = done.detections[done.detections["SNR_WIN"] > 30]
+        away, _ = stars.query(unit_vectors(bright["RA"], bright["DEC"]))
+        return done, 3600.0 * float(np.degrees(np.median(away)))
+
+    right, off = linked("right")
+    assert right.doubtful == ()
+    assert off < 0.1
+    assert right.detections.groupby("SOURCE_NUMBER")["CATALOG_NUMBER"].nunique().max() == 5
+    monkeypatch.setattr(linking, "starts", lambda *_, **__: {})
+    wrong, off = linked("wrong")
+    assert off > 0.3
+    assert len(wrong.doubtful) == 5
+    assert "scatter by 0." in wrong.doubtful[0]
 
 
 def test_nothing_is_solved_ahead_that_cannot_be(tmp_path):

@@ -10,6 +10,7 @@ import pandas as pd
 from ssosd.analysis.photometry.calibrate import UNKNOWN_BAND, Photometry, calibrate
 from ssosd.astromatic_setup import read_setup
 from ssosd.linker.scamp.link import Linked
+from ssosd.linker.scamp.quality import rms_arcsec
 from ssosd.model import Catalogue
 from ssosd.reports.context import reference_code
 from ssosd.station import Station
@@ -58,7 +59,7 @@ def quality_of_exposures(
     scale = [exposure.chips[0].scale_arcsec for exposure in linked.exposures]
     light, solved = light.reindex(numbers), solved.reindex(numbers)
     of_all = np.array([c.fwhm_px for c in own]) * np.array(scale)  # galaxies among them
-    rms = np.sqrt((solved["RMS_REF_RA"] ** 2 + solved["RMS_REF_DEC"] ** 2) / 2.0)
+    rms = rms_arcsec(solved)
     return pd.DataFrame(
         {
             "exposure": [exposure.digest for exposure in linked.exposures],

@@ -13,7 +13,8 @@ from astropy.io import fits
 
 from ssosd.astromatic import Binary
 from ssosd.linker.scamp.fullcat import detections_table
-from ssosd.linker.scamp.passes import link_pass
+from ssosd.linker.scamp.passes import link_pass, relink_pass
+from ssosd.linker.scamp.quality import doubts
 from ssosd.linker.scamp.run import Scamp
 from ssosd.linker.scamp.setup import Reference, choose_reference, read_setup
 from ssosd.linker.scamp.sift import Sifting
@@ -33,6 +34,7 @@ class Linked:
     ]  # (CATALOG_NUMBER, EXTENSION): header text, cards in lines, END last
     exposures: tuple[Exposure, ...]  # those used, in the order of CATALOG_NUMBER
     dropped: tuple[Drop, ...]  # those left out, and why
+    doubtful: tuple[str, ...]  # what a person should look at in the solution
     quality: pd.DataFrame  # one row per exposure used, see `scamp_xml.read_fields` and `count_matches`
     reference: pd.DataFrame  # reference stars over the field: RA, DEC (deg), MAG
     log_tail: str  # last lines SCAMP printed
@@ -114,6 +116,8 @@ def link(
         run, solution = first.run, first.solution
         if remove_ref_sources:
             run, solution = link_pass(scamp, first, folder=Path(scratch) / "link")
+        elif sifting.narrow:
+            run, solution = relink_pass(scamp, first, folder=Path(scratch) / "link")
         table = detections_table(solution, detections=first.detections, frames=first.frames, setup=setup)
         solved = {
             (number, chip.hdu): header.tostring(sep="\n", endcard=True, padding=False)
@@ -127,6 +131,7 @@ def link(
         solved=solved,
         exposures=tuple(frame.exposure for frame in first.frames),
         dropped=tuple(sifting.dropped),
+        doubtful=doubts(first.quality, frames=first.frames),
         quality=first.quality,
         reference=first.stars,
         log_tail=run.tail,

@@ -29,11 +29,11 @@ from ssosd.linker.scamp.run import Run, Scamp, ScampFailed
 from ssosd.linker.scamp.setup import Reference, Setup
 from ssosd.linker.scamp.xml import read_fields
 
-#: For the second pass: nothing is solved, and the reference is a file of our own making.
+#: For a second pass: nothing is solved.
+_SOLVED = {"MATCH": "N", "SOLVE_ASTROM": "N", "SOLVE_PHOTOM": "N"}
+#: For one without the stars: the reference is a file of our own making.
 _LINK_ONLY = {
-    "MATCH": "N",
-    "SOLVE_ASTROM": "N",
-    "SOLVE_PHOTOM": "N",
+    **_SOLVED,
     "ASTREFMAG_LIMITS": "0,99",  # SCAMP takes a value that starts with a minus for an option
 }
 
@@ -151,6 +151,16 @@ def solve_pass(
         stars=stars,
         quality=pd.concat([fields, counts], axis=1),
     )
+
+
+def relink_pass(scamp: Scamp, first: Pass, *, folder: Path) -> tuple[Run, Solution]:
+    """Link all detections, with the radius of `scamp`, at the positions of the first pass."""
+    folder.mkdir()
+    keep = usable(first.detections, setup=scamp.setup)
+    headers = dict(enumerate(first.headers))
+    names = write_inputs(first.frames, folder, setup=scamp.setup, keep=keep, headers=headers)
+    run = scamp.run(names, folder=folder, changes=_SOLVED)
+    return run, read_solution(run, detections=first.detections, setup=scamp.setup)
 
 
 def link_pass(scamp: Scamp, first: Pass, *, folder: Path) -> tuple[Run, Solution]:

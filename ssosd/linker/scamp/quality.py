@@ -167,6 +167,27 @@ def matches(quality: pd.DataFrame) -> pd.Series:
     return many & ((contrast >= 2.0) | (fraction >= 0.5) | (contrast.isna() & (fraction >= 0.15)))
 
 
+def rms_arcsec(quality: pd.DataFrame) -> pd.Series:
+    """Residuals of one coordinate from the reference stars (SCAMP's, after clipping), per exposure."""
+    return np.sqrt((quality["RMS_REF_RA"] ** 2 + quality["RMS_REF_DEC"] ** 2) / 2.0)
+
+
+def most_rms_arcsec(frames: Sequence[Frame]) -> float:
+    """Residuals above which a solution is doubtful: 0.3 pixels, at least 0.2 arcsec."""
+    return 0.2 * star_radius_arcsec(frames)
+
+
+def doubts(quality: pd.DataFrame, *, frames: Sequence[Frame]) -> tuple[str, ...]:
+    """Say which exposures of a solution scatter about the reference stars more than is to be believed."""
+    limit = most_rms_arcsec(frames)
+    return tuple(
+        f'{frame.exposure.name}: its stars scatter by {rms:.2f}" about their places, more than {limit:.2f}": '
+        "its positions may be wrong; a smaller CROSSID_RADIUS may help"
+        for frame, rms in zip(frames, rms_arcsec(quality), strict=True)
+        if rms > limit
+    )
+
+
 def why_unmatched(quality: pd.Series, *, reference: object, radius_arcsec: float) -> str:
     """Say why an exposure cannot be used whose row of quality does not satisfy `matches`."""
     q = quality

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pandas as pd
@@ -15,7 +15,9 @@ from ssosd.linker.scamp.passes import Pass, margin_deg, solve_pass, stars_of
 from ssosd.linker.scamp.quality import (
     field_radius_deg,
     matches,
+    most_rms_arcsec,
     place,
+    rms_arcsec,
     star_radius_arcsec,
     too_few_stars,
     why_unmatched,
@@ -41,6 +43,7 @@ class Sifting:
     unmatched: list[str] = field(default_factory=list)  # reasons that have to do with the reference
     stars: pd.DataFrame = field(default_factory=pd.DataFrame)  # of a local reference
     runs: int = 0
+    narrow: bool = False  # solved with another radius than CROSSID_RADIUS
 
     def load(self, catalogues: Sequence[Path]) -> None:
         """Read the catalogues; leave out copies and those that are of no use or beside the reference."""
@@ -83,9 +86,10 @@ class Sifting:
         BadInput
             Fewer than `MIN_EXPOSURES` are left.
         """
-        started = self._from_starts()
-        if started is not None:
-            return started
+        started = self._from_starts(self.scamp)
+        return self._less_doubtful(started or self._matched_anew())
+
+    def _matched_anew(self) -> Pass:
         while True:
             failure = ""
             try:
@@ -111,13 +115,29 @@ class Sifting:
                     self._leave_out(frame, reason)
             self._check_enough()
 
-    def _from_starts(self) -> Pass | None:
+    def _less_doubtful(self, found: Pass) -> Pass:
+        """Solve a doubtful solution once more with stars paired at 3 pixels, if single solutions allow it.
+
+        With a large CROSSID_RADIUS and few stars SCAMP pairs stars with each other's neighbours and bends the
+        field to fit. `narrow` then says that the detections are yet to be linked with CROSSID_RADIUS.
+        """
+        limit = most_rms_arcsec(self.frames)
+        if rms_arcsec(found.quality).max() <= limit:
+            return found
+        radius = 2.0 * star_radius_arcsec(self.frames)
+        tight = self._from_starts(replace(self.scamp, crossid_radius_arcsec=radius))
+        if tight is None or not rms_arcsec(tight.quality).max() <= limit:
+            return found
+        self.narrow = True
+        return tight
+
+    def _from_starts(self, scamp: Scamp) -> Pass | None:
         """Solve from what each frame was solved to by itself; None where that is not to be had."""
         starts = {i: self.starts.get(frame.exposure.digest, ()) for i, frame in enumerate(self.frames)}
         if not all(starts.values()):
             return None
         try:
-            attempt = self._attempt(self.frames, starts=starts)
+            attempt = self._attempt(self.frames, starts=starts, scamp=scamp)
         except ScampFailed:
             return None
         return attempt if matches(attempt.quality).all() else None
@@ -128,11 +148,12 @@ class Sifting:
         *,
         linear: bool = False,
         starts: Mapping[int, Sequence[fits.Header]] | None = None,
+        scamp: Scamp | None = None,
     ) -> Pass:
         self.runs += 1
         folder = self.scratch / f"solve-{self.runs}"
         return solve_pass(
-            self.scamp, frames, folder=folder, local_stars=self.stars, linear=linear, starts=starts
+            scamp or self.scamp, frames, folder=folder, local_stars=self.stars, linear=linear, starts=starts
         )
 
     def _wrong_alone(self, frame: Frame) -> str:
