@@ -94,10 +94,10 @@ def worse(
 def comparison(now: dict[str, float], then: dict[str, float]) -> str:
     """Both runs side by side, for a person."""
     marked = set(worse(now, then))
-    lines = [f"{'ratio':52}{'then':>9}{'now':>9}{'change':>9}"]
+    lines = [f"{'ratio':76}{'then':>9}{'now':>9}{'change':>9}"]
     for name in sorted(now.keys() | then.keys()):
         old, new = then.get(name), now.get(name)
         change = f"{new / old - 1.0:+9.0%}" if old and new is not None else f"{'':9}"
         cells = "".join(f"{'-':>9}" if value is None else f"{value:9.3f}" for value in (old, new))
-        lines.append(f"{name:52}{cells}{change}{'  worse' if name in marked else ''}")
+        lines.append(f"{name:76}{cells}{change}{'  worse' if name in marked else ''}")
     return "\n".join(lines)

@@ -140,6 +140,20 @@ def simulated(shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Pa
     return target
 
 
+def test_both_linkers_find_far_more_than_the_seed(shared_data: Path, simulated: Path) -> None:
+    """The default set-up, which is deeper; one candidate per mover, and who found it."""
+    candidates = read_candidates_csv(simulated / "2026-11-14" / "candidates.csv")
+    comparison = compare_with_truth(candidates, pd.read_csv(shared_data / "sim2" / "truth.csv"))
+    assert comparison.n_eligible == 113
+    assert comparison.completeness >= 0.76
+    assert comparison.n_false <= 4
+    assert comparison.movers["n_candidates"].max() == 1
+    first = candidates.drop_duplicates("CANDIDATE")
+    assert {"BOTH", "TRACKLET"} <= set(first["LINKED_BY"])
+    identity = ["FIELD", "CATALOG_NUMBER", "EXTENSION", "NUMBER"]
+    assert not candidates.duplicated(identity).any()
+
+
 def test_every_recovered_known_mover_is_named_and_nobody_else(shared_data: Path, simulated: Path) -> None:
     truth = pd.read_csv(shared_data / "sim2" / "truth.csv")
     candidates = read_candidates_csv(simulated / "2026-11-14" / "candidates.csv")

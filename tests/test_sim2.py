@@ -72,19 +72,6 @@ def test_finds_what_the_seed_finds(shared_data: Path, target: Path, truth: pd.Da
     assert comparison.n_false <= 2
 
 
-def test_both_linkers_find_far_more(shared_data: Path, target: Path, truth: pd.DataFrame) -> None:
-    """The default set-up, which is deeper; one candidate per mover, and who found it."""
-    comparison = replayed(shared_data, target, truth, 25)
-    assert comparison.completeness >= 0.76
-    assert comparison.n_false <= 4
-    assert comparison.movers["n_candidates"].max() == 1
-    candidates = read_candidates_csv(target / NIGHT / "candidates.csv")
-    first = candidates.drop_duplicates("CANDIDATE")
-    assert {"BOTH", "TRACKLET"} <= set(first["LINKED_BY"])
-    identity = ["FIELD", "CATALOG_NUMBER", "EXTENSION", "NUMBER"]
-    assert not candidates.duplicated(identity).any()
-
-
 def test_each_rejection_names_its_rule(shared_data: Path, target: Path, truth: pd.DataFrame) -> None:
     spec = importlib.util.spec_from_file_location("why", ROOT / "benchmarks" / "why_rejected.py")
     why = importlib.util.module_from_spec(spec)
