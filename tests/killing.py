@@ -99,7 +99,7 @@ def is_finished(target: Path, *, n_files: int) -> bool:
                     "SELECT count(*) FROM files",
                     "SELECT count(*) FROM exposures WHERE state IN ('read', 'extracting')",
                     "SELECT count(*) FROM sequences WHERE state NOT IN ('done', 'parked')",
-                    "SELECT count(*) FROM nights WHERE written = 0 OR reported = 0",
+                    "SELECT count(*) FROM nights WHERE written <> 1 OR reported = 0",
                 )
             ]
         connection.close()
