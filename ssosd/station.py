@@ -14,10 +14,7 @@ from typing import Any
 from ssosd import __version__, astromatic
 from ssosd.astromatic import Binary
 from ssosd.config import Config, recorded_config
-from ssosd.config.tables import daemon as table_daemon
-from ssosd.config.tables import drafts as table_drafts
-from ssosd.config.tables import known as table_known
-from ssosd.config.tables import mail as table_mail
+from ssosd.config.tables import daemon, drafts, known, mail
 from ssosd.errors import Misconfigured
 from ssosd.headermap import HeaderMap, load_map
 from ssosd.model import HeaderKeywords
@@ -30,11 +27,11 @@ HEADER_PARAMETERS = ("SCI_EXTENSION", "DATE-OBS", "FILTER", "EXPTIME", "OBJECT",
 _WITHOUT_EFFECT_ON_RESULTS = frozenset(
     {"WORKERS", "SEX_TIME_LIMIT", "SCAMP_TIME_LIMIT", "SWARP_TIME_LIMIT", "SKYBOT_TIME_LIMIT", "SKYBOT_URL"}
     | {"ORBITS_URL", "COMETS_URL", "ORBITS_AGE", "REFCAT", "REFCAT_URL", "REFCAT_TIME_LIMIT"}
-    | {entry.name for entry in (*table_daemon.ENTRIES, *table_mail.ENTRIES, *table_drafts.ENTRIES)}
+    | {entry.name for entry in (*daemon.ENTRIES, *mail.ENTRIES, *drafts.ENTRIES)}
 )
 #: Parameters that change nothing but what the candidates are compared with, and what is drawn of it; the
 #: files of orbits count by their contents.
-_OF_KNOWN_OBJECTS = frozenset({entry.name for entry in table_known.ENTRIES} | {"CHECKPLOTS"})
+_OF_KNOWN_OBJECTS = frozenset({entry.name for entry in known.ENTRIES} | {"CHECKPLOTS"})
 #: Parameters that decide the astrometry of an exposure by itself.
 _OF_SOLUTIONS = ("SCAMP_CONFIG", "ASTREF_CATALOG", "CROSSID_RADIUS", "REFCAT_MAG")
 #: Files of orbits: parameter, and the name under the target of one that is downloaded.

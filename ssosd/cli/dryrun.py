@@ -13,9 +13,9 @@ from ssosd.crew import gather
 from ssosd.errors import BadInput
 from ssosd.replay import Planned, Survey, estimate, survey
 from ssosd.station import Station
+from ssosd.status.render import size
 from ssosd.store import measured
 
-_UNITS = ((1e12, "TB"), (1e9, "GB"), (1e6, "MB"), (1e3, "kB"))
 _TIMES = ((86400.0, "days"), (3600.0, "h"), (60.0, "min"))
 
 
@@ -54,8 +54,8 @@ def plan_replay(
     _say(
         console,
         f"about {time_text(rough.seconds)} with {workers} worker{'s' if workers > 1 else ''}, from "
-        f"{rough.time_from}; about {size_text(rough.size_bytes)} of results, from {rough.size_from}; "
-        f"{size_text(_free(station.target))} are free there",
+        f"{rough.time_from}; about {size(round(rough.size_bytes))} of results, from {rough.size_from}; "
+        f"{size(_free(station.target))} are free there",
     )
     _say(console, "nothing was written")
 
@@ -68,7 +68,7 @@ def sequence_line(plan: Planned) -> str:
     few = "  too few" if plan.too_few else ""
     return (
         f"{plan.sequence.night}  {plan.sequence.field:<20} {len(exposures):>4} exposures  {filters:<10} "
-        f"{first[11:16]} to {last[11:16]} UTC  {size_text(plan.size_bytes):>8}{few}"
+        f"{first[11:16]} to {last[11:16]} UTC  {size(plan.size_bytes):>8}{few}"
     )
 
 
@@ -79,7 +79,7 @@ def summary(found: Survey, *, minimum: int) -> list[str]:
     nights = {plan.sequence.night for plan in found.planned}
     few = sum(plan.too_few for plan in found.planned)
     lines = [
-        f"{found.n_files} files, {size_text(found.size_bytes)}: {exposures} exposures in "
+        f"{found.n_files} files, {size(found.size_bytes)}: {exposures} exposures in "
         f"{len(found.planned)} sequences of {len(fields)} fields, {len(nights)} nights"
     ]
     if few:
@@ -92,18 +92,6 @@ def summary(found: Survey, *, minimum: int) -> list[str]:
         for reason, count in sorted(reasons.items(), key=lambda item: (-item[1], item[0])):
             lines.append(f"{kind:<10} {count} such as {found.examples[reason]}: {reason}")
     return lines
-
-
-def size_text(size_bytes: float) -> str:
-    """A size for a person.
-
-    >>> size_text(41_900_000), size_text(12)
-    ('41.9 MB', '12 B')
-    """
-    for unit, name in _UNITS:
-        if size_bytes >= unit:
-            return f"{size_bytes / unit:.3g} {name}"
-    return f"{size_bytes:.0f} B"
 
 
 def time_text(seconds: float) -> str:
@@ -122,7 +110,7 @@ def _say(console: Console, text: str) -> None:
     console.print(text, highlight=False, soft_wrap=True, markup=False)
 
 
-def _free(target: Path) -> float:
+def _free(target: Path) -> int:
     """Bytes free where the target is, or would be."""
     place = next(folder for folder in (target, *target.parents) if folder.exists())
     return shutil.disk_usage(place).free

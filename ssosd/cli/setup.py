@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 @click.argument("folder", type=click.Path(path_type=Path), default=Path())
 def init(folder: Path) -> None:
     """Copy default.ssos and the set-up files of the binaries into FOLDER; never overwrites."""
-    from ssosd.setup import semp_files as setup_files
+    from ssosd.setup import semp_files
 
-    done = setup_files.init(folder)
+    done = semp_files.init(folder)
     for verb, paths in (("copied", done.copied), ("kept", done.kept)):
         for path in paths:
             click.echo(f"{verb:<8}{path}")

@@ -1,7 +1,7 @@
 """The one table of parameters, put together, and what may not be said with each value allowed by itself.
 
-To add a parameter, add one `Parameter` to one of the ``table_*.py`` lists and run ``python -m ssosd.config``:
-checks, flags, default.ssos and docs/parameters.md follow.
+To add a parameter, add one `Parameter` to one of the lists in ``ssosd/config/tables/`` and run
+``python -m ssosd.config``: checks, flags, default.ssos and docs/parameters.md follow.
 """
 
 from __future__ import annotations
@@ -10,31 +10,33 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from ssosd.config.parameter import Parameter
-from ssosd.config.tables import chain as table_chain
-from ssosd.config.tables import daemon as table_daemon
-from ssosd.config.tables import drafts as table_drafts
-from ssosd.config.tables import images as table_images
-from ssosd.config.tables import inject as table_inject
-from ssosd.config.tables import known as table_known
-from ssosd.config.tables import mail as table_mail
-from ssosd.config.tables import photometry as table_photometry
-from ssosd.config.tables import recovery as table_recovery
-from ssosd.config.tables import results as table_results
+from ssosd.config.tables import (
+    chain,
+    daemon,
+    drafts,
+    images,
+    inject,
+    known,
+    mail,
+    photometry,
+    recovery,
+    results,
+)
 
 #: Every parameter by name, in the order of the documentation; parameters of one section stand together.
 PARAMETERS: dict[str, Parameter] = {
     entry.name: entry
     for entry in (
-        *table_images.ENTRIES,
-        *table_chain.ENTRIES,
-        *table_photometry.ENTRIES,
-        *table_recovery.ENTRIES,
-        *table_inject.ENTRIES,
-        *table_known.ENTRIES,
-        *table_results.ENTRIES,
-        *table_daemon.ENTRIES,
-        *table_mail.ENTRIES,
-        *table_drafts.ENTRIES,
+        *images.ENTRIES,
+        *chain.ENTRIES,
+        *photometry.ENTRIES,
+        *recovery.ENTRIES,
+        *inject.ENTRIES,
+        *known.ENTRIES,
+        *results.ENTRIES,
+        *daemon.ENTRIES,
+        *mail.ENTRIES,
+        *drafts.ENTRIES,
     )
 }
 

@@ -8,7 +8,6 @@ solution is linear: the distortions of an instrument are found from all exposure
 from __future__ import annotations
 
 import tempfile
-import time
 from pathlib import Path
 
 import numpy as np
@@ -30,7 +29,7 @@ from ssosd.linker.scamp.quality import (
     why_unmatched,
 )
 from ssosd.linker.scamp.run import Scamp, ScampFailed, gist
-from ssosd.linker.scamp.setup import Reference, choose_reference, read_setup
+from ssosd.linker.scamp.setup import Reference
 from ssosd.linker.solution import ExposureSolution, unmatched
 from ssosd.linker.star_match import match_stars
 from ssosd.linker.start import corrected, is_plain, sky_of
@@ -86,15 +85,14 @@ def solve_exposure(
     Misconfigured
         The set-up file, a reference that does not exist, a column that SExtractor did not measure.
     """
-    setup = read_setup(config)
-    scamp = Scamp(
+    scamp = Scamp.ready(
         binary=binary,
-        setup=setup,
-        reference=choose_reference(reference, setup=setup),
+        config=config,
+        reference=reference,
         crossid_radius_arcsec=crossid_radius_arcsec,
-        deadline=time.monotonic() + time_limit_s,
+        time_limit_s=time_limit_s,
     )
-    stars = stars_of(scamp.reference, setup=setup)
+    stars = stars_of(scamp.reference, setup=scamp.setup)
     try:
         frame = load_frame(exposure, catalogue)
     except BadInput as error:

@@ -119,7 +119,7 @@ def render_draft(
         names = assign_designations(ordered["CANDIDATE"], night=night, taken=designations)
         for candidate, rows in ordered.groupby("CANDIDATE", sort=True):
             try:
-                designation, doubts = _designation(str(candidate), rows, names)
+                designation, doubts = designate(str(candidate), rows, names)
                 lines += _lines(rows, designation, code=code, note2=note2, precision=precision)
                 problems += doubts
             except BadInput as error:
@@ -134,7 +134,7 @@ def render_draft(
     return Draft(text=text, n_observations=len(lines), problems=tuple(problems + doubts))
 
 
-def _designation(
+def designate(
     candidate: str, rows: pd.DataFrame, designations: Mapping[str, str]
 ) -> tuple[Designation, list[str]]:
     """Name one candidate: a known object if any of its detections matched one, most often named first."""

@@ -78,13 +78,12 @@ def _with_trail_magnitudes(table: pd.DataFrame, pixels: Pixels) -> pd.DataFrame:
     measured = trail_rows(table)
     for key, facts in pixels.chips.facts.items():
         own = measured & (number == key[0]) & (extension == key[1])
-        calibration = pixels.photometry.calibrations.get(key[0])
-        if calibration is None or not own.any():
+        if key[0] not in pixels.photometry.calibrations or not own.any():
             continue
-        zero = pixels.photometry.one_count_mag(*key, facts.detections)
-        mag[own] = zero - 2.5 * np.log10(flux[own])
-        relative = 2.5 / np.log(10.0) * flux_err[own] / flux[own]
-        err[own] = np.sqrt(relative**2 + calibration.zero.offset_err**2 + _SHAPE_ERROR**2)
+        mag[own], of_light = pixels.photometry.of_light(
+            *key, facts.detections, flux=flux[own], error=flux_err[own]
+        )
+        err[own] = np.hypot(of_light, _SHAPE_ERROR)
     return table.assign(MAG_CALIB=mag, MAG_CALIB_ERR=err)
 
 
@@ -149,10 +148,10 @@ def _first_guess(seeing_arcsec: float | None, scale_arcsec: float) -> float:
 
 def _stars_with_flux(stars: pd.DataFrame, photometry: Photometry, detections: pd.DataFrame) -> pd.DataFrame:
     """Reference stars with the FLUX that they have in the first calibrated exposure, 0 without one."""
-    flux = np.zeros(len(stars))
-    for number in sorted(photometry.calibrations):
-        own = detections[detections["CATALOG_NUMBER"] == number]
-        zero = photometry.one_count_mag(number, int(own["EXTENSION"].iloc[0]), own)
-        flux = np.nan_to_num(10.0 ** (-0.4 * (stars["MAG"].to_numpy(np.float64) - zero)))
-        break
-    return stars[["RA", "DEC"]].assign(FLUX=flux)
+    if not photometry.calibrations:
+        return stars[["RA", "DEC"]].assign(FLUX=0.0)
+    number = min(photometry.calibrations)
+    own = detections[detections["CATALOG_NUMBER"] == number]
+    zero = photometry.one_count_mag(number, int(own["EXTENSION"].iloc[0]), own)
+    flux = 10.0 ** (-0.4 * (stars["MAG"].to_numpy(np.float64) - zero))
+    return stars[["RA", "DEC"]].assign(FLUX=np.nan_to_num(flux))

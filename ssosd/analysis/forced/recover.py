@@ -32,7 +32,6 @@ _ON_CHIP, _CLEAR = 0.9, 0.5  # shares of the light that suffice, on pixels with 
 _ELSEWHERE = 4.0  # standard errors of the prediction: light farther off is of something else
 _ODD = 3.0  # chi-square per pixel: of a star's edge, a cosmic ray or a hot pixel
 _FULL = 0.02  # share of the light on full pixels that spoils it
-_MAG_PER_RELATIVE = 1.0857362  # 2.5 / ln 10
 _HALO_ARCSEC = 20.0  # how far off bright stars are looked for
 
 
@@ -186,14 +185,10 @@ def _with_magnitudes(
     limit = found.pop("FLUX_LIMIT").to_numpy(np.float64)
     if number not in photometry.calibrations:
         return found.assign(BAND="")
-    zero = photometry.one_count_mag(number, extension, facts.detections)
-    zero_err = photometry.calibrations[number].zero.offset_err
     flux, err = found["FLUX"].to_numpy(np.float64), found["FLUXERR"].to_numpy(np.float64)
     is_measured = (found["STATE"] == MEASURED).to_numpy() & (flux > 0.0)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        mag = zero - 2.5 * np.log10(flux)
-        mag_err = np.hypot(_MAG_PER_RELATIVE * err / flux, zero_err)
-        faintest = zero - 2.5 * np.log10(limit)
+    mag, mag_err = photometry.of_light(number, extension, facts.detections, flux=flux, error=err)
+    faintest, _ = photometry.of_light(number, extension, facts.detections, flux=limit, error=err)
     band = photometry.exposures.set_index("CATALOG_NUMBER")["BAND"]
     return found.assign(
         MAG_CALIB=np.where(is_measured, mag, np.nan),

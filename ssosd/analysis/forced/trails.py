@@ -14,6 +14,7 @@ from ssosd.analysis.forced.pixels import Patches
 from ssosd.analysis.forced.profile import FloatArray
 from ssosd.analysis.forced.rest import FixedSky
 from ssosd.analysis.forced.tracks import Tracks, track_candidates
+from ssosd.analysis.photometry.stars import MAG_PER_RELATIVE, mag_of_one_count
 from ssosd.errors import BadInput
 from ssosd.grouping import BoolArray, IntArray
 from ssosd.model import Exposure
@@ -27,8 +28,6 @@ _FREE_LENGTH, _FREE_FWHM = 0.25, 0.7  # how far off the middle may be, 1 sigma a
 _PULL = 3.0  # farther off, in these, it is something else
 _HALO_ARCSEC = 15.0
 _QUIET = 0.05  # quantile of ERR_POSITION that is the frame's own scatter
-_MAG_PER_RELATIVE = 1.0857362  # 2.5 / ln 10
-_NO_MAGNITUDE = 50.0  # SExtractor's 99 and its like
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -195,7 +194,7 @@ def _measures(
     sky = one.detections
     with np.errstate(divide="ignore", invalid="ignore"):
         flux, err = (v / one.chip.shape.per_catalogue for v in (placed.flux, placed.err))
-        mag = _mag_of_one_count(sky) - 2.5 * np.log10(flux)
+        mag = mag_of_one_count(sky) - 2.5 * np.log10(flux)
     flags = candidates["FLAGS_SSOS"].to_numpy(np.int64)[one.rows]
     major, minor = (np.hypot(v / trails.scale, _own_scatter(sky)) for v in (long, short))
     return {
@@ -213,7 +212,7 @@ def _measures(
         "FLUX": flux,
         "FLUXERR": err,
         "MAG": mag,
-        "MAGERR": _MAG_PER_RELATIVE * err / flux,
+        "MAGERR": MAG_PER_RELATIVE * err / flux,
         "FLAGS_SSOS": (flags & ~(_PIECES_FLAG | _PLACED_FLAG)) | TRAIL_FLAG,
     }
 
@@ -221,13 +220,6 @@ def _measures(
 def _half_turn(angle_deg: FloatArray) -> FloatArray:
     """Angle of an axis, -90 to 90."""
     return (angle_deg + 90.0) % 180.0 - 90.0
-
-
-def _mag_of_one_count(detections: pd.DataFrame) -> float:
-    """The catalogue's own zero point."""
-    flux, mag = detections["FLUX"].to_numpy(np.float64), detections["MAG"].to_numpy(np.float64)
-    good = (flux > 0.0) & (np.abs(mag) < _NO_MAGNITUDE)
-    return float(np.median(mag[good] + 2.5 * np.log10(flux[good]))) if good.any() else np.nan
 
 
 def _own_scatter(detections: pd.DataFrame) -> float:

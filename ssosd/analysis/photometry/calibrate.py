@@ -19,7 +19,15 @@ from ssosd.analysis.photometry.apertures import LightCurve, Noise
 from ssosd.analysis.photometry.fit import MIN_STARS, ErrorModel, ZeroPoint, fit_zero_point
 from ssosd.analysis.photometry.gaia_bands import RELATIONS, SOLAR_BP_RP, band_of_filter, gaia_to_band
 from ssosd.analysis.photometry.limits import five_sigma, half_complete
-from ssosd.analysis.photometry.stars import NO_MAGNITUDE, ReferenceSky, measured, pointlike, saturated_above
+from ssosd.analysis.photometry.stars import (
+    MAG_PER_RELATIVE,
+    NO_MAGNITUDE,
+    ReferenceSky,
+    mag_of_one_count,
+    measured,
+    pointlike,
+    saturated_above,
+)
 from ssosd.sphere import offsets_arcsec
 
 #: Columns that `Photometry.apply` adds to detections.
@@ -84,7 +92,31 @@ class Photometry:
         """
         calibration = self.calibrations[number]
         shift = calibration.chips.get(extension, 0.0)
-        return calibration.zero.offset + shift + _of_one_count(detections)
+        # OFFSET goes from MAG to the sky: from counts it takes MAG's own zero point too
+        return calibration.zero.offset + shift + mag_of_one_count(detections)
+
+    def of_light(
+        self,
+        number: int,
+        extension: int,
+        detections: pd.DataFrame,
+        *,
+        flux: NDArray[np.float64],
+        error: NDArray[np.float64],
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Calibrated magnitudes of all of some objects' light, and their errors; NaN where there is none.
+
+        Parameters
+        ----------
+        number, extension, detections
+            As `one_count_mag`.
+        flux, error : ndarray, shape (n,)
+            Counts, as FLUX.
+        """
+        with np.errstate(divide="ignore", invalid="ignore"):
+            mag = self.one_count_mag(number, extension, detections) - 2.5 * np.log10(flux)
+            relative = MAG_PER_RELATIVE * error / flux
+        return mag, np.hypot(relative, self.calibrations[number].zero.offset_err)
 
     def apply(self, detections: pd.DataFrame) -> pd.DataFrame:
         """Detections with `NEW_COLUMNS`; NaN and "" where there is no calibration.
@@ -278,7 +310,10 @@ def _exposure(
     row |= {
         "OFFSET": zero.offset,
         "OFFSET_ERR": zero.offset_err,
-        "ZP": zero.offset + _of_one_count(one) - 2.5 * np.log10(_seconds(one)) + aperture_loss(kron_factor),
+        "ZP": zero.offset
+        + mag_of_one_count(one)
+        - 2.5 * np.log10(_seconds(one))
+        + aperture_loss(kron_factor),
         "ZP_ERR": zero.offset_err,
         "COLOUR_TERM": zero.colour_term,
         "COLOUR_TERM_ERR": zero.colour_term_err,
@@ -310,14 +345,6 @@ def _catalogued(stars: pd.DataFrame, band: str) -> tuple[NDArray[np.float64], ND
         return mag, np.zeros(len(stars))
     bp, rp = stars["BP"].to_numpy(np.float64), stars["RP"].to_numpy(np.float64)
     return gaia_to_band(band, mag, bp, rp) if band else mag, bp - rp - SOLAR_BP_RP
-
-
-def _of_one_count(one: pd.DataFrame) -> float:
-    """Magnitude that MAG gives to one count: MAG_ZEROPOINT of the set-up."""
-    flux, mag = one["FLUX"].to_numpy(np.float64), one["MAG"].to_numpy(np.float64)
-    good = (flux > 0.0) & (np.abs(mag) < NO_MAGNITUDE)
-    # OFFSET goes from MAG to the sky: from counts it takes MAG's own zero point too
-    return float(np.median(mag[good] + 2.5 * np.log10(flux[good]))) if good.any() else np.nan
 
 
 def _seconds(one: pd.DataFrame) -> float:

@@ -13,6 +13,7 @@ from ssosd.sphere import ARCSEC_PER_DEG, unit_vectors
 
 #: SExtractor writes 99 for a magnitude it could not measure.
 NO_MAGNITUDE = 50.0
+MAG_PER_RELATIVE = 2.5 / np.log(10.0)  # error of a magnitude over the relative error of its flux
 _FAINTEST_ERROR = 0.2  # mag: fainter stars say nothing of the zero point
 _SATURATED = 4  # SExtractor's flag; smaller ones are for crowding and blends
 _BIN = 30  # stars in a bin along brightness
@@ -142,3 +143,10 @@ def saturated_above(
     tolerance = np.maximum(0.06, 3.0 * scatter / np.sqrt(count))
     right = np.flatnonzero(median >= level - tolerance)
     return float(faint_end[right[0] - 1]) if right.size and right[0] > 0 else -np.inf
+
+
+def mag_of_one_count(detections: pd.DataFrame) -> float:
+    """Magnitude that MAG gives to a FLUX of one count: MAG_ZEROPOINT of the set-up; NaN where none tells."""
+    flux, mag = detections["FLUX"].to_numpy(np.float64), detections["MAG"].to_numpy(np.float64)
+    good = (flux > 0.0) & (np.abs(mag) < NO_MAGNITUDE)
+    return float(np.median(mag[good] + 2.5 * np.log10(flux[good]))) if good.any() else np.nan

@@ -68,7 +68,7 @@ _FIRST = [
 class Solution:
     """SCAMP's results, still by detection number."""
 
-    rows: NDArray[np.int64]  # number of each detection in `scamp_input.all_detections`, unique
+    rows: NDArray[np.int64]  # number of each detection in `all_detections`, unique
     table: pd.DataFrame  # SOURCE_NUMBER, RA, DEC (deg ICRS), ERR*_WORLD (deg), FLAGS_SCAMP; row by row
     sources: pd.DataFrame  # motions by SOURCE_NUMBER: PMRA, PMRA_ERR, PMDEC, PMDEC_ERR, arcsec/h
 

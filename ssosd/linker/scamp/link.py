@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import tempfile
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +15,7 @@ from ssosd.linker.scamp.fullcat import detections_table
 from ssosd.linker.scamp.passes import link_pass, relink_pass
 from ssosd.linker.scamp.quality import doubts
 from ssosd.linker.scamp.run import Scamp
-from ssosd.linker.scamp.setup import Reference, choose_reference, read_setup
+from ssosd.linker.scamp.setup import Reference
 from ssosd.linker.scamp.sift import Sifting
 from ssosd.model import Drop, Exposure
 from ssosd.plumbing.files import atomic_path
@@ -29,13 +28,12 @@ class Linked:
     """A sequence solved and linked."""
 
     detections: pd.DataFrame  # one row per detection: the detections table
-    solved: Mapping[
-        tuple[int, int], str
-    ]  # (CATALOG_NUMBER, EXTENSION): header text, cards in lines, END last
+    #: Header text by (CATALOG_NUMBER, EXTENSION): cards in lines, END last.
+    solved: Mapping[tuple[int, int], str]
     exposures: tuple[Exposure, ...]  # those used, in the order of CATALOG_NUMBER
     dropped: tuple[Drop, ...]  # those left out, and why
     doubtful: tuple[str, ...]  # what a person should look at in the solution
-    quality: pd.DataFrame  # one row per exposure used, see `scamp_xml.read_fields` and `count_matches`
+    quality: pd.DataFrame  # one row per exposure used, see `read_fields` and `count_matches`
     reference: pd.DataFrame  # reference stars over the field: RA, DEC (deg), MAG
     log_tail: str  # last lines SCAMP printed
 
@@ -78,7 +76,7 @@ def link(
         `star_radius_arcsec` of one at the solved positions. The positions are those of the first pass.
     workdir : Path
         Where full_1.cat, merged_1.cat (of the pass that linked), scamp.xml and a .head per exposure (of the
-        pass that solved) are left. In full_1.cat, FLAGS_IMA holds detection numbers (see `scamp_input`).
+        pass that solved) are left. In full_1.cat, FLAGS_IMA holds detection numbers, see `write_inputs`.
     time_limit_s : float
         Wall seconds for all of SCAMP's runs together.
     starts : mapping, optional
@@ -100,14 +98,12 @@ def link(
     Misconfigured
         The set-up file, a reference that does not exist, a column that SExtractor did not measure.
     """
-    deadline = time.monotonic() + time_limit_s
-    setup = read_setup(config)
-    scamp = Scamp(
+    scamp = Scamp.ready(
         binary=binary,
-        setup=setup,
-        reference=choose_reference(reference, setup=setup),
+        config=config,
+        reference=reference,
         crossid_radius_arcsec=crossid_radius_arcsec,
-        deadline=deadline,
+        time_limit_s=time_limit_s,
     )
     with tempfile.TemporaryDirectory(dir=workdir, prefix=".scamp-") as scratch:
         sifting = Sifting(scamp=scamp, scratch=Path(scratch), given=exposures, starts=starts or {})
@@ -118,7 +114,9 @@ def link(
             run, solution = link_pass(scamp, first, folder=Path(scratch) / "link")
         elif sifting.narrow:
             run, solution = relink_pass(scamp, first, folder=Path(scratch) / "link")
-        table = detections_table(solution, detections=first.detections, frames=first.frames, setup=setup)
+        table = detections_table(
+            solution, detections=first.detections, frames=first.frames, setup=scamp.setup
+        )
         solved = {
             (number, chip.hdu): header.tostring(sep="\n", endcard=True, padding=False)
             for number, (frame, headers) in enumerate(zip(first.frames, first.headers, strict=True), start=1)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -82,8 +82,22 @@ def stars_of(reference: Reference, *, setup: Setup) -> pd.DataFrame:
     magnitude = setup.words("ASTREFMAG_KEY")[0]
     if reference.ours:
         keys, magnitude = POSITION_KEYS, MAGNITUDE_KEY
-    tables = [read_reference(path, position_keys=keys, magnitude_key=magnitude) for path in reference.files]
+    tables = []
+    for path in reference.files:
+        try:
+            stat = path.stat()
+        except OSError as error:
+            raise BadInput(f"{path}: {error.strerror}") from error
+        tables.append(_stars_in(path, tuple(keys), magnitude, stat.st_size, stat.st_mtime_ns, stat.st_ino))
     return pd.concat(tables, ignore_index=True)
+
+
+@lru_cache(maxsize=4)
+def _stars_in(
+    path: Path, keys: tuple[str, ...], magnitude: str, _size: int, _mtime_ns: int, _inode: int
+) -> pd.DataFrame:
+    """Read a file once for as long as it stays as it is: every exposure is solved against it by itself."""
+    return read_reference(path, position_keys=keys, magnitude_key=magnitude)
 
 
 def margin_deg(scamp: Scamp) -> float:

@@ -159,7 +159,7 @@ def matches(quality: pd.DataFrame) -> pd.Series:
     Parameters
     ----------
     quality : DataFrame
-        Columns of `scamp_xml.read_fields` and `count_matches`. Where there is no contrast (MATCH N), a
+        Columns of `read_fields` and `count_matches`. Where there is no contrast (MATCH N), a
         fraction of 0.15 will do.
     """
     many = (quality["N_MATCHED"] >= MIN_STARS) & excess_is_clear(quality["N_MATCHED"], quality["N_CHANCE"])

@@ -12,7 +12,7 @@ from ssosd import astromatic
 from ssosd.astromatic import Binary
 from ssosd.errors import BadInput, Retriable, ServiceUnavailable
 from ssosd.linker.scamp.input import MASKED_FLAG
-from ssosd.linker.scamp.setup import Reference, Setup
+from ssosd.linker.scamp.setup import Reference, Setup, choose_reference, read_setup
 
 SAVED_REFERENCES = "references"
 #: What the columns of our own catalogues are called, whatever the set-up says of others.
@@ -69,6 +69,33 @@ class Scamp:
     reference: Reference
     crossid_radius_arcsec: float | None  # None: as the set-up says
     deadline: float  # of `time.monotonic`, for all runs together
+
+    @classmethod
+    def ready(
+        cls,
+        *,
+        binary: Binary,
+        config: Path,
+        reference: Reference | Path | str | None,
+        crossid_radius_arcsec: float | None,
+        time_limit_s: float,
+    ) -> Scamp:
+        """Read the set-up and choose the reference; time counts from now.
+
+        Raises
+        ------
+        Misconfigured
+            As `read_setup` and `choose_reference`.
+        """
+        deadline = time.monotonic() + time_limit_s
+        setup = read_setup(config)
+        return cls(
+            binary=binary,
+            setup=setup,
+            reference=choose_reference(reference, setup=setup),
+            crossid_radius_arcsec=crossid_radius_arcsec,
+            deadline=deadline,
+        )
 
     def run(
         self,

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from ssosd import astromatic_setup
 from ssosd.config.tables.images import SCAMP_CATALOGUES
 from ssosd.errors import Misconfigured
 
@@ -86,17 +87,12 @@ def read_setup(path: Path) -> Setup:
         The file cannot be read.
     """
     try:
-        text = path.read_text(encoding="utf-8", errors="replace")
-    except OSError as error:
+        return Setup(path=path, values=astromatic_setup.read_setup(path))
+    except Misconfigured as error:
+        said = error.message.removeprefix(f"{path}: ")
         raise Misconfigured(
-            f"{path}: SCAMP_CONFIG cannot be read: {error.strerror}", next_step="ssosd init writes one"
+            f"{path}: SCAMP_CONFIG cannot be read: {said}", next_step="ssosd init writes one"
         ) from error
-    values: dict[str, str] = {}
-    for line in text.splitlines():
-        name, _, value = line.partition("#")[0].strip().replace("\t", " ").partition(" ")
-        if name:
-            values[name.upper()] = value.strip()
-    return Setup(path=path, values=values)
 
 
 def choose_reference(reference: Reference | Path | str | None, *, setup: Setup) -> Reference:

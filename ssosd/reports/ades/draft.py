@@ -14,8 +14,7 @@ import pandas as pd
 from ssosd.errors import BadInput
 from ssosd.reports.ades.rows import FIELDS, NOTE2, Style, rows_of, time_decimals
 from ssosd.reports.context import UNKNOWN_CATALOGUE, Context
-from ssosd.reports.mpc80 import _designation as designate
-from ssosd.reports.mpc80 import assign_designations
+from ssosd.reports.mpc80 import assign_designations, designate
 from ssosd.reports.obs80 import Precision
 from ssosd.reports.position_errors import position_errors, pull_of_known, trusted
 
