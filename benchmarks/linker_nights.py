@@ -17,12 +17,11 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from ssosd import astromatic
 from ssosd.analysis.painter.night import FAST, MAIN_BELT, NEO, SLOW, SkyOptions, paint_night
 from ssosd.ingest.exposure import read_exposure
-from ssosd.ingest.prepare import prepare_image
 from ssosd.ingest.sequence import group_exposures
-from ssosd.ingest.sextractor import extract
 from ssosd.linker.scamp.link import Linked, link
 from ssosd.model import HeaderKeywords
 from ssosd.plumbing.resources import shipped
+from tests.sky import catalogue_of
 
 SIM2 = Path(__file__).resolve().parents[1].parent / "shared" / "data" / "sim2"
 RADIUS = 25.0  # CROSSID_RADIUS of the SCAMP linker, arcsec
@@ -102,21 +101,8 @@ def _solve(name: str, night: Path, cache: Path) -> list[Solved]:
     for sequence in group_exposures(exposures, night="n", radius_fraction=0.3, gap_hours=0.0):
         work = cache / f"work-{name}-{sequence.field}"
         work.mkdir()
-        start, catalogues = time.perf_counter(), []
-        for exposure in sequence.exposures:
-            catalogues.append(work / f"{exposure.stem}.cat")
-            extract(
-                exposure=exposure,
-                prepared=prepare_image(exposure, directory=work / exposure.stem, weights=None),
-                binary=astromatic.find("sextractor"),
-                config=shipped("semp/ssos.sex"),
-                params=shipped("semp/ssos.param"),
-                conv=shipped("semp/gauss_2.5_5x5.conv"),
-                nnw=shipped("semp/default.nnw"),
-                output=catalogues[-1],
-                time_limit_s=300.0,
-                key="",
-            )
+        start = time.perf_counter()
+        catalogues = [catalogue_of(exposure, work) for exposure in sequence.exposures]
         middle = time.perf_counter()
         linked = link(
             exposures=sequence.exposures,

@@ -9,6 +9,7 @@ import resource
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -56,8 +57,12 @@ class Replay:
     largest_mb: float  # peak of the largest process: driver, worker, SExtractor or SCAMP
 
 
-def replay(night: Path, target: Path, *, workers: int) -> Replay:
-    """Replay a painted night into an empty target, asking no service.
+def replay(
+    night: Path, target: Path, *, workers: int, flags: Sequence[str] = FLAGS, path: str | None = None
+) -> Replay:
+    """Replay a painted night into an empty target; by default no service is asked.
+
+    Programs are looked for in `path`, where it is given, instead of in the environment's PATH.
 
     Raises
     ------
@@ -65,8 +70,11 @@ def replay(night: Path, target: Path, *, workers: int) -> Replay:
         It did not end well.
     """
     words = [sys.executable, __file__, target.with_name(f"{target.name}.json"), "replay", night, "-t", target]
-    words += ["--WORKERS", workers, "--ASTREF_CATALOG", night / "refcat.cat", *FLAGS]
-    done = subprocess.run([str(w) for w in words], capture_output=True, text=True, timeout=3600, check=False)
+    words += ["--WORKERS", workers, "--ASTREF_CATALOG", night / "refcat.cat", *flags]
+    environment = os.environ if path is None else {**os.environ, "PATH": path}
+    done = subprocess.run(
+        [str(w) for w in words], env=environment, capture_output=True, text=True, timeout=3600, check=False
+    )
     if done.returncode != 0:
         sys.exit(done.stdout[-2000:] + done.stderr[-2000:])
     found = json.loads(words[2].read_text(encoding="utf-8"))

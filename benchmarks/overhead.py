@@ -20,10 +20,13 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from measured import replay
 
 from ssosd import astromatic
 from ssosd.analysis.painter.night import paint_night
@@ -57,7 +60,8 @@ def main() -> int:
         whole: list[float] = []
         bare: dict[str, list[float]] = {name: [] for name in (*PROGRAMS, BY_HAND)}
         for _ in range(given.rounds):
-            whole.append(replay(night, room / "out", given.workers, flags))
+            done = replay(night, room / "out", workers=given.workers, flags=flags)
+            whole.append(done.took.wall)
             shutil.rmtree(room / "out")
             bare["sextractor"].append(rerun(commands["sextractor"], room / "cats", given.workers))
             bare["scamp"].append(rerun(commands["scamp"], room / "again", given.workers))
@@ -85,22 +89,7 @@ def paint(folder: Path) -> Path:
     return folder
 
 
-def replay(night: Path, target: Path, workers: int, flags: list[str], path: str | None = None) -> float:
-    """Seconds of `ssosd replay` in a process of its own."""
-    command = [sys.executable, "-m", "ssosd.cli", "replay", night, "-t", target, "--WORKERS", workers]
-    command += ["--ASTREF_CATALOG", night / "refcat.cat", *flags]
-    environment = os.environ if path is None else {**os.environ, "PATH": path}
-    start = time.perf_counter()
-    done = subprocess.run(
-        [str(c) for c in command], env=environment, capture_output=True, text=True, timeout=3600, check=False
-    )
-    seconds = time.perf_counter() - start
-    if done.returncode != 0:
-        sys.exit(done.stdout[-2000:] + done.stderr[-2000:])
-    return seconds
-
-
-def record(night: Path, room: Path, workers: int, flags: list[str]) -> dict[str, Commands]:
+def record(night: Path, room: Path, workers: int, flags: Sequence[str]) -> dict[str, Commands]:
     """Working folder and command of each process that a replay starts."""
     front = room / "bin"
     front.mkdir()
@@ -110,7 +99,8 @@ def record(night: Path, room: Path, workers: int, flags: list[str]) -> dict[str,
         script = front / Path(real).name
         script.write_text(_RECORDER.format(real=real, folder=room / program), encoding="utf-8")
         script.chmod(0o755)
-    replay(night, room / "recorded", workers, flags, path=f"{front}{os.pathsep}{os.environ['PATH']}")
+    path = f"{front}{os.pathsep}{os.environ['PATH']}"
+    replay(night, room / "recorded", workers=workers, flags=flags, path=path)
     shutil.rmtree(room / "recorded")
     commands = {}
     for program in PROGRAMS:

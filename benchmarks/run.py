@@ -97,7 +97,7 @@ class Run:
         """Times of the bare processes of a night, by program."""
         if night not in self._commands:
             room = Path(tempfile.mkdtemp(dir=self.scratch))
-            self._commands[night] = overhead.record(night, room, workers, list(FLAGS))
+            self._commands[night] = overhead.record(night, room, workers, FLAGS)
         taken = {}
         for program, commands in self._commands[night].items():
             again = Path(tempfile.mkdtemp(dir=self.scratch))

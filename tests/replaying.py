@@ -13,6 +13,7 @@ from rich.console import Console
 from ssosd.config import load_config
 from ssosd.crew import Crew
 from ssosd.pipeline import Linked
+from ssosd.plumbing.resources import shipped
 from ssosd.replay import Replayed, replay
 from ssosd.reports.tables import read_candidates_csv
 from ssosd.station import Station
@@ -31,6 +32,17 @@ QUICK = {
     "DRAFT_POLICY": "ALL",
     "WORKERS": "1",
 }
+#: The depth, the linking and the rules of the seed.
+SEED_FLAGS = (
+    "--SEX_CONFIG",
+    shipped("semp/seed.sex"),
+    "--LINKER",
+    "SCAMP",
+    "--MOTION_FIT",
+    "SEED",
+    "--PM_UP",
+    "300",
+)
 #: Movers of a night of two fields that the seed's rules find: 30 and 45 "/h in each, SNR 40 to 130.
 NIGHT_MOVERS = (
     *MOVERS[:2],

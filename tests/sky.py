@@ -20,7 +20,10 @@ from astropy.io.votable import parse as parse_votable
 
 from ssosd import astromatic
 from ssosd.analysis.painter.night import PaintedNight, PlacedMover, SkyOptions, paint_night
+from ssosd.ingest import sextractor
+from ssosd.ingest.prepare import prepare_image
 from ssosd.ldac import read_ldac
+from ssosd.model import Exposure
 from ssosd.plumbing.resources import shipped
 
 #: Three movers that any linker should find: 30, 45 and 20 "/h, SNR 40 to 130.
@@ -104,6 +107,24 @@ def extract(
     arguments += ["-PHOT_APERTURES", f"{aperture_px:g}", "-VERBOSE_TYPE", "QUIET"]
     astromatic.run(astromatic.find("sextractor"), arguments, cwd=folder, time_limit_s=60.0)
     return [chip.frame() for chip in read_ldac(catalogue)]
+
+
+def catalogue_of(exposure: Exposure, folder: Path, *, config: str = "ssos.sex") -> Path:
+    """The exposure's catalogue as the corridor makes it, by a shipped set-up: ``folder / <stem>.cat``."""
+    output = folder / f"{exposure.stem}.cat"
+    sextractor.extract(
+        exposure=exposure,
+        prepared=prepare_image(exposure, directory=folder / f"{exposure.stem}-plain", weights=None),
+        binary=astromatic.find("sextractor"),
+        config=shipped(f"semp/{config}"),
+        params=shipped("semp/ssos.param"),
+        conv=shipped("semp/gauss_2.5_5x5.conv"),
+        nnw=shipped("semp/default.nnw"),
+        output=output,
+        time_limit_s=300.0,
+        key="",
+    )
+    return output
 
 
 def solve(

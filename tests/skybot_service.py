@@ -13,9 +13,7 @@ from __future__ import annotations
 
 import re
 import threading
-from collections import deque
 from collections.abc import Callable, Iterable
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs, urlsplit
 from xml.sax.saxutils import escape, quoteattr
 
@@ -24,6 +22,7 @@ import pandas as pd
 from astropy.time import Time
 
 from ssosd import sphere
+from tests.loopback import Loopback, LoopbackHandler
 
 Known = pd.DataFrame | Callable[[float], pd.DataFrame]
 
@@ -50,44 +49,20 @@ WAYS = (
 )
 
 _VALID_FOR_DAYS = 0.5
-_DRIP_S = 0.02
 
 
-class SkybotService:
+class SkybotService(Loopback):
     """The stand-in, listening while in its `with` block."""
 
+    path = "/webservices/skybot/api/conesearch.php"
+
     def __init__(self, known: Known | None = None, *, plan: Iterable[str] = (), way: str = "right") -> None:
+        super().__init__(plan=plan, way=way)
         self.requests: list[dict[str, str]] = []
-        self.plan: deque[str] = deque(plan)  # ways of the next answers, then `way`
-        self.way = way
         self.most_at_once = 0
         self._known = known
         self._now = 0
         self._lock = threading.Lock()
-        self._closing = threading.Event()
-
-    def __enter__(self) -> SkybotService:
-        service = self
-
-        class Handler(_Handler):
-            pass
-
-        Handler.service = service
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._server.daemon_threads = True
-        self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02})
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._closing.set()
-        self._server.shutdown()
-        self._thread.join()
-        self._server.server_close()
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self._server.server_address[1]}/webservices/skybot/api/conesearch.php"
 
     def objects(self, mjd: float) -> pd.DataFrame:
         """All objects that the service knows, at an epoch."""
@@ -102,7 +77,7 @@ class SkybotService:
             self.requests.append(parameters)
             self._now += 1
             self.most_at_once = max(self.most_at_once, self._now)
-            return self.plan.popleft() if self.plan else self.way
+            return self.next_way()
 
     def _end(self) -> None:
         with self._lock:
@@ -130,7 +105,7 @@ def moved(ra_deg, dec_deg, xi_arcsec, eta_arcsec):
     return sphere.to_radec(sphere.unit_vectors(ra_deg, dec_deg) + xi * east + eta * north)
 
 
-class _Handler(BaseHTTPRequestHandler):
+class _Handler(LoopbackHandler):
     service: SkybotService
 
     def do_GET(self) -> None:
@@ -143,36 +118,24 @@ class _Handler(BaseHTTPRequestHandler):
         finally:
             self.service._end()
 
-    def log_message(self, *_: object) -> None:
-        """Say nothing on the console."""
-
     def _answer(self, way: str, asked: dict[str, str]) -> None:
         if way not in WAYS:
             raise AssertionError(way)
-        if way == "hang":
-            self.service._closing.wait()
-            self.close_connection = True
-        elif way == "drop":
-            self.close_connection = True
-        elif way == "http500":
-            self._send(b"<html><body>Internal Server Error</body></html>", status=500)
-        elif way == "flag-1":
-            self._send(
+        if self.answer_badly(way):
+            return
+        if way == "flag-1":
+            self.send(
                 b"# Flag: -1\n# Ticket: 181292695259995135\nSkyBoT comet conesearch -> MySQL server: \n"
             )
-        elif way == "html":
-            self._send(b"<!DOCTYPE html><html><body><h1>Maintenance</h1><br></body></html>", kind="text/html")
         elif way == "json":
-            self._send(b'{"status": "ok", "data": []}', kind="application/json")
-        elif way == "nothing":
-            self._send(b"")
+            self.send(b'{"status": "ok", "data": []}', kind="application/json")
         elif way == "none-as-text":
-            self._send(
+            self.send(
                 b"# Flag: 0\n# Ticket: 183080492634082511\n# Num | Name | RA(h) | DE(deg)\n"
                 b"No solar system object was found in the requested FOV\n"
             )
         elif way == "none-as-error":
-            self._send(
+            self.send(
                 b'<?xml version="1.0" encoding="UTF-8" ?>\n'
                 b'<vot:VOTABLE version="1.3" xmlns:vot="http://www.ivoa.net/xml/VOTable/v1.3">'
                 b'<vot:INFO ID="status" name="QUERY_STATUS" value="ERROR">No solar system object was found in the '
@@ -193,36 +156,19 @@ class _Handler(BaseHTTPRequestHandler):
             announced=len(found) + 3 if way == "fewer-rows" else None,
         )
         if way == "truncated":
-            self._send(body[: int(0.9 * len(body))])
+            self.send(body[: int(0.9 * len(body))])
         elif way == "short":
-            self._send(body[: int(0.9 * len(body))], length=len(body))
+            self.send(body[: int(0.9 * len(body))], length=len(body))
         elif way == "drip":
-            self._head(200, "text/xml", len(body))
-            self._drip(body)
+            self.head(200, "text/xml", len(body))
+            self.drip(body)
         elif way == "drip-headers":
-            self._drip(f"HTTP/1.0 200 OK\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body)
+            self.drip(f"HTTP/1.0 200 OK\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body)
         else:
-            self._send(body, kind="text/xml")
+            self.send(body, kind="text/xml")
 
-    def _head(self, status: int, kind: str, length: int) -> None:
-        self.send_response(status)
-        self.send_header("Content-Type", kind)
-        self.send_header("Content-Length", str(length))
-        self.end_headers()
 
-    def _send(
-        self, body: bytes, *, status: int = 200, kind: str = "text/plain", length: int | None = None
-    ) -> None:
-        self._head(status, kind, len(body) if length is None else length)
-        self.wfile.write(body)
-
-    def _drip(self, data: bytes) -> None:
-        for position in range(len(data)):
-            if self.service._closing.wait(_DRIP_S):
-                break
-            self.wfile.write(data[position : position + 1])
-            self.wfile.flush()
-        self.close_connection = True
+SkybotService.handler = _Handler
 
 
 def inside(objects: pd.DataFrame, asked: dict[str, str]) -> pd.DataFrame:

@@ -10,27 +10,16 @@ import pytest
 from click.testing import CliRunner
 
 from ssosd.cli import main
-from ssosd.plumbing.resources import shipped
 from ssosd.reports.tables import read_candidates_csv
 from ssosd.sphere import separation_arcsec
 from ssosd.store import STORE_NAME, Store
+from tests.replaying import SEED_FLAGS
 
 pytestmark = [pytest.mark.binaries, pytest.mark.shared]
 
 CONFIG = Path(__file__).resolve().parents[1] / "docs" / "examples" / "lowell12.ssos"
 NIGHT = "2019-03-25"  # the evening in Arizona; the frames are of the 26th, UTC
 FIELD = "5945_Roachapproach"
-#: The depth, the linking and the rules of the seed.
-SEED = (
-    "--SEX_CONFIG",
-    shipped("semp/seed.sex"),
-    "--LINKER",
-    "SCAMP",
-    "--MOTION_FIT",
-    "SEED",
-    "--PM_UP",
-    "300",
-)
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +27,7 @@ def target(shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     raw = shared_data / "lowell12"
     out = tmp_path_factory.mktemp("lowell12") / "out"
     arguments = ["replay", raw, "-c", CONFIG, "-t", out]
-    arguments += ["--ASTREF_CATALOG", raw / "lowell5945_ref_ldac.cat", *SEED, "--DRAFT_POLICY", "ALL"]
+    arguments += ["--ASTREF_CATALOG", raw / "lowell5945_ref_ldac.cat", *SEED_FLAGS, "--DRAFT_POLICY", "ALL"]
     result = CliRunner().invoke(main, [str(a) for a in arguments])
     assert result.exit_code == 0, result.output
     assert "12 files, 12 extracted" in result.output

@@ -21,9 +21,7 @@ from ssosd import astromatic, work
 from ssosd.analysis.forced.trails import trail_rows
 from ssosd.analysis.painter.night import PaintedNight, paint_night
 from ssosd.config import PARAMETERS, load_config
-from ssosd.config.tables import daemon as table_daemon
-from ssosd.config.tables import drafts as table_drafts
-from ssosd.config.tables import mail as table_mail
+from ssosd.config.tables import daemon, drafts, mail
 from ssosd.errors import Retriable
 from ssosd.filters.chain import ChainSettings, run_chain
 from ssosd.linker.refcat import read_reference, write_reference
@@ -803,5 +801,5 @@ def test_effect(check: Check, world: World, tmp_path: Path) -> None:
 
 
 def test_no_parameter_is_forgotten() -> None:
-    elsewhere = (*table_daemon.ENTRIES, *table_mail.ENTRIES, *table_drafts.ENTRIES)  # tests of their own
+    elsewhere = (*daemon.ENTRIES, *mail.ENTRIES, *drafts.ENTRIES)  # tests of their own
     assert set(PARAMETERS) - {entry.name for entry in elsewhere} <= set(EFFECTS) <= set(PARAMETERS)

@@ -16,12 +16,11 @@ from ssosd.analysis.photometry.calibrate import NEW_COLUMNS, aperture_loss, cali
 from ssosd.analysis.photometry.gaia_bands import RELATIONS, band_of_filter, gaia_to_band
 from ssosd.analysis.photometry.limits import five_sigma, half_complete
 from ssosd.ingest.exposure import read_exposure
-from ssosd.ingest.prepare import prepare_image
-from ssosd.ingest.sextractor import extract
 from ssosd.linker.scamp.link import link
 from ssosd.model import HeaderKeywords
 from ssosd.plumbing.resources import shipped
 from ssosd.sphere import unit_vectors
+from tests.sky import catalogue_of
 
 GAIN, SKY, SECONDS = 1.5, 2.9e4, 60.0
 
@@ -286,33 +285,20 @@ def test_half_of_what_is_there():
 @pytest.fixture(scope="module")
 def night(shared_data, tmp_path_factory):
     """Both fields of the simulated night, linked by the real programs and calibrated."""
-    folder, semp = tmp_path_factory.mktemp("sim2"), shipped("semp")
-    sex, scamp = (astromatic.find(name, search_path=None) for name in ("sextractor", "scamp"))
+    folder = tmp_path_factory.mktemp("sim2")
     done = []
     for field, count in (("F01", 5), ("F02", 3)):
         exposures, catalogues = [], []
         for path in sorted((shared_data / "sim2").glob(f"*_{field}_*.fits.fz"))[:count]:
             exposure = read_exposure(path, keywords=HeaderKeywords(), extensions=None)
-            catalogues.append(folder / f"{exposure.stem}.cat")
-            extract(
-                exposure=exposure,
-                prepared=prepare_image(exposure, directory=folder / exposure.stem, weights=None),
-                binary=sex,
-                config=semp / "seed.sex",
-                params=semp / "ssos.param",
-                conv=semp / "gauss_2.5_5x5.conv",
-                nnw=semp / "default.nnw",
-                output=catalogues[-1],
-                time_limit_s=120,
-                key="k",
-            )
+            catalogues.append(catalogue_of(exposure, folder, config="seed.sex"))
             exposures.append(exposure)
         (folder / field).mkdir()
         linked = link(
             exposures=exposures,
             catalogues=catalogues,
-            binary=scamp,
-            config=semp / "ssos.scamp",
+            binary=astromatic.find("scamp"),
+            config=shipped("semp/ssos.scamp"),
             reference=shared_data / "sim2" / f"refcat_{field}.cat",
             crossid_radius_arcsec=None,
             remove_ref_sources=False,

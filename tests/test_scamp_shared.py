@@ -10,33 +10,18 @@ import pytest
 
 from ssosd import astromatic
 from ssosd.ingest.exposure import read_exposure
-from ssosd.ingest.prepare import prepare_image
-from ssosd.ingest.sextractor import extract
 from ssosd.linker.scamp.link import Linked, link
 from ssosd.model import Exposure, HeaderKeywords
 from ssosd.plumbing.resources import shipped
 from ssosd.sphere import separation_arcsec
+from tests.sky import catalogue_of
 
 pytestmark = [pytest.mark.binaries, pytest.mark.shared]
 
 
 def catalogue(path: Path, folder: Path, keywords: HeaderKeywords) -> tuple[Exposure, Path]:
     exposure = read_exposure(path, keywords=keywords, extensions=None)
-    output = folder / f"{exposure.stem}.cat"
-    prepared = prepare_image(exposure, directory=folder / f"{exposure.stem}-plain", weights=None)
-    extract(
-        exposure=exposure,
-        prepared=prepared,
-        binary=astromatic.find("sextractor"),
-        config=shipped("semp/seed.sex"),
-        params=shipped("semp/ssos.param"),
-        conv=shipped("semp/gauss_2.5_5x5.conv"),
-        nnw=shipped("semp/default.nnw"),
-        output=output,
-        time_limit_s=60.0,
-        key="",
-    )
-    return exposure, output
+    return exposure, catalogue_of(exposure, folder, config="seed.sex")
 
 
 def run(frames: list[tuple[Exposure, Path]], folder: Path, **changes: object) -> Linked:

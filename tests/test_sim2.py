@@ -11,24 +11,13 @@ from click.testing import CliRunner
 
 from ssosd.analysis.truth import Comparison, compare_with_truth
 from ssosd.cli import main
-from ssosd.plumbing.resources import shipped
 from ssosd.reports.tables import read_candidates_csv
+from tests.replaying import SEED_FLAGS
 
 pytestmark = [pytest.mark.binaries, pytest.mark.shared]
 
 ROOT = Path(__file__).resolve().parents[1]
 NIGHT = "2026-11-14"
-#: The depth, the linking and the rules of the seed.
-SEED = (
-    "--SEX_CONFIG",
-    shipped("semp/seed.sex"),
-    "--LINKER",
-    "SCAMP",
-    "--MOTION_FIT",
-    "SEED",
-    "--PM_UP",
-    "300",
-)
 #: Movers that the seed finds with the same set-up, by CROSSID_RADIUS.
 SEED_FINDS = {10: 29, 25: 37, 40: 37}
 RULES = {
@@ -66,7 +55,7 @@ def replayed(shared_data: Path, target: Path, truth: pd.DataFrame, radius: int, 
 @pytest.mark.parametrize("radius", sorted(SEED_FINDS))
 def test_finds_what_the_seed_finds(shared_data: Path, target: Path, truth: pd.DataFrame, radius: int) -> None:
     """One target: SExtractor runs the first time only."""
-    comparison = replayed(shared_data, target, truth, radius, *SEED)
+    comparison = replayed(shared_data, target, truth, radius, *SEED_FLAGS)
     assert comparison.n_eligible == 113
     assert comparison.n_found >= SEED_FINDS[radius]
     assert comparison.n_false <= 2
@@ -76,7 +65,7 @@ def test_each_rejection_names_its_rule(shared_data: Path, target: Path, truth: p
     spec = importlib.util.spec_from_file_location("why", ROOT / "benchmarks" / "why_rejected.py")
     why = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(why)
-    comparison = replayed(shared_data, target, truth, 25, *SEED)
+    comparison = replayed(shared_data, target, truth, 25, *SEED_FLAGS)
     table = why.fates(target, truth)
     assert table["mover"].is_unique
     kept = set(table.loc[table["fate"] == "candidate", "mover"])

@@ -11,14 +11,13 @@ import pytest
 from ssosd import astromatic
 from ssosd.config import load_config
 from ssosd.ingest.exposure import read_exposure
-from ssosd.ingest.prepare import prepare_image
-from ssosd.ingest.sextractor import extract
 from ssosd.linker.scamp.link import link
 from ssosd.linker.tracklets.link import Tracklets, link_tracklets
 from ssosd.model import HeaderKeywords
 from ssosd.plumbing.resources import shipped
 from ssosd.sphere import separation_arcsec
 from ssosd.work.linking import candidates_of
+from tests.sky import catalogue_of
 
 pytestmark = [pytest.mark.shared, pytest.mark.binaries]
 
@@ -30,19 +29,7 @@ def solved(shared_data, tmp_path_factory):
     exposures, catalogues = [], []
     for path in sorted((shared_data / "lowell12").glob("*.fits.fz")):
         exposure = read_exposure(path, keywords=HeaderKeywords(date_obs="DATE-OBS+UTC-OBS"), extensions=None)
-        catalogues.append(folder / f"{exposure.stem}.cat")
-        extract(
-            exposure=exposure,
-            prepared=prepare_image(exposure, directory=folder / exposure.stem, weights=None),
-            binary=astromatic.find("sextractor"),
-            config=shipped("semp/ssos.sex"),
-            params=shipped("semp/ssos.param"),
-            conv=shipped("semp/gauss_2.5_5x5.conv"),
-            nnw=shipped("semp/default.nnw"),
-            output=catalogues[-1],
-            time_limit_s=60.0,
-            key="",
-        )
+        catalogues.append(catalogue_of(exposure, folder))
         exposures.append(exposure)
     return link(
         exposures=exposures,

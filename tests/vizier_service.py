@@ -12,16 +12,14 @@ recorded one. `service.plan` makes the next queries fail, each in its own way.
 from __future__ import annotations
 
 import re
-import threading
 import time
-from collections import deque
 from collections.abc import Iterable
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import numpy as np
 import pandas as pd
 
 from ssosd.sphere import separation_arcsec
+from tests.loopback import Loopback, LoopbackHandler
 
 #: Column there: (unit, digits, ours, and what ours is multiplied with).
 COLUMNS = {
@@ -38,6 +36,7 @@ COLUMNS = {
     "BPmag": ("mag", 6, "BP", 1.0),
     "RPmag": ("mag", 6, "RP", 1.0),
 }
+_KIND = "text/xml; charset=utf-8"
 WAYS = (
     "right",
     "http500",
@@ -52,41 +51,18 @@ WAYS = (
 )
 
 
-class VizierService:
+class VizierService(Loopback):
     """The stand-in, listening while in its `with` block."""
 
+    path = "/viz-bin/votable"
+
     def __init__(self, stars: pd.DataFrame, *, plan: Iterable[str] = (), way: str = "right") -> None:
+        super().__init__(plan=plan, way=way)
         self.questions: list[dict[str, str]] = []
-        self.plan: deque[str] = deque(plan)
-        self.way = way
         usual = {"ERR": 0.0001, "PM_ERR": 0.1, "MAGERR": 0.003, "PMRA": 0.0, "PMDEC": 0.0}
         self.stars = stars.assign(**{name: v for name, v in usual.items() if name not in stars})
         for colour in {"BP", "RP"} - set(stars.columns):
             self.stars[colour] = self.stars["MAG"] + (0.4 if colour == "BP" else -0.5)
-        self._closing = threading.Event()
-
-    def __enter__(self) -> VizierService:
-        service = self
-
-        class Handler(_Handler):
-            pass
-
-        Handler.service = service
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._server.daemon_threads = True
-        self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02})
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._closing.set()
-        self._server.shutdown()
-        self._thread.join()
-        self._server.server_close()
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self._server.server_address[1]}/viz-bin/votable"
 
     def found(self, asked: dict[str, str]) -> pd.DataFrame:
         """The stars in the circle that was asked for and as bright as was asked for, nearest first."""
@@ -101,7 +77,7 @@ class VizierService:
         return self.stars.assign(_r=away)[wanted].sort_values("_r", kind="stable")
 
 
-class _Handler(BaseHTTPRequestHandler):
+class _Handler(LoopbackHandler):
     service: VizierService
 
     def do_POST(self) -> None:
@@ -109,8 +85,8 @@ class _Handler(BaseHTTPRequestHandler):
         asked = dict(line.split("=", 1) for line in body.splitlines() if "=" in line)
         service = self.service
         service.questions.append(asked)
-        way = service.plan.popleft() if service.plan else service.way
-        assert self.path == "/viz-bin/votable"
+        way = service.next_way()
+        assert self.path == service.path
         assert asked["-source"] == "I/355/gaiadr3"
         assert asked["-out.max"] == "unlimited"
         try:
@@ -118,51 +94,26 @@ class _Handler(BaseHTTPRequestHandler):
         except (BrokenPipeError, ConnectionResetError):
             self.close_connection = True
 
-    def log_message(self, *_: object) -> None:
-        """Say nothing on the console."""
-
     def _answer(self, way: str, asked: dict[str, str]) -> None:
         assert way in WAYS, way
-        if way == "hang":
-            self.service._closing.wait()
-            self.close_connection = True
-        elif way == "drop":
-            self.close_connection = True
-        elif way == "http500":
-            self._send(b"<html><body>Internal Server Error</body></html>", status=500)
-        elif way == "html":
-            self._send(b"<!DOCTYPE html><html><body><h1>Maintenance</h1></body></html>")
-        elif way == "nothing":
-            self._send(b"")
+        if self.answer_badly(way):
+            return
+        names = asked["-out"].split(",")
+        assert set(names) <= set(COLUMNS)
+        page = votable(self.service.found(asked), names[:-1] if way == "fewer-columns" else names)
+        if way == "no-table":
+            page = page[: page.index("<TABLE")] + "</RESOURCE></VOTABLE>"
+        data = page.encode()
+        if way == "truncated":
+            self.send(data[: int(0.7 * len(data))], kind=_KIND)
+        elif way == "drip":
+            self.head(200, _KIND, len(data))
+            self.drip(data)
         else:
-            names = asked["-out"].split(",")
-            assert set(names) <= set(COLUMNS)
-            page = votable(self.service.found(asked), names[:-1] if way == "fewer-columns" else names)
-            if way == "no-table":
-                page = page[: page.index("<TABLE")] + "</RESOURCE></VOTABLE>"
-            data = page.encode()
-            if way == "truncated":
-                self._send(data[: int(0.7 * len(data))])
-            elif way == "drip":
-                self._head(200, len(data))
-                for k in range(len(data)):
-                    self.wfile.write(data[k : k + 1])
-                    self.wfile.flush()
-                    if self.service._closing.wait(0.02):
-                        break
-                self.close_connection = True
-            else:
-                self._send(data)
+            self.send(data, kind=_KIND)
 
-    def _head(self, status: int, length: int) -> None:
-        self.send_response(status)
-        self.send_header("Content-Type", "text/xml; charset=utf-8")
-        self.send_header("Content-Length", str(length))
-        self.end_headers()
 
-    def _send(self, body: bytes, *, status: int = 200) -> None:
-        self._head(status, len(body))
-        self.wfile.write(body)
+VizierService.handler = _Handler
 
 
 def votable(found: pd.DataFrame, names: list[str]) -> str:
