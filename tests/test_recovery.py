@@ -228,7 +228,8 @@ def test_a_missing_file_costs_the_recovery_of_its_exposure_alone(field: Field, t
     pd.testing.assert_frame_equal(broken[~there], whole[~there])
 
 
-def test_a_hot_pixel_is_not_taken_for_the_object(field: Field, tmp_path: Path) -> None:
+@pytest.mark.parametrize("flaw", ["hot pixel", "dead column"])
+def test_bad_pixels_are_not_taken_for_the_object(field: Field, tmp_path: Path, flaw: str) -> None:
     exposures = field.left.linked.exposures
     found = field.left.detections[field.left.detections["CATALOG_NUMBER"] != CLOUDED_VISIT]
     rows = recovered_of(field, exposures, found)
@@ -236,13 +237,18 @@ def test_a_hot_pixel_is_not_taken_for_the_object(field: Field, tmp_path: Path) -
     copy = tmp_path / exposures[CLOUDED_VISIT - 1].name
     with fits.open(exposures[CLOUDED_VISIT - 1].path) as hdus:
         data = hdus[0].data.copy()
-        data[round(row["Y_IMAGE"]) - 1, round(row["X_IMAGE"]) - 1] += 3000
+        y, x = round(row["Y_IMAGE"]) - 1, round(row["X_IMAGE"]) - 1
+        if flaw == "hot pixel":
+            data[y, x] += 3000
+        else:
+            data[:, x] = data[:, x] // 3
         fits.PrimaryHDU(data, hdus[0].header).writeto(copy)
-    hot = exposures[CLOUDED_VISIT - 1].at(str(copy))
-    again = recovered_of(field, (*exposures[: CLOUDED_VISIT - 1], hot, *exposures[CLOUDED_VISIT:]), found)
+    bad = exposures[CLOUDED_VISIT - 1].at(str(copy))
+    again = recovered_of(field, (*exposures[: CLOUDED_VISIT - 1], bad, *exposures[CLOUDED_VISIT:]), found)
     assert again.loc[row.name, "STATE"] == "behind a star"
     assert "shape" in again.loc[row.name, "REASON"]
-    others = rows.index != row.name
+    on_it = (again["CATALOG_NUMBER"] == CLOUDED_VISIT) & (np.abs(rows["X_IMAGE"] - row["X_IMAGE"]) < 20.0)
+    others = ~on_it if flaw == "dead column" else rows.index != row.name
     assert (again["STATE"] == rows["STATE"])[others].all()
 
 

@@ -30,7 +30,7 @@ COLUMNS = (
 _MARGIN_ARCSEC = 120.0  # by which a header's pointing may be off
 _ON_CHIP, _CLEAR = 0.9, 0.5  # shares of the light that suffice, on pixels with a value, without a star
 _ELSEWHERE = 4.0  # standard errors of the prediction: light farther off is of something else
-_ODD = 3.0  # chi-square per pixel: of a star's edge, a cosmic ray or a hot pixel
+_ODD = 3.0  # chi-square per pixel: of a star's edge, a cosmic ray, a hot pixel or a dead one
 _FULL = 0.02  # share of the light on full pixels that spoils it
 _HALO_ARCSEC = 20.0  # how far off bright stars are looked for
 
@@ -118,7 +118,7 @@ def _measured(chip: OpenChip, trails: Trails, near: Resting, *, snr: float) -> p
     with np.errstate(invalid="ignore"):
         significance = clear.flux / clear.sky_err
         elsewhere = (significance >= snr) & (places.pull > _ELSEWHERE)
-        odd = (significance >= snr) & (places.chi2_dof > _ODD)
+        odd = (np.abs(significance) >= snr) & (places.chi2_dof > _ODD)  # dead pixels are less than sky
         state = np.select(
             [
                 ~(all_light.seen >= _ON_CHIP) | ~np.isfinite(patches.noise),
