@@ -52,9 +52,8 @@ STAGES = (
     ("SCAMP, both linkers", "linking", "filtering"),
     ("filter chain", "filtering", "calibrating"),
     ("photometry", "calibrating", "measuring"),
-    ("trails, recovery", "measuring", "cutting out"),
-    ("cutouts", "cutting out", "identifying"),
-    ("known objects, files", "identifying", "linked"),
+    ("trails, recovery", "measuring", "identifying, picturing"),
+    ("known objects, NEO scores; cutouts beside them", "identifying, picturing", "linked"),
     ("store, draft", "linked", "draft"),
 )
 

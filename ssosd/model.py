@@ -7,6 +7,9 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+#: Added to FLAGS_SSOS: the position along the trail is the track's, not measured in this exposure.
+PLACED_FLAG = 32
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class HeaderKeywords:

@@ -41,7 +41,7 @@ STAGING_PREFIX = ".staging-"
 #: Bumped when the same input gives other results than before, so that replays link again.
 RESULT_VERSION = 2
 #: Bumped when the known objects of the same input are others than before.
-KNOWN_VERSION = 1
+KNOWN_VERSION = 2
 #: Value of ORBITS and COMETS: the daemon fetches the file.
 DOWNLOAD = "DOWNLOAD"
 

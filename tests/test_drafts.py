@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 from click.testing import CliRunner
@@ -19,10 +20,11 @@ from ssosd.afterwards.sent import record_sent
 from ssosd.analysis.painter.night import PaintedNight
 from ssosd.cli import main
 from ssosd.errors import BadInput
-from ssosd.identify.triage import neo_scores
+from ssosd.identify.triage import NEO_LIMIT, neo_scores, with_neo_scores
+from ssosd.model import PLACED_FLAG
 from ssosd.reports.lint.draft import lint_text, sightings_of
 from ssosd.reports.names import already_sent, temporary_names
-from ssosd.reports.selection import select_for_drafts
+from ssosd.reports.selection import select_for_drafts, split_neos
 from ssosd.site import site_from_code
 from ssosd.store import STORE_NAME, Store
 from tests.replaying import ONE_FIELD, Outcome, run
@@ -164,6 +166,35 @@ def test_neo_like_and_main_belt_like_fall_on_their_sides():
         > 90.0
     )
     assert neo_scores(table.iloc[:1], site=site_from_code("493")) == {}
+
+
+def test_scores_are_of_what_was_measured_of_unknown_objects_and_part_the_drafts():
+    site = site_from_code("493")
+    belt = track("belt", "F01", mjd=61358.9, ra=53.2, dec=18.9, east=-34.0, north=-8.0)
+    near, known = (
+        track(name, "F01", mjd=61358.9, ra=53.2, dec=18.9, east=300.0, north=500.0)
+        for name in ("near", "known")
+    )
+    table = pd.DataFrame([*belt, *near, *known]).assign(MAG_CALIB=19.5, BAND="G", ERR_POSITION=0.1)
+    table = table.assign(MATCHED=table["CANDIDATE"] == "known", FLAGS_SSOS=0)
+    table["MATCH_STATE"] = np.where(table["MATCHED"], "matched", "unknown")
+    scored = with_neo_scores(table, site=site)
+    by_name = scored.groupby("CANDIDATE")["NEO_SCORE"].first()
+    assert np.isnan(by_name["known"])
+    assert by_name[["belt", "near"]].to_dict() == neo_scores(table[~table["MATCHED"]], site=site)
+
+    strayed = table.copy()
+    first = strayed.index[strayed["CANDIDATE"] == "belt"][0]
+    strayed.loc[first, ["DEC", "FLAGS_SSOS"]] = [18.95, PLACED_FLAG]
+    again = with_neo_scores(strayed, site=site).groupby("CANDIDATE")["NEO_SCORE"].first()
+    assert again["belt"] == with_neo_scores(table.drop(index=first), site=site)["NEO_SCORE"][first + 1]
+
+    parted = split_neos(select_for_drafts(scored, policy="ALL")["unknown"], limit=NEO_LIMIT)
+    assert {name: set(rows["CANDIDATE"]) for name, rows in parted.items()} == {
+        "neo": {"near"},
+        "unknown": {"belt"},
+    }
+    assert with_neo_scores(pd.DataFrame(), site=site).empty
 
 
 # ---- from exposures to drafts ----------------------------------------------------------------------------------

@@ -17,6 +17,7 @@ from ssosd.analysis.photometry.calibrate import NEW_COLUMNS
 from ssosd.astromatic_setup import read_columns
 from ssosd.errors import BadInput, Misconfigured
 from ssosd.identify.match import MATCH_COLUMNS
+from ssosd.identify.triage import NEO_SCORE
 from ssosd.linker.merge import JUDGED
 from ssosd.linker.scamp import fullcat
 from ssosd.linker.tracklets.plane import ERR_POSITION
@@ -310,7 +311,7 @@ def test_every_column_is_documented_as_the_table_says() -> None:
 
 def test_every_column_that_a_stage_makes_is_documented() -> None:
     measured = {fullcat._RENAMED.get(name, name) for name in read_columns(shipped("semp/ssos.param"))}
-    linker = {"LINKED_BY", *JUDGED}
+    linker = {"LINKED_BY", *JUDGED, NEO_SCORE}
     made = {
         *fullcat._FIRST,
         *MATCH_COLUMNS,

@@ -18,11 +18,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from ssosd.model import PLACED_FLAG
 from ssosd.site import Site
 
 if TYPE_CHECKING:
     from digest2 import Digest2
 
+NEO_SCORE = "NEO_SCORE"
 NEO_LIMIT = 65.0  # of the MPC's NEO confirmation page
 #: V minus the magnitude in a band, for the colours of an asteroid: as digest2 itself takes the MPC's letters.
 TO_V: Mapping[str, float] = {
@@ -39,8 +41,30 @@ TO_V: Mapping[str, float] = {
     "y": 0.36,
 }
 _WORK_CODE = "XXX"  # of a place that has no code of the MPC's
-_KEPT = 20_000  # scores that are remembered: a night's files are written again with each of its sequences
+_KEPT = 20_000  # scores that are remembered: candidates are compared with the known objects again
 _LOCK = threading.Lock()  # digest2 keeps its set-up in one place for all threads
+
+
+def with_neo_scores(detections: pd.DataFrame, *, site: Site) -> pd.DataFrame:
+    """Give each candidate that is not certainly a known object its score, from what was measured of it.
+
+    Parameters
+    ----------
+    detections : DataFrame
+        As for `neo_scores`, with MATCHED and FLAGS_SSOS.
+    site : Site
+
+    Returns
+    -------
+    DataFrame
+        The same rows with NEO_SCORE, NaN where there is none.
+    """
+    if detections.empty:
+        return detections
+    known = detections["MATCHED"].to_numpy(bool)
+    placed = (detections["FLAGS_SSOS"].to_numpy(np.int64) & PLACED_FLAG) != 0
+    scores = neo_scores(detections[~known & ~placed], site=site)
+    return detections.assign(**{NEO_SCORE: detections["CANDIDATE"].map(scores).astype(np.float64)})
 
 
 def neo_scores(detections: pd.DataFrame, *, site: Site) -> dict[Any, float]:

@@ -13,7 +13,7 @@ from typing import Any
 import pandas as pd
 
 from ssosd import __version__
-from ssosd.identify.triage import NEO_LIMIT, neo_scores
+from ssosd.identify.triage import NEO_LIMIT
 from ssosd.plumbing.files import atomic_write_text
 from ssosd.reports.ades.draft import render_ades
 from ssosd.reports.ades.rows import NOTE2
@@ -105,31 +105,35 @@ class _Prepared:
     night: str
     groups: Mapping[str, pd.DataFrame]  # rows by group, those that were sent left out
     names: Mapping[str, str]  # trkSub by candidate
-    scores: Mapping[str, float]  # of all that is no known object, NEO no-id, by candidate
+    scores: Mapping[str, float]  # NEO_SCORE of all that may be sent, by candidate
     n_sent: int  # positions left out as they were sent
     sent: Sequence[Sent]  # the ledger of all nights
 
 
 def _prepared(night: str, candidates: pd.DataFrame, *, station: Station, store: Store) -> _Prepared:
-    """Choose, score and name; what was sent keeps its name and is not written again."""
+    """Choose and name; what was sent keeps its name and is not written again."""
     sent = store.rows("SELECT night, key, stn, mjd, ra_deg, dec_deg FROM sent_positions")
     gone, taken = already_sent(candidates, [row for row in sent if row["night"] == night])
     chosen = select_for_drafts(candidates[~gone], policy=station.config["DRAFT_POLICY"])
-    open_ = select_for_drafts(candidates, policy="ALL")
-    scores: dict[str, float] = {}
-    for rows in (open_["unknown"], open_["unchecked"]):
-        scores |= neo_scores(rows, site=station.site) if len(rows) else {}
-    store.record_neo_scores(night, scores)
+    sendable = select_for_drafts(candidates, policy="ALL")
     return _Prepared(
         night=night,
-        groups={**chosen, **split_neos(chosen["unknown"], scores, limit=NEO_LIMIT)},
+        groups={**chosen, **split_neos(chosen["unknown"], limit=NEO_LIMIT)},
         names=temporary_names(candidates, night=night, taken=taken),
-        scores=scores,
+        scores=_scores(sendable["unknown"]) | _scores(sendable["unchecked"]),
         n_sent=int(gone.sum()),
         sent=[
             Sent(stn=row["stn"], mjd=row["mjd"], ra_deg=row["ra_deg"], dec_deg=row["dec_deg"]) for row in sent
         ],
     )
+
+
+def _scores(rows: pd.DataFrame) -> dict[str, float]:
+    """NEO_SCORE by candidate, of those who have one."""
+    if rows.empty:
+        return {}
+    first: pd.Series = rows.groupby("CANDIDATE")["NEO_SCORE"].first().dropna()
+    return dict(zip(first.index.astype(str), first.tolist(), strict=True))
 
 
 def _draft(

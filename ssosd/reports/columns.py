@@ -150,6 +150,13 @@ CANDIDATE_COLUMNS: tuple[Column, ...] = (
     _c("KNOWN_BY", "str", "", "Who knows of that object: SKYBOT, or MPCORB for our own ephemerides."),
     _c("MATCH_STATE", "str", "", "matched, possible, unknown, or unchecked when nobody could be asked."),
     _c("KNOWN_NEARBY", "str", "", "Other known objects within CROSSMATCH_RADIUS, with the least distance."),
+    _c(
+        "NEO_SCORE",
+        "float",
+        "",
+        "How likely it is a near-Earth object, 0 to 100: digest2's NEO no-id score; blank for known objects "
+        "and where no orbit fits.",
+    ),
     _o("INSPECTED", "bool", "", "Whether a person gave a verdict on the candidate (table of the night)."),
     _o(
         "ASTEROID", "bool", "", "Whether that verdict is asteroid; an artifact has False here and in UNKNOWN."

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import numpy as np
 import pandas as pd
 
-PLACED_FLAG = 32  # of FLAGS_SSOS: the position is the track's, not measured
+from ssosd.model import PLACED_FLAG
+
 FEWEST = 2  # positions that the MPC takes of an object in a night
 #: Drafts in the order in which a person wants to read them.
 GROUPS = ("neo", "unknown", "known", "unchecked")
@@ -53,11 +52,11 @@ def select_for_drafts(candidates: pd.DataFrame, *, policy: str) -> dict[str, pd.
     }
 
 
-def split_neos(rows: pd.DataFrame, scores: Mapping[str, float], *, limit: float) -> dict[str, pd.DataFrame]:
-    """Part what is not known by its score: ``neo`` (at or above the limit) and ``unknown``."""
+def split_neos(rows: pd.DataFrame, *, limit: float) -> dict[str, pd.DataFrame]:
+    """Part what is not known by its NEO_SCORE: ``neo`` (at or above the limit) and ``unknown``."""
     if rows.empty:
         return {"neo": rows, "unknown": rows}
-    near = rows["CANDIDATE"].map(scores).to_numpy(np.float64) >= limit
+    near = rows["NEO_SCORE"].to_numpy(np.float64) >= limit
     return {"neo": rows[near], "unknown": rows[~near]}
 
 

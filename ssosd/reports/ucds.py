@@ -68,6 +68,7 @@ UCDS = {
     "KNOWN_BY": "meta.ref",
     "MATCH_STATE": "meta.code.status",
     "KNOWN_NEARBY": "meta.note",
+    "NEO_SCORE": "stat.likelihood;src.class",
     "INSPECTED": "meta.code.status;obs.observer",
     "ASTEROID": "meta.code.class;obs.observer",
     "UNKNOWN": "meta.code.class;obs.observer",

@@ -157,15 +157,6 @@ class Nights(Base):
                 [night, json.dumps(sorted(kinds))],
             )
 
-    def record_neo_scores(self, night: str, scores: Mapping[str, float]) -> None:
-        """Record how likely candidates are near-Earth objects; those without a score have none."""
-        with self.db.atomic():
-            self.db.execute("UPDATE candidates SET neo_score = NULL WHERE night = ?", [night])
-            self.db.conn.executemany(
-                "UPDATE candidates SET neo_score = ? WHERE night = ? AND candidate = ?",
-                [(score, night, candidate) for candidate, score in scores.items()],
-            )
-
     def record_sent(self, night: str, draft: str, positions: Iterable[Mapping[str, Any]]) -> int:
         """Record the positions of a draft as sent; returns how many were not recorded before.
 

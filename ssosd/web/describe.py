@@ -32,6 +32,7 @@ _SCAMP_OFF = 64
 _OPTIONAL = {
     "LINKED_BY": "linked_by",
     "SCORE": "score",
+    "NEO_SCORE": "neo_score",
     "KNOWN_BY": "known_by",
     "KNOWN_NEARBY": "nearby",
     "SKYBOT_CLASS": "class",

@@ -20,6 +20,7 @@ from ssosd.identify.evidence import FILE_NAME, Evidence
 from ssosd.identify.expected import Limit, expected_objects
 from ssosd.identify.magnitudes import magnitude_histogram
 from ssosd.identify.match import match_candidates
+from ssosd.identify.triage import with_neo_scores
 from ssosd.model import Exposure
 from ssosd.plumbing.files import atomic_write_text
 from ssosd.reports.tables import read_candidates_csv, write_candidates_csv
@@ -85,6 +86,7 @@ def identify(
         known=answers.known,
         radius_arcsec=config["CROSSMATCH_RADIUS"],
     )
+    found = with_neo_scores(found, site=station.site)
     expected, limit = expected_objects(
         known=answers.known.table,
         evidence=evidence,

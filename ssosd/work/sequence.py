@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import shutil
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -129,22 +130,24 @@ def _link_into(
             write_recovered_csv(cats / RECOVERED, missed)
             notes += [states_text(missed)] if len(missed) else []
 
-    progress("cutting out")
-    found, cut_notes = pictures(found, linked=linked, staged=staged, station=station)
-    write_candidates_csv(cats / "candidates.csv", found)
-    evidence_of(left).save(cats / EVIDENCE)
-
-    progress("identifying")
-    identified = identify(
-        staged,
-        into=staged,
-        exposures=linked.exposures,
-        ledger=left.ledger,
-        limit=measured_limit(quality),
-        title=f"{sequence.night} {sequence.field}",
-        station=station,
-        access=access,
-    )
+    progress("identifying, picturing")
+    with ThreadPoolExecutor(max_workers=1, thread_name_prefix="pictures") as beside:
+        picturing = beside.submit(pictures, found, linked=linked, staged=staged, station=station)
+        if station.config["FIXED_APER_MAGS"]:  # measured on the cutouts
+            found, _ = picturing.result()
+        write_candidates_csv(cats / "candidates.csv", found)
+        evidence_of(left).save(cats / EVIDENCE)
+        identified = identify(
+            staged,
+            into=staged,
+            exposures=linked.exposures,
+            ledger=left.ledger,
+            limit=measured_limit(quality),
+            title=f"{sequence.night} {sequence.field}",
+            station=station,
+            access=access,
+        )
+        _, cut_notes = picturing.result()
 
     completeness = completeness_of(linked, photometry, catalogues, station=station, progress=progress)
     if completeness.why_not:

@@ -10,12 +10,12 @@ from ssosd.grouping import FloatArray, IntArray
 from ssosd.linker.tracklets.plane import to_sky
 from ssosd.linker.tracklets.pool import Pool
 from ssosd.linker.tracklets.trails import middles
+from ssosd.model import PLACED_FLAG
 from ssosd.sphere import offsets_arcsec, to_radec, unit_vectors
 from ssosd.trackfit import Motion, fit_motion
 
 BAD_MOTION = 64  # bit of FLAGS_SCAMP that speaks of SCAMP's own linking
 PIECES_FLAG = 16  # added to FLAGS_SSOS: position and brightness of several pieces of one trail
-PLACED_FLAG = 32  # added: the position along the trail is the track's, not measured in this exposure
 LONGEST_HALF_FWHM = 6.0  # of a piece
 SOURCE_COLUMNS = (
     *("SOURCE_NUMBER", "N_DETECTIONS", "N_PIECES", "PM", "PMERR", "PMRA", "PMRA_ERR", "PMDEC", "PMDEC_ERR"),

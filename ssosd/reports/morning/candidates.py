@@ -217,6 +217,7 @@ def _facts(table: pd.DataFrame, first: pd.Series, *, mag: str) -> tuple[tuple[st
             ("linked by", _text(first["LINKED_BY"])),
             ("by chance", number(first["N_CHANCE"], 1, exponent=True)),
             ("χ² / dof", number(first["CHI2_DOF"], 2)),
+            ("NEO score", number(first["NEO_SCORE"], 0)),
             ("flags", ", ".join(flags)),
             ("near", _text(first["KNOWN_NEARBY"])),
         )

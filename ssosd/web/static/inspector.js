@@ -312,6 +312,7 @@ function drawFacts() {
     ["detections", `${c.n} in ${number(c.hours, 2)} h`],
     ["linked by", c.linked_by],
     ["score", c.score === undefined || c.score === null ? null : number(c.score, 2)],
+    ["NEO score", c.neo_score === undefined || c.neo_score === null ? null : number(c.neo_score, 0)],
     ["position", `${number(c.ra, 5)}  ${c.dec >= 0 ? "+" : ""}${number(c.dec, 5)}`],
     ["flags", c.flags.join(", ") || "none"],
   ];
