@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from io import BytesIO
 from pathlib import Path
+from random import Random
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import pandas as pd
@@ -81,6 +84,34 @@ def test_scaled_columns_are_read_with_their_scale(tmp_path: Path) -> None:
     chip = ldac.read_ldac(tmp_path / "u.cat")[0]
     assert chip.objects["ID"].tolist() == [1, 2**31]
     assert len(chip.header) == 0
+
+
+_FORMS = st.sampled_from(["B", "I", "J", "K", "E", "D", "2E", "3J", "5A", "L"])
+
+
+@given(st.lists(_FORMS, min_size=1, max_size=6), st.integers(0, 9), st.booleans(), st.randoms())
+def test_tables_are_read_as_astropy_reads_them(
+    forms: list[str], n_rows: int, unsigned: bool, random: Random
+) -> None:
+    """Plain columns are read by hand, the others by astropy; the twin is astropy alone."""
+    columns = [fits.Column(f"C{k}", form) for k, form in enumerate(forms)]
+    columns += [fits.Column("U", "J", bzero=2**31)] if unsigned else []
+    table = fits.BinTableHDU.from_columns(columns, nrows=n_rows, name="LDAC_OBJECTS")
+    memory = BytesIO()
+    fits.HDUList([fits.PrimaryHDU(), table]).writeto(memory)
+    raw = bytearray(memory.getvalue())
+    start = len(raw) - -(-table.size // 2880) * 2880
+    text = {k for k, form in enumerate(forms) if form[-1] in "AL"}
+    if not text:
+        raw[start : start + table.size] = random.randbytes(table.size)
+    with TemporaryDirectory() as folder:
+        (Path(folder) / "a.cat").write_bytes(raw)
+        ours = ldac.read_ldac(Path(folder) / "a.cat")[0].objects
+        theirs = fits.getdata(Path(folder) / "a.cat", 1)
+    assert list(ours.dtype.names or ()) == theirs.names
+    for name in theirs.names:
+        assert ours[name].dtype.isnative
+        np.testing.assert_array_equal(ours[name], np.asarray(theirs[name]))
 
 
 def test_scamps_non_ascii_comment_and_broken_cards_are_dropped() -> None:

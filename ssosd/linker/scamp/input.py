@@ -20,7 +20,7 @@ from astropy.io import fits
 from numpy.typing import NDArray
 
 from ssosd.errors import BadInput, Misconfigured
-from ssosd.ldac import LdacChip, headers_from_text, objects_frame, read_ldac, write_ldac
+from ssosd.ldac import LdacChip, headers_from_text, ldac_bytes, objects_frame, read_ldac
 from ssosd.linker.scamp.setup import Setup
 from ssosd.model import Exposure
 
@@ -210,7 +210,7 @@ def write_inputs(
             chips.append(LdacChip(header=header, objects=objects))
             first += len(chip.objects)
         names.append(f"{frame.name}.cat")
-        write_ldac(folder / names[-1], chips)
+        (folder / names[-1]).write_bytes(ldac_bytes(chips))  # for SCAMP alone: nothing to be flushed
     return names
 
 

@@ -18,7 +18,6 @@ from ssosd.linker.scamp.run import Scamp
 from ssosd.linker.scamp.setup import Reference
 from ssosd.linker.scamp.sift import Sifting
 from ssosd.model import Drop, Exposure
-from ssosd.plumbing.files import atomic_path
 
 _CATALOGUES = ("full_*.cat", "merged_*.cat")
 
@@ -137,10 +136,9 @@ def link(
 
 
 def _publish(source: Path, target: Path, *, catalogues: bool) -> None:
-    """Move the catalogues that SCAMP wrote, or all else it wrote, to where they are kept."""
+    """Move the catalogues that SCAMP wrote, or all else it wrote, to where they are kept, unflushed."""
     for path in sorted(source.iterdir()):
         result = any(path.match(pattern) for pattern in _CATALOGUES)
         other = path.suffix not in (".cat", ".ldac") and path.is_file()
         if result if catalogues else other:
-            with atomic_path(target / path.name) as temporary:
-                path.replace(temporary)
+            path.replace(target / path.name)
