@@ -562,6 +562,21 @@ def test_a_flood_is_handed_out_in_portions(night):
         handed += quiet
     assert len(handed) == 64
     assert len(set(handed)) == 64
+    assert night.arrivals.next_look_s == np.inf
+
+
+def test_who_keeps_to_the_next_look_takes_a_file_up_when_its_time_is_over_and_not_later(night):
+    assert night.arrivals.next_look_s == np.inf
+    path = frame(night.root / "a.fits")
+    night.hint(path)
+    begun_s, quiet, looks = night.now_s, [], 0
+    while not quiet:
+        night.now_s, looks = night.arrivals.next_look_s, looks + 1
+        quiet = night.arrivals.look(now_s=night.now_s, config=night.station.config).quiet
+    assert quiet == [path]
+    assert night.now_s == begun_s + night.station.config["SETTLE_TIME"]
+    assert looks <= 4
+    assert night.arrivals.next_look_s == np.inf
 
 
 def test_random_histories_end_in_one_exposure_a_file(tmp_path, elsewhere):

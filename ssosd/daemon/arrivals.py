@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+import math
 import os
 import stat as stat_
 from collections.abc import Callable, Iterable, Mapping
@@ -148,6 +149,13 @@ class Arrivals:
             heapq.heappush(self._agenda, (now_s, path))
 
     # ---- looking ---------------------------------------------------------------------------------------
+
+    @property
+    def next_look_s(self) -> float:
+        """When a file is to be looked at next; infinite when none is, or the workers are behind."""
+        if not self._agenda or self._n_reading >= _MOST_AT_ONCE:
+            return math.inf
+        return self._agenda[0][0]
 
     def look(self, *, now_s: float, config: Mapping[str, Any]) -> Looked:
         """Look at the files that are due; those at rest are handed out for reading, once each.

@@ -35,6 +35,7 @@ Call = Callable[[], None]
 log = logging.getLogger("ssosd.daemon")
 _GB = 1e9
 _BEAT_S = 0.5  # longest wait for the inbox; each round is progress for the watchdog
+_BREATH_S = 0.1  # shortest: a file that is being written is not looked at more often
 _FIRST_PAUSE_S = 5.0  # after a failure of the store or the target; doubled with each further one
 _LONGEST_PAUSE_S = 60.0
 
@@ -129,7 +130,8 @@ class Daemon:
     def run(self) -> None:
         """Go round until told to stop."""
         while not self.stopping:
-            self.turn(wait_s=_BEAT_S)
+            until_look_s = self._arrivals.next_look_s - self.now_s
+            self.turn(wait_s=min(_BEAT_S, max(_BREATH_S, until_look_s)))
 
     def turn(self, *, wait_s: float = 0.0) -> None:
         """One round: all that is in the inbox, then what the time asks for."""
