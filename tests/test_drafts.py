@@ -25,6 +25,7 @@ from ssosd.model import PLACED_FLAG
 from ssosd.reports.lint.draft import lint_text, sightings_of
 from ssosd.reports.names import already_sent, temporary_names
 from ssosd.reports.selection import select_for_drafts, split_neos
+from ssosd.reports.tables import read_candidates_csv, write_candidates_csv
 from ssosd.site import site_from_code
 from ssosd.store import STORE_NAME, Store
 from tests.replaying import ONE_FIELD, Outcome, run
@@ -273,6 +274,19 @@ def test_what_the_header_lacks_is_said(night, tmp_path):
     readme = (folder(out) / "README.txt").read_text()
     for name in ("submitter/name", "measurers/name", "telescope/design", "telescope/aperture"):
         assert f"header: {name} is not known; ADES demands it" in readme
+
+
+@pytest.mark.binaries
+def test_a_field_of_an_older_version_lacks_a_column_and_not_its_draft(night, tmp_path):
+    out = run(tmp_path / "out", night.directory, reference=night.refcat, DRAFT_POLICY="ALL", **HEADER)
+    before = (folder(out) / "unchecked.txt").read_bytes()
+    for path in (out.target / out.night).glob("*/cats/candidates.csv"):
+        write_candidates_csv(path, read_candidates_csv(path).drop(columns=["NEO_SCORE", "CHI2_DOF"]))
+    assert rewrite_night(out.target, night=out.night).written
+    assert (folder(out) / "unchecked.txt").read_bytes() == before
+    table = read_candidates_csv(out.target / out.night / "candidates.csv")
+    assert len(table)
+    assert table[["NEO_SCORE", "CHI2_DOF"]].isna().all(axis=None)
 
 
 @pytest.mark.binaries

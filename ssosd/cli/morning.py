@@ -25,16 +25,24 @@ if TYPE_CHECKING:
     type=click.IntRange(1, 65535),
     help="Port to serve at.  [default: 8731, or any when that is taken]",
 )
-def inspect_(*, what: str | None, target: Path, person: str | None, host: str, port: int | None) -> None:
+@click.option("--terminal", is_flag=True, help="In this terminal, without a browser.")
+def inspect_(
+    *, what: str | None, target: Path, person: str | None, host: str, port: int | None, terminal: bool
+) -> None:
     """Look at blinking cutouts in the browser and give verdicts by keys, until Ctrl-C.
 
     NIGHT|PATH is a night of the target, by default the latest with candidates; or a target, a night's folder,
     or any table of candidates with its cutouts beside it, the seed's too. Verdicts are kept at once; the
     night's candidates.csv and drafts follow. Only who has the printed address can open it; several may.
     """
-    from ssosd.web.opening import find_meant, inspect
+    from ssosd.web.opening import find_meant, inspect, inspect_here
 
-    inspect(find_meant(what, target), person=person, host=host, port=port, say=say_where)
+    meant = find_meant(what, target)
+    if terminal:
+        left = inspect_here(meant, person=person)
+        click.echo(f"{left} candidates have no verdict yet" if left else "every candidate has a verdict")
+        return
+    inspect(meant, person=person, host=host, port=port, say=say_where)
 
 
 @click.command()

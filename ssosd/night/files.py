@@ -22,7 +22,7 @@ from ssosd.reports.recovered import FILE_NAME as RECOVERED
 from ssosd.reports.recovered import read_recovered_csv, write_recovered_csv
 from ssosd.reports.summary import Summary, audit, night_summary, summary_json
 from ssosd.reports.summary_text import summary_text
-from ssosd.reports.tables import read_candidates_csv, write_candidates_csv
+from ssosd.reports.tables import read_candidates_csv, with_all_columns, write_candidates_csv
 from ssosd.reports.votable import detections_table, fits_bytes, votable_bytes
 from ssosd.site import night_bounds
 from ssosd.station import Station
@@ -78,7 +78,7 @@ def write_night(
     tables = [table for row in sequences if (table := _table(row, store)) is not None]
     filled = [table for table in tables if len(table)] or tables[:1]
     candidates = pd.concat(filled, ignore_index=True) if filled else pd.DataFrame()
-    candidates = with_verdicts(candidates, store.verdicts(night))
+    candidates = with_verdicts(with_all_columns(candidates), store.verdicts(night))
     if sequences:
         write_candidates_csv(folder / "candidates.csv", candidates)
         write_drafts(folder / "drafts", night, candidates, station=station, store=store)

@@ -12,7 +12,6 @@ from ssosd.analysis.stamps import read_stamp
 from ssosd.errors import BadInput
 from ssosd.model import Blink
 from ssosd.plumbing.files import atomic_write_text
-from ssosd.reports.columns import CANDIDATE_COLUMNS
 from ssosd.reports.morning.candidates import triage
 from ssosd.reports.morning.page import REPORT_NAME, morning_html
 from ssosd.reports.recovered import FILE_NAME as RECOVERED
@@ -57,8 +56,6 @@ def write_page(
     night = summary["night"]
     verdicts = {name: given.verdict for name, given in store.verdicts(night).items() if given.verdict}
     rows = store.report_rows(night)
-    wanted = dict.fromkeys([*candidates.columns, *(c.name for c in CANDIDATE_COLUMNS if c.always)])
-    candidates = candidates.reindex(columns=list(wanted))  # a field of an older version lacks some
     quality = [row | {"file": relative_name(row["path"], data)} for row in rows["quality"]]
     page = morning_html(
         summary=summary,

@@ -119,6 +119,12 @@ def read_candidates_csv(path: Path) -> pd.DataFrame:
         raise BadInput(f"{path}: no table of candidates: {error}") from error
 
 
+def with_all_columns(detections: pd.DataFrame) -> pd.DataFrame:
+    """Candidates with every column that is always there, blank where a table of an older version lacks it."""
+    lacking = [c for c in CANDIDATE_COLUMNS if c.always and c.name not in detections]
+    return detections.assign(**{c.name: "" if c.kind == "str" else np.nan for c in lacking})
+
+
 def _typed(cells: pd.Series, kind: Kind | None) -> pd.Series:
     """Turn text into the numbers it was written from; exact, which the CSV reader's own numbers are not."""
     values = cells.to_numpy(dtype=object)

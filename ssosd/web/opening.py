@@ -1,10 +1,11 @@
-"""`ssosd inspect` and `ssosd status --web`: find what is meant, serve it until told to stop."""
+"""`ssosd inspect` and `ssosd status --web`: find what is meant, serve or show it until told to stop."""
 
 from __future__ import annotations
 
 import getpass
 import os
 import signal
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -13,6 +14,9 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from types import FrameType
+
+import click
+from rich.console import Console
 
 from ssosd.errors import BadInput
 from ssosd.status import Status, read_status
@@ -24,6 +28,7 @@ from ssosd.web.scribe import Scribe
 from ssosd.web.serve import Served, serve
 from ssosd.web.subject import Subject
 from ssosd.web.table import NAME, TableSubject, find_table
+from ssosd.web.terminal import inspect_in_terminal
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -107,6 +112,25 @@ def inspect(
     with library_of(meant) as library:
         app = inspector_app(library, first=meant.name, person=person or getpass.getuser(), status=status)
         serve(app, host=host, port=port, say=say, wait=_until_told())
+
+
+def inspect_here(meant: Meant, *, person: str | None) -> int:
+    """Inspect in this terminal; returns how many candidates have no verdict yet.
+
+    Raises
+    ------
+    BadInput
+        This is no terminal.
+    """
+    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+        raise BadInput("--terminal: this is no terminal", next_step="leave it out to inspect in a browser")
+    with library_of(meant) as library:
+        return inspect_in_terminal(
+            library.subject(meant.name),
+            person=person or getpass.getuser(),
+            console=Console(),
+            next_key=click.getchar,
+        )
 
 
 def show_live(target: Path, *, host: str, port: int | None, say: Callable[[Served], None]) -> None:

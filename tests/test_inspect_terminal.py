@@ -1,0 +1,156 @@
+"""The inspector without a browser: what is drawn, what each key does, where verdicts go."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterable
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from rich.console import Console
+
+from ssosd.analysis.stamps import png_bytes
+from ssosd.cli import main
+from ssosd.model import Blink
+from ssosd.reports.morning.candidates import triage
+from ssosd.store import STORE_NAME, Store
+from ssosd.web.filmstrip import filmstrip
+from ssosd.web.opening import find_meant, library_of
+from ssosd.web.terminal import VERDICT_KEYS, inspect_in_terminal
+from tests.inspecting import copied, replayed_night, said_in_csv, said_in_store
+
+LEFT, RIGHT, UP, DOWN = "\x1b[D", "\x1b[C", "\x1b[A", "\x1b[B"
+
+
+@pytest.fixture(scope="module")
+def replayed(tmp_path_factory):
+    return replayed_night(tmp_path_factory)
+
+
+@pytest.fixture
+def target(replayed, tmp_path):
+    return copied(replayed, tmp_path / "target")
+
+
+def session(target, keys: Iterable[str], *, person="Ada"):
+    """What a person sees who presses these keys, and how many candidates are left; Ctrl-C where none is left."""
+    console = Console(file=io.StringIO(), force_terminal=True, color_system="truecolor", width=120)
+    meant, pressed = find_meant(None, target), iter(keys)
+    with library_of(meant) as library:
+        subject = library.subject(meant.name)
+        left = inspect_in_terminal(
+            subject, person=person, console=console, next_key=lambda: next(pressed, "\x03")
+        )
+    return console.file.getvalue(), left
+
+
+# ---- frames ---------------------------------------------------------------------------------------------------
+
+
+def a_blink(n: int, side: int = 64) -> Blink:
+    """Frames of one grey each, 10 darker than the next, with a bright pixel where the mark is."""
+    frames = [np.full((side, side), 10 * (k + 1), dtype=np.uint8) for k in range(n)]
+    return Blink(
+        sheet=png_bytes(np.hstack(frames)),
+        side_px=side,
+        numbers=tuple(range(1, n + 1)),
+        marks=((side / 2, side / 2),) * n,
+        together=True,
+    )
+
+
+@pytest.mark.parametrize(
+    ("n", "width", "rows"), [(5, 130, 1), (5, 80, 2), (12, 80, 4), (1, 20, 1), (3, 200, 1)]
+)
+def test_frames_stand_side_by_side_as_wide_as_the_terminal_allows(n, width, rows):
+    lines = filmstrip(a_blink(n), width=width)
+    assert max(len(line) for line in lines) <= width
+    assert sum(len(line) == 0 for line in lines) == rows - 1
+    greys = [
+        {span.style.color.triplet.red for span in line.spans if span.style.color.triplet.blue}
+        for line in lines
+    ]
+    assert set().union(*greys) >= {10 * (k + 1) for k in range(n)}
+
+
+def test_the_ticks_stand_beside_the_candidate_and_not_on_it():
+    lines = filmstrip(a_blink(1), width=64)
+    amber = [
+        (y, x)
+        for y, line in enumerate(lines)
+        for x, span in enumerate(line.spans)
+        if (255, 176, 0) in (tuple(span.style.color.triplet), tuple(span.style.bgcolor.triplet))
+    ]
+    assert {y for y, x in amber if x > 32} == {16}
+    assert {x for y, x in amber if y < 16} == {32}
+    assert (16, 32) not in amber
+    assert len(amber) == 4 + 3  # four letters, and four pixels in three lines
+
+
+# ---- keys -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.binaries
+def test_verdicts_by_keys_go_where_the_browsers_go(replayed, target):
+    order = triage(replayed.candidates, {})
+    assert len(order) == 2
+    seen, left = session(target, [RIGHT, LEFT])
+    assert left == 0
+    assert seen.index(order[0]) < seen.index(order[1])
+    assert "▀" in seen
+    wanted = {order[0]: "asteroid", order[1]: "artifact"}
+    assert said_in_store(target, replayed.night) == wanted
+    assert said_in_csv(target / replayed.night / "candidates.csv") == wanted
+
+
+@pytest.mark.binaries
+def test_back_next_undo_and_the_end(replayed, target):
+    one, other = triage(replayed.candidates, {})
+    _, left = session(target, ["n", DOWN, "w", "u", "a", "q", "x"])
+    assert left == 1
+    assert said_in_store(target, replayed.night) == {one: "asteroid"}
+    seen, left = session(target, ["x"])
+    assert one not in seen, "it begins at the first one without a verdict"
+    assert left == 0
+    assert said_in_store(target, replayed.night) == {one: "asteroid", other: "artifact"}
+    assert "nothing to take back" in session(target, ["u"], person="Ben")[0]
+
+
+@pytest.mark.binaries
+def test_who_comes_second_is_told(replayed, target):
+    one, _ = triage(replayed.candidates, {})
+
+    def keys():
+        with Store(target / STORE_NAME) as store:
+            store.give_verdict(replayed.night, one, "artifact", person="Ben", version=0)
+        yield "a"
+
+    seen, _ = session(target, keys())
+    assert "Ben said artifact meanwhile" in seen
+    assert said_in_store(target, replayed.night) == {one: "artifact"}
+
+
+@pytest.mark.binaries
+def test_cutouts_that_are_gone_are_said(replayed, target):
+    for path in (target / replayed.night).glob("*/cutouts/*"):
+        path.unlink()
+    seen, _ = session(target, [])
+    assert "frames have no cutout" in seen
+    assert "▀" not in seen
+
+
+def test_every_key_is_documented(request):
+    text = (request.config.rootpath / "docs" / "inspect.md").read_text(encoding="utf-8")
+    _, _, about = text.partition("## Without a browser")
+    for key, arrow in (("x", "←"), ("a", "→"), ("w", "↑"), ("b", "↓"), ("n", ""), ("u", ""), ("q", "")):
+        assert f"`{key}`" in about
+        assert arrow in about
+    assert {key for key in VERDICT_KEYS if key.isalpha()} == {"x", "a", "w"}
+
+
+@pytest.mark.binaries
+def test_where_there_is_no_terminal_the_next_step_is_told(target):
+    done = CliRunner().invoke(main, ["inspect", "--terminal", "-t", str(target)])
+    assert done.exit_code == 1
+    assert "no terminal" in done.output
