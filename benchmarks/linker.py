@@ -2,8 +2,8 @@
 
 Run as ``python benchmarks/linker.py``. It paints nights of several densities, declinations, cadences and
 cameras (and takes ``sim2`` if it lies beside the checkout), runs SExtractor and SCAMP with the shipped
-set-up, then the linkers, the filter chain and the merging as the corridor does, with the default
-configuration.
+set-up, then the linkers, the filter chain, the merging and the fit of trails as the corridor does, with the
+default configuration.
 
 - *eligible*: a mover with 4 or more appearances that are whole on the detector, unblended and of optimal
   SNR > 5. *catalogued*: one with 4 or more appearances, whole and unblended, that SExtractor detected:
@@ -12,8 +12,8 @@ configuration.
   and these are more than half of the candidate's. A candidate that is no mover in this sense is false.
 - *shown*: the catalogued positions show the motion at all, the rate is more than 5 of its errors.
 
-``--cache FOLDER`` keeps the catalogues for the next run, ``--seed`` paints other nights, ``--lost`` lists
-the catalogued movers that TRACKLET did not link.
+``--cache FOLDER`` keeps images and catalogues for the next run, ``--seed`` paints other nights, ``--lost``
+lists the catalogued movers that TRACKLET did not link.
 """
 
 from __future__ import annotations
@@ -33,7 +33,10 @@ from numpy.typing import NDArray
 
 from ssosd.config import load_config
 from ssosd.sphere import offsets_arcsec
+from ssosd.station import Station
+from ssosd.work.calibrating import photometry_of
 from ssosd.work.linking import candidates_of
+from ssosd.work.recovering import Pixels, with_trails
 
 LINKERS = ("SCAMP", "TRACKLET", "BOTH")
 RATES = (0.1, 2.0, 20.0, 60.0, 300.0, 1000.0, 2000.0)
@@ -47,7 +50,7 @@ SEED = 8  # of nights that nobody looked at while the linker was made
 class Found:
     """What a linker made of a field."""
 
-    candidates: pd.DataFrame  # rows of candidates, with MOVER and APART (arcsec)
+    candidates: pd.DataFrame  # rows of candidates with their trails fitted, MOVER and APART (arcsec)
     n_false: int
     expected: float  # false ones, as the linker thinks
     seconds: float
@@ -80,9 +83,13 @@ def run(field: Solved, linker: str) -> Found:
     start = time.perf_counter()
     result = candidates_of(field.linked, config=config, progress=lambda _: None)
     seconds = time.perf_counter() - start
-    row, apart = movers_of(result.detections, field.truth)
+    station = Station.to_look(config, Path.cwd())
+    pixels = Pixels.of(result, photometry_of(field.linked, station=station), station=station)
+    with pixels.chips:
+        measured, _ = with_trails(result.detections, pixels, station=station)
+    row, apart = movers_of(measured, field.truth)
     mover = np.where(row >= 0, field.truth["id"].to_numpy(dtype=object)[row], "")
-    table = result.detections.assign(MOVER=mover, APART=apart, TRUTH=row)
+    table = measured.assign(MOVER=mover, APART=apart, TRUTH=row)
     number = table["SOURCE_NUMBER"]
     votes = table[mover != ""].groupby(["SOURCE_NUMBER", "MOVER"]).size().reset_index(name="N")
     best = votes.sort_values("N").drop_duplicates("SOURCE_NUMBER", keep="last").set_index("SOURCE_NUMBER")

@@ -1,4 +1,4 @@
-"""Nights for the linker's benchmark: painted, extracted, solved by SCAMP, and kept in a folder."""
+"""Nights for the linker's benchmark: painted, extracted, solved by SCAMP, kept with their images."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ class Solved:
     """A field of a night: its detections solved and linked by SCAMP, and the truth."""
 
     name: str
-    linked: Linked
+    linked: Linked  # its images lie in the cache
     truth: pd.DataFrame
     sextractor_s: float  # of all exposures
     scamp_s: float
@@ -75,8 +75,6 @@ def solved_fields(names: list[str], *, seed: int, cache: Path) -> Iterator[Solve
         if not kept.exists():
             folder = SIM2 if name == "sim2" else _painted(name, seed, cache)
             pd.to_pickle(_solve(name, folder, cache), kept)
-            if folder != SIM2:
-                shutil.rmtree(folder)
         yield from pd.read_pickle(kept)
 
 

@@ -10,9 +10,9 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
-from numpy.polynomial.chebyshev import chebvander
 
 from ssosd.grouping import BoolArray, FloatArray
+from ssosd.linker.patterns import clipped_fit, polynomials
 from ssosd.linker.tracklets.plane import Plane, project, to_sky
 from ssosd.linker.tracklets.stationary import places_on_sky
 
@@ -20,8 +20,6 @@ WIDE = 3.0  # places are looked for within so many times the usual reach
 OFTEN = 0.6  # of the exposures that see a star
 PER_TERM = 10  # stars that each coefficient of a pattern needs
 DEGREES = (5, 4, 3, 2, 1, 0)  # of the polynomial in the position on the chip, the highest that the stars bear
-CLIP = 3.0  # robust standard deviations
-ROUNDS = 3
 
 
 def made_consistent(detections: pd.DataFrame) -> pd.DataFrame:
@@ -61,7 +59,11 @@ def made_consistent(detections: pd.DataFrame) -> pd.DataFrame:
             continue
         used = stars[here]
         for place, offset in ((x, dx), (y, dy)):
-            place[here] -= terms @ _fit(terms[used], offset[here][used], plane.sigma[here][used])
+            sigma = plane.sigma[here][used]
+            weight = 1.0 / np.hypot(
+                sigma, float(np.median(sigma))
+            )  # the brightest few shall not decide alone
+            place[here] -= terms @ clipped_fit(terms[used], offset[here][used], weight)
     ra, dec = detections["RA"].to_numpy(np.float64).copy(), detections["DEC"].to_numpy(np.float64).copy()
     ra[plane.rows], dec[plane.rows] = to_sky(plane, x, y)
     return detections.assign(RA=ra, DEC=dec)
@@ -84,21 +86,5 @@ def _terms(plane: Plane, here: BoolArray, n_stars: int) -> FloatArray | None:
     u, v = ((p - p.mean()) / max(float(np.ptp(p)) / 2.0, 1.0) for p in (px, py))
     for degree in DEGREES:
         if n_stars >= PER_TERM * (degree + 1) * (degree + 2) // 2:
-            i, j = np.nonzero(np.add.outer(range(degree + 1), range(degree + 1)) <= degree)
-            return np.asarray(chebvander(u, degree)[:, i] * chebvander(v, degree)[:, j])
+            return polynomials(u, v, degree)
     return None
-
-
-def _fit(terms: FloatArray, offset: FloatArray, sigma: FloatArray) -> FloatArray:
-    """Coefficients by weighted least squares without outliers, shape (n_terms,)."""
-    weight = 1.0 / np.hypot(sigma, float(np.median(sigma)))  # the brightest few shall not decide alone
-    kept = np.ones(offset.size, dtype=bool)
-    solution: FloatArray = np.zeros(terms.shape[1])
-    for _ in range(ROUNDS):
-        a, b = terms[kept] * weight[kept, None], offset[kept] * weight[kept]
-        # of the normal equations, well conditioned as the terms are: a tenth of the time
-        solution = np.asarray(np.linalg.lstsq(a.T @ a, a.T @ b, rcond=None)[0], dtype=np.float64)
-        residual = np.abs(offset - terms @ solution) * weight
-        limit = CLIP * 1.4826 * float(np.median(residual[kept]))
-        kept = residual <= max(limit, 1e-9)
-    return solution

@@ -15,6 +15,7 @@ from ssosd.linker.errors import with_position_errors
 from ssosd.linker.merge import SCAMP, Merged, merge_candidates, sources_of_both, without_refused
 from ssosd.linker.refcat import read_bright_sources
 from ssosd.linker.scamp.link import Linked, link
+from ssosd.linker.tied import tied_to_reference
 from ssosd.linker.tracklets.link import MAX_CHANCE, Tracklets, link_tracklets
 from ssosd.linker.tracklets.sources import judge_sources
 from ssosd.model import Catalogue, Exposure
@@ -102,7 +103,8 @@ def candidates_of(linked: Linked, *, config: Config, progress: Progress) -> Cand
     settings = ChainSettings.from_mapping(config)
     linker, detections = config["LINKER"], linked.detections
     if linker != "SCAMP" or (settings.filter_motion and settings.motion_fit == "PLANE"):
-        detections = with_position_errors(made_consistent(detections))
+        detections = tied_to_reference(made_consistent(detections), linked.reference)
+        detections = with_position_errors(detections)
     tracklets = None
     if linker != "SCAMP":
         tracklets = link_tracklets(

@@ -194,7 +194,7 @@ def _measures(
     sky = one.detections
     with np.errstate(divide="ignore", invalid="ignore"):
         flux, err = (v / one.chip.shape.per_catalogue for v in (placed.flux, placed.err))
-        mag = mag_of_one_count(sky) - 2.5 * np.log10(flux)
+        mag, mag_err = mag_of_one_count(sky) - 2.5 * np.log10(flux), MAG_PER_RELATIVE * err / flux
     flags = candidates["FLAGS_SSOS"].to_numpy(np.int64)[one.rows]
     major, minor = (np.hypot(v / trails.scale, _own_scatter(sky)) for v in (long, short))
     return {
@@ -212,7 +212,7 @@ def _measures(
         "FLUX": flux,
         "FLUXERR": err,
         "MAG": mag,
-        "MAGERR": MAG_PER_RELATIVE * err / flux,
+        "MAGERR": mag_err,
         "FLAGS_SSOS": (flags & ~(_PIECES_FLAG | PLACED_FLAG)) | TRAIL_FLAG,
     }
 
