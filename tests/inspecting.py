@@ -15,6 +15,8 @@ from urllib.parse import urlsplit
 import pandas as pd
 import pytest
 
+from ssosd.reports.recovered import FILE_NAME as RECOVERED
+from ssosd.reports.recovered import write_recovered_csv
 from ssosd.reports.tables import read_candidates_csv
 from ssosd.status import read_status
 from ssosd.store import STORE_NAME, Store
@@ -42,6 +44,29 @@ def copied(outcome: Outcome, target: Path) -> Path:
         )
     connection.close()
     return target
+
+
+def without_a_detection(target, replayed, name):
+    """The field's table says of two exposures what was found at this candidate's place."""
+    field = replayed.candidates.loc[replayed.candidates["CANDIDATE"] == name, "FIELD"].iloc[0]
+    about = {"FIELD": field, "CANDIDATE": name, "FILTER": "r", "IMAGE_FILENAME": "late.fits", "BAND": "G"}
+    faint = {
+        "CATALOG_NUMBER": 6,
+        "MID_EXPOSURE_MJD": 61358.9,
+        "STATE": "too faint",
+        "MAG_LIMIT": 21.3,
+        "SNR": 1.2,
+    }
+    seen = {
+        "CATALOG_NUMBER": 5,
+        "MID_EXPOSURE_MJD": 61358.8,
+        "STATE": "measured",
+        "MAG_CALIB": 20.75,
+        "SNR": 4.1,
+    }
+    stranger = {**faint, "CANDIDATE": "F99-0001"}
+    rows = pd.DataFrame([{**about, **row} for row in (faint, seen, stranger)]).assign(REASON="")
+    write_recovered_csv(target / replayed.night / field / "cats" / RECOVERED, rows)
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,10 +13,18 @@ from ssosd.analysis.cutouts import cutout_name
 from ssosd.analysis.stamps import in_noise, read_stamp
 from ssosd.errors import BadInput, Misconfigured
 from ssosd.plumbing.lock import TargetLock
+from ssosd.reports.recovered import FILE_NAME as RECOVERED
 from ssosd.store import STORE_NAME, Store, utc_now
 from ssosd.web.opening import find_meant
 from ssosd.web.serve import open_socket
-from tests.inspecting import copied, inspecting, replayed_night, said_in_csv, said_in_store
+from tests.inspecting import (
+    copied,
+    inspecting,
+    replayed_night,
+    said_in_csv,
+    said_in_store,
+    without_a_detection,
+)
 
 pytestmark = pytest.mark.binaries
 
@@ -372,3 +380,20 @@ def test_a_writer_that_ends_by_a_fault_of_ours_is_told_and_verdicts_are_kept_on(
     expected = {names[0]: "asteroid", names[1]: "artifact"}
     assert said_in_store(target, replayed.night) == expected
     assert said_in_csv(target / replayed.night / "candidates.csv") == expected
+
+
+# ---- exposures without a detection --------------------------------------------------------------------------------
+
+
+def test_exposures_without_a_detection_are_told_in_order_of_time(target, replayed, names):
+    without_a_detection(target, replayed, names[0])
+    with inspecting(target) as client:
+        said = client.get(f"{replayed.night}/candidates/{names[0]}").json["missed"]
+        assert [(m["state"], m["mag"], m["limit"], m["snr"]) for m in said] == [
+            ("measured", 20.75, None, 4.1),
+            ("too faint", None, 21.3, 1.2),
+        ]
+        assert client.get(f"{replayed.night}/candidates/{names[1]}").json["missed"] == []
+        for path in (target / replayed.night).glob(f"*/cats/{RECOVERED}"):
+            path.unlink()
+        assert client.get(f"{replayed.night}/candidates/{names[0]}").json["missed"] == []

@@ -7,7 +7,14 @@ from contextlib import contextmanager
 
 import pytest
 
-from tests.inspecting import copied, inspecting, replayed_night, said_in_csv, said_in_store
+from tests.inspecting import (
+    copied,
+    inspecting,
+    replayed_night,
+    said_in_csv,
+    said_in_store,
+    without_a_detection,
+)
 
 CHROMIUM = shutil.which("chromium")
 FLAGS = (
@@ -72,6 +79,17 @@ def reads(page, selector, text):
 
 def kept(page):
     reads(page, "#files", "kept")
+
+
+def test_exposures_without_a_detection_stand_beside_it(browser, target, replayed):
+    with inspecting(target) as client, tab(browser, client.url) as page:
+        first = name(page)
+        assert page.is_hidden("#without")
+    without_a_detection(target, replayed, first)
+    with inspecting(target) as client, tab(browser, client.url) as page:
+        assert page.inner_text("#missed").split("\n") == [
+            "19:12:00", "measured, 20.75 G", "21:36:00", "too faint, fainter than 21.3"
+        ]  # fmt: skip
 
 
 def test_keys_give_verdicts_that_store_and_csv_have(browser, target, replayed):

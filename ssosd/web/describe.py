@@ -110,6 +110,17 @@ def detections(rows: pd.DataFrame) -> list[Json]:
     return found
 
 
+def missed(rows: pd.DataFrame) -> list[Json]:
+    """One entry per exposure without a detection of a candidate, as `ssosd.reports.recovered` has them."""
+    columns = {"mjd": "MID_EXPOSURE_MJD", "image": "IMAGE_FILENAME", "state": "STATE", "reason": "REASON",
+               "mag": "MAG_CALIB", "limit": "MAG_LIMIT", "band": "BAND", "snr": "SNR"}  # fmt: skip
+    table = rows[list(columns.values())].set_axis(list(columns), axis=1)
+    return [
+        {str(key): plain(value) for key, value in row.items()}
+        for row in table.sort_values("mjd", kind="stable").to_dict("records")
+    ]
+
+
 def magnitudes(table: pd.DataFrame) -> tuple[pd.Series, pd.Series]:
     """The calibrated magnitude where there is one, else the instrumental one; and its band, "" for that."""
     instrumental = _column(table, "MAG", np.nan)

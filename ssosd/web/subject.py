@@ -10,8 +10,10 @@ import pandas as pd
 
 from ssosd.analysis.cutouts import cutout_name
 from ssosd.errors import BadInput
+from ssosd.reports.recovered import FILE_NAME as RECOVERED
+from ssosd.reports.recovered import read_recovered_csv
 from ssosd.store import Judged
-from ssosd.web.describe import Json, detections
+from ssosd.web.describe import Json, detections, missed
 from ssosd.web.frames import CODE, Frames, read_frames
 
 
@@ -48,6 +50,7 @@ def details(subject: Subject, candidate: str) -> Json:
     return {
         "id": candidate,
         "detections": found,
+        "missed": _missed(folder.parent / "cats" / RECOVERED, candidate),
         "frames": frames.about,
         "levels": frames.levels,
         "code": CODE,
@@ -58,6 +61,14 @@ def pixels(subject: Subject, candidate: str) -> bytes:
     """The pixels of a candidate's frames, as `details` describes them."""
     rows, folder = subject.rows(candidate)
     return _frames(rows, folder).pixels
+
+
+def _missed(path: Path, candidate: str) -> list[Json]:
+    """Exposures of the field without a detection; none where they were not looked at."""
+    if not path.is_file():
+        return []
+    table = read_recovered_csv(path)
+    return missed(table[table["CANDIDATE"] == candidate])
 
 
 def _frames(rows: pd.DataFrame, folder: Path) -> Frames:

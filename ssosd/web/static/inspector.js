@@ -335,6 +335,7 @@ function drawDetails() {
   const { detections, frames } = state.details;
   $("light").replaceChildren(lightCurve(detections, state.current.hours));
   $("residuals").replaceChildren(residuals(detections, state.current.hours));
+  drawMissed(state.details.missed);
   $("film").replaceChildren(
     ...frames.map((frame, k) => {
       const button = element("button", "", frameTitle(frame, detections[k]));
@@ -348,6 +349,22 @@ function drawDetails() {
     }),
   );
   drawFrame(0);
+}
+
+function drawMissed(missed) {
+  $("without").hidden = missed.length === 0;
+  $("missed").replaceChildren(
+    ...missed.flatMap((m) => {
+      const light = m.mag !== null ? `, ${m.mag.toFixed(2)} ${m.band}` : m.limit !== null ? `, fainter than ${m.limit.toFixed(1)}` : "";
+      const what = element("dd", "", `${m.state}${m.state === "measured" || m.state === "too faint" ? light : ""}`);
+      what.title = [m.image, m.reason].filter(Boolean).join("\n");
+      return [element("dt", "", clock(m.mjd)), what];
+    }),
+  );
+}
+
+function clock(mjd) {
+  return new Date((mjd - 40587) * 86400000).toISOString().slice(11, 19);
 }
 
 function frameTitle(frame, detection) {
