@@ -15,7 +15,8 @@ from astropy.wcs import WCS
 
 from ssosd import astromatic
 from ssosd.analysis import solved
-from ssosd.analysis.cutouts import SolvedImage, cutout_name, extract_cutouts, fits_bytes
+from ssosd.analysis.cutouts import SolvedImage, cutout_name, extract_cutouts
+from ssosd.analysis.fitscards import cards_of, fits_bytes
 from ssosd.analysis.solved import Piece
 from ssosd.analysis.swarp import SwarpCutter
 from ssosd.errors import Misconfigured
@@ -366,7 +367,7 @@ def test_each_image_is_opened_once(
     class Copier(SwarpCutter):
         def make(self, piece: Piece) -> tuple[np.ndarray, fits.Header]:
             seen.append(piece)
-            return piece.pixels[piece.window].copy(), piece.header.copy()
+            return piece.pixels[piece.window].copy(), cards_of(piece.header)
 
     cutter = Copier(binary=swarp, config=config, time_limit_s=30.0, size_px=48)
     wanted = pd.concat([_detections(true, PLACES, catalog=k) for k in (2, 1, 3)]).sort_values("SOURCE_NUMBER")
@@ -399,4 +400,4 @@ def test_a_cutout_is_written_as_astropy_would() -> None:
         header["NBLANK"], header["DATE-OBS"], header["GOOD"] = 1, "2026-11-14T20:00:00.127", True
         file = io.BytesIO()
         fits.PrimaryHDU(pixels, header).writeto(file)
-        assert fits_bytes(pixels, header) == file.getvalue()
+        assert fits_bytes(pixels, cards_of(header)) == file.getvalue()

@@ -14,6 +14,7 @@ from astropy.wcs import WCS
 from ssosd import astromatic
 from ssosd.analysis.cutouts import SolvedImage, extract_cutouts
 from ssosd.analysis.lanczos import interpolate
+from ssosd.analysis.lanczosgrid import nodes_at, on_grid
 from ssosd.analysis.skygrid import LanczosCutter
 from tests import painted
 
@@ -93,6 +94,32 @@ def test_the_kernel_against_a_slow_twin() -> None:
     assert np.isnan(
         interpolate(pixels, valid, np.array([-0.6, np.nan, 29.6]), np.array([3.0, 3.0, 3.0]))
     ).all()
+
+
+@pytest.mark.parametrize("turn", [0.0, 90.0, 180.0, 270.0, 90.08, -0.08, 30.0])
+@pytest.mark.parametrize("mirrored", [False, True])
+def test_a_grid_along_the_rows_is_interpolated_as_any_other(turn: float, mirrored: bool) -> None:
+    """Stars on a noisy sky with holes, the grid partly off the image; against place by place."""
+    rng = np.random.default_rng(7)
+    pixels = painted.stars(SHAPE, PLACES, [2e4] * len(PLACES), noise=NOISE).astype(np.float32)
+    valid = rng.random(SHAPE) > 1e-3
+    angle, n = np.radians(turn), 240
+
+    def places(at: np.ndarray) -> np.ndarray:
+        x, y = np.meshgrid(at - 119.5, at - 119.5)
+        x = -x if mirrored else x
+        turned = x * np.cos(angle) - y * np.sin(angle), x * np.sin(angle) + y * np.cos(angle)
+        return np.stack([1.0003 * turned[0] + 100.37, turned[1] + 150.81])
+
+    for there in (np.ones(SHAPE, dtype=bool), valid):
+        held = np.where(there, pixels, np.float32(0.0))
+        found = on_grid(held, there, places(nodes_at(n)), size_px=n)
+        expected = interpolate(held, there, *places(np.arange(float(n))))
+        np.testing.assert_array_equal(np.isnan(found), np.isnan(expected))
+        off = np.abs(found - expected)[np.isfinite(expected)]
+        assert off.size > 0.7 * n * n
+        assert np.sqrt(np.mean(off**2)) < 0.01 * NOISE
+        assert np.percentile(off, 99.9) < 0.1 * NOISE
 
 
 @pytest.mark.binaries

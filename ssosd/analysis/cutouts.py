@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 import pandas as pd
-from astropy.io import fits
 from numpy.typing import NDArray
 
+from ssosd.analysis.fitscards import card, fits_bytes
 from ssosd.analysis.solved import OpenImage, SolvedImage, open_image
 from ssosd.errors import BadInput, Retriable
 from ssosd.plumbing.files import write_failure
@@ -20,9 +20,9 @@ from ssosd.plumbing.files import write_failure
 __all__ = ["Cutter", "SolvedImage", "cutout_name", "extract_cutouts"]
 
 _INDEX = ["SOURCE_NUMBER", "CATALOG_NUMBER"]
-_BLOCK = 2880  # bytes of a FITS block
 _COLUMNS = ("PATH", "STATUS", "N_BLANK", "REASON")
 Row = dict[str, Any]
+_Work = tuple[int, Row, SolvedImage | None, Any]  # place in the table, row to report, image and piece
 
 
 class Cutter(Protocol):
@@ -31,8 +31,8 @@ class Cutter(Protocol):
     def read(self, image: OpenImage, detections: pd.DataFrame) -> Iterator[Any]:
         """Read from an open image what each detection's cutout is made from, one after the other."""
 
-    def make(self, piece: Any) -> tuple[NDArray[np.float32], fits.Header]:
-        """Pixels (NaN where there is none) and header of a cutout; called in several threads."""
+    def make(self, piece: Any) -> tuple[NDArray[np.float32], dict[str, str]]:
+        """Pixels (NaN where there is none) and cards of a cutout; called in several threads."""
 
 
 def cutout_name(source_number: int, catalog_number: int) -> str:
@@ -93,28 +93,35 @@ def extract_cutouts(
     targets = wanted.reindex(columns=["RA", "DEC", "OBJECT"]).to_dict("records")
     rows: dict[int, Row] = {}
 
-    def finish(work: tuple[int, Future[Row]]) -> None:
-        rows[work[0]] = work[1].result()
+    def make(work: _Work) -> None:
+        place, row, image, piece = work
+        rows[place] = row if image is None else _write(row, targets[place], image, piece, cutter, directory)
 
-    with ThreadPoolExecutor(max_workers=max(1, workers)) as pool:
-        running: deque[tuple[int, Future[Row]]] = deque()
-        for place, row, image, piece in _pieces(wanted, images, cutter):
-            if image is None:
-                rows[place] = row
-                continue
-            running.append((place, pool.submit(_write, row, targets[place], image, piece, cutter, directory)))
-            if len(running) > 2 * workers:  # pieces wait in memory: not too many
-                finish(running.popleft())
-        while running:
-            finish(running.popleft())
+    _each(make, _pieces(wanted, images, cutter), workers=workers)
     table = pd.DataFrame([rows[k] for k in range(len(wanted))], columns=[*_INDEX, *_COLUMNS])
     return table.set_index(_INDEX)
 
 
+def _each(work: Callable[[_Work], None], pieces: Iterator[_Work], *, workers: int) -> None:
+    """Do the work on all pieces, so many at a time; few of them are read ahead, as they take room."""
+    if workers <= 1:
+        for piece in pieces:
+            work(piece)
+        return
+    with ThreadPoolExecutor(max_workers=workers) as pool:
+        running: deque[Future[None]] = deque()
+        for piece in pieces:
+            running.append(pool.submit(work, piece))
+            if len(running) > 2 * workers:
+                running.popleft().result()
+        for last in running:
+            last.result()
+
+
 def _pieces(
     wanted: pd.DataFrame, images: Mapping[tuple[int, int], SolvedImage], cutter: Cutter
-) -> Iterator[tuple[int, Row, SolvedImage | None, Any]]:
-    """Place in the table, row to report, image and piece of each detection, one image after the other."""
+) -> Iterator[_Work]:
+    """What is to be done for each detection, one image after the other."""
     for _, group in wanted.groupby(["CATALOG_NUMBER", "EXTENSION"], sort=True):
         catalog, extension = int(group["CATALOG_NUMBER"].iloc[0]), int(group["EXTENSION"].iloc[0])
         begun = [
@@ -141,24 +148,27 @@ def _write(
 ) -> Row:
     """Make one cutout and write it; the finished row."""
     try:
-        pixels, header = cutter.make(piece)
+        pixels, cards = cutter.make(piece)
     except (BadInput, Retriable) as error:
         return row | {"REASON": str(error)}
     n_blank = int(np.count_nonzero(~np.isfinite(pixels)))
-    header["DATE-OBS"] = image.date_obs
-    header["FILTER"] = image.filter
+    told = [
+        ("DATE-OBS", image.date_obs, ""),
+        ("FILTER", image.filter, ""),
+        ("SOURCE", row["SOURCE_NUMBER"], "SOURCE_NUMBER of the detection"),
+        ("CATALOG", row["CATALOG_NUMBER"], "CATALOG_NUMBER of the detection"),
+        ("IMAGE", image.path.name, ""),
+        ("IMAGEHDU", image.hdu, "HDU of IMAGE it is cut from"),
+        ("RATARGET", float(target["RA"]), "[deg] centred on, ICRS"),
+        ("DETARGET", float(target["DEC"]), "[deg] centred on, ICRS"),
+        ("NBLANK", n_blank, "NaN pixels: off the detector or bad"),
+    ]
     if isinstance(name := target["OBJECT"], str) and name:
-        header["OBJECT"] = name.encode("ascii", "replace").decode()
-    header["SOURCE"] = (row["SOURCE_NUMBER"], "SOURCE_NUMBER of the detection")
-    header["CATALOG"] = (row["CATALOG_NUMBER"], "CATALOG_NUMBER of the detection")
-    header["IMAGE"] = image.path.name.encode("ascii", "replace").decode()
-    header["IMAGEHDU"] = (image.hdu, "HDU of IMAGE it is cut from")
-    header["RATARGET"] = (float(target["RA"]), "[deg] centred on, ICRS")
-    header["DETARGET"] = (float(target["DEC"]), "[deg] centred on, ICRS")
-    header["NBLANK"] = (n_blank, "NaN pixels: off the detector or bad")
+        told.append(("OBJECT", name, ""))
+    cards = cards | {keyword: card(keyword, value, comment) for keyword, value, comment in told}
     path = directory.absolute() / cutout_name(row["SOURCE_NUMBER"], row["CATALOG_NUMBER"])
     try:
-        path.write_bytes(fits_bytes(pixels, header))
+        path.write_bytes(fits_bytes(pixels, cards))
     except OSError as error:
         raise write_failure(path, error) from error
     blank = n_blank == pixels.size
@@ -168,18 +178,3 @@ def _write(
         "N_BLANK": n_blank,
         "REASON": f"off the image {image.path.name}[{image.hdu}]" if blank else "",
     }
-
-
-def fits_bytes(pixels: NDArray[np.float32], header: fits.Header) -> bytes:
-    """A FITS image: what `astropy.io.fits.PrimaryHDU` writes, in an eighth of the time."""
-    height, width = pixels.shape
-    structure = [
-        ("SIMPLE", True, "conforms to FITS standard"),
-        ("BITPIX", -32, "array data type"),
-        ("NAXIS", 2, "number of array dimensions"),
-        ("NAXIS1", width),
-        ("NAXIS2", height),
-    ]
-    cards = fits.Header([*structure, *header.copy(strip=True).cards]).tostring().encode("ascii")
-    data = pixels.astype(">f4").tobytes()
-    return cards + data + bytes(-len(data) % _BLOCK)

@@ -82,10 +82,27 @@ def _at(
         return value
     share = _sum(weight, base, across, along)
     nearest = np.rint(py).astype(np.intp) * image.shape[1] + np.rint(px).astype(np.intp)
-    own = image.ravel()[nearest]
+    return with_holes(value, share, nearest=image.ravel()[nearest], there=weight.ravel()[nearest] > 0.0)
+
+
+def with_holes(
+    value: FloatImage, share: FloatImage, *, nearest: FloatImage, there: NDArray[np.bool_]
+) -> FloatImage:
+    """Values of places by the pixels that have one.
+
+    Parameters
+    ----------
+    value, share : ndarray of float32
+        Sums over the kernel, of the pixels (0 where they have no value) and of the kernel itself where they
+        have one.
+    nearest : ndarray of float32
+        The nearest pixel's value: it stands for the place where little of the kernel has values.
+    there : ndarray of bool
+        Whether the nearest pixel has a value; the place is NaN where it has none.
+    """
     with np.errstate(divide="ignore", invalid="ignore"):
-        value = np.where(share > _LEAST_WEIGHT, value / share, own)
-    return np.where(weight.ravel()[nearest] > 0.0, value, np.float32(np.nan)).astype(np.float32)
+        value = np.where(share > _LEAST_WEIGHT, value / share, nearest)
+    return np.where(there, value, np.float32(np.nan)).astype(np.float32)
 
 
 def _sum(image: FloatImage, base: NDArray[np.intp], across: FloatImage, along: FloatImage) -> FloatImage:

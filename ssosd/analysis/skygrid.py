@@ -5,16 +5,15 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pandas as pd
-from astropy.io import fits
 from astropy.wcs.utils import proj_plane_pixel_area
-from numpy.polynomial import chebyshev
 from numpy.typing import NDArray
 
-from ssosd.analysis.lanczos import REACH, interpolate
+from ssosd.analysis.fitscards import card
+from ssosd.analysis.lanczos import REACH
+from ssosd.analysis.lanczosgrid import NODES, nodes_at, on_grid
 from ssosd.analysis.painter.wcs import from_offsets
 from ssosd.analysis.solved import OpenImage, SolvedImage
 from ssosd.errors import BadInput
@@ -22,11 +21,8 @@ from ssosd.sphere import ARCSEC_PER_DEG, offsets_arcsec
 
 FloatArray = NDArray[np.float64]
 
-#: Places along each side of a cutout at which the solution is evaluated; between them the image's pixels
-#: follow a polynomial of degree 5.
-_NODES = 6
 #: What of the image's header a cutout tells, where it is there.
-_COPIED = ("OBJECT", "EXPTIME", "TELESCOP", "INSTRUME", "AIRMASS", "GAIN", "SATURATE")
+_COPIED = ("EXPTIME", "TELESCOP", "INSTRUME", "AIRMASS", "GAIN", "SATURATE")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -45,7 +41,7 @@ class Patch:
     pixels: NDArray[np.float32]  # part of the image, 0 where not valid; empty when nothing of it is wanted
     valid: NDArray[np.bool_]
     nodes: FloatArray  # shape (2, n, n): x and y in the part (0 the first pixel) by the nodes' row and column
-    header: fits.Header  # of the cutout
+    cards: dict[str, str]  # of the cutout
     size_px: int
 
 
@@ -95,7 +91,7 @@ class LanczosCutter:
     def read(self, image: OpenImage, detections: pd.DataFrame) -> Iterator[Patch]:
         """Read what the cutouts of an image need, in the order of `detections`; see `SwarpCutter.read`."""
         n = self.size_px
-        at = 0.5 * (n + 1) + 0.5 * (n - 1) * chebyshev.chebpts1(_NODES)  # FITS pixels of the cutout
+        at = nodes_at(n) + 1.0  # FITS pixels of the cutout
         grids = [self.grids[number] for number in detections["SOURCE_NUMBER"]]
         ra0, dec0, step = np.array([(g.ra_deg, g.dec_deg, g.step_deg) for g in grids]).T
         scale = step * ARCSEC_PER_DEG
@@ -106,56 +102,47 @@ class LanczosCutter:
         sky = from_offsets(
             east[:, None, :], north[:, :, None], ra0[:, None, None], dec0[:, None, None]
         )  # by detection, row, column
-        x, y = image.solved.pixels_of(sky[0].ravel(), sky[1].ravel()).T.reshape(2, len(grids), _NODES, _NODES)
-        copied = [image.cards.cards[key] for key in _COPIED if key in image.cards]
+        x, y = image.solved.pixels_of(sky[0].ravel(), sky[1].ravel()).T.reshape(2, len(grids), NODES, NODES)
+        copied = {key: str(image.cards.cards[key]) for key in _COPIED if key in image.cards}
         for k, grid in enumerate(grids):
-            header = fits.Header([*copied, *_wcs_cards(grid, *crpix[k])])
-            yield _patch(image, np.stack([x[k], y[k]]), header, size_px=n)
+            cards = copied | _wcs_cards(grid, crpix[k])
+            yield _patch(image, np.stack([x[k], y[k]]), cards, size_px=n)
 
-    def make(self, patch: Patch) -> tuple[NDArray[np.float32], fits.Header]:
+    def make(self, patch: Patch) -> tuple[NDArray[np.float32], dict[str, str]]:
         """Interpolate one cutout; NaN off the detector and where its pixels have no value.
 
         Returns
         -------
         pixels : ndarray of float32, shape (size_px, size_px)
-        header : Header
+        cards : dict
         """
         n = patch.size_px
         if not patch.valid.any():
-            return np.full((n, n), np.nan, dtype=np.float32), patch.header
-        basis = _basis(n)
-        x, y = (basis @ nodes @ basis.T for nodes in patch.nodes)
-        return interpolate(patch.pixels, patch.valid, x, y), patch.header
+            return np.full((n, n), np.nan, dtype=np.float32), patch.cards
+        return on_grid(patch.pixels, patch.valid, patch.nodes, size_px=n), patch.cards
 
 
-def _basis(n: int) -> FloatArray:
-    """Values at the pixels of a cutout from those at the nodes, shape (n, nodes): Chebyshev interpolation."""
-    at = chebyshev.chebpts1(_NODES)
-    pixel = np.linspace(-1.0, 1.0, n) if n > 1 else np.zeros(1)
-    degree = _NODES - 1
-    return np.asarray(chebyshev.chebvander(pixel, degree) @ np.linalg.inv(chebyshev.chebvander(at, degree)))
-
-
-def _patch(image: OpenImage, nodes: FloatArray, header: fits.Header, *, size_px: int) -> Patch:
+def _patch(image: OpenImage, nodes: FloatArray, cards: dict[str, str], *, size_px: int) -> Patch:
     """Read the part of an image that the nodes (FITS pixels) span, with room for the kernel around it."""
     if not np.isfinite(nodes).all():
         nothing = np.zeros((0, 0), dtype=np.float32)
-        return Patch(pixels=nothing, valid=nothing > 0, nodes=nodes, header=header, size_px=size_px)
+        return Patch(pixels=nothing, valid=nothing > 0, nodes=nodes, cards=cards, size_px=size_px)
     first, last = nodes.min(axis=(1, 2)), nodes.max(axis=(1, 2))
     # the outermost nodes are within the corners: cos(pi / 2n) of the half side from the middle
-    spare = REACH + 1 + 0.5 * (last - first) * (1.0 / math.cos(math.pi / (2 * _NODES)) - 1.0)
+    spare = REACH + 1 + 0.5 * (last - first) * (1.0 / math.cos(math.pi / (2 * NODES)) - 1.0)
     low = np.floor(first - spare).astype(int) - 1
     high = np.ceil(last + spare).astype(int)
     # what lies off the image is not read, nor made room for
     low, high = np.maximum(low, 0), np.minimum(high, (image.width, image.height))
     pixels, valid = image.read(low[0], low[1], *np.maximum(high - low, 0))
     return Patch(
-        pixels=pixels, valid=valid, nodes=nodes - 1.0 - low[:, None, None], header=header, size_px=size_px
+        pixels=pixels, valid=valid, nodes=nodes - 1.0 - low[:, None, None], cards=cards, size_px=size_px
     )
 
 
-def _wcs_cards(grid: SkyGrid, crpix1: float, crpix2: float) -> list[tuple[Any, ...]]:
-    return [
+def _wcs_cards(grid: SkyGrid, crpix: FloatArray) -> dict[str, str]:
+    x, y = crpix.tolist()
+    cards = (
         ("WCSAXES", 2, "number of world axes"),
         ("RADESYS", "ICRS", "of the solution"),
         ("CTYPE1", "RA---TAN", "right ascension, to the left"),
@@ -164,10 +151,11 @@ def _wcs_cards(grid: SkyGrid, crpix1: float, crpix2: float) -> list[tuple[Any, .
         ("CUNIT2", "deg", ""),
         ("CRVAL1", grid.ra_deg, "[deg] the same in all cutouts of the source"),
         ("CRVAL2", grid.dec_deg, "[deg] the same in all cutouts of the source"),
-        ("CRPIX1", float(crpix1), "whole pixels from that of the others"),
-        ("CRPIX2", float(crpix2), "whole pixels from that of the others"),
+        ("CRPIX1", x, "whole pixels from that of the others"),
+        ("CRPIX2", y, "whole pixels from that of the others"),
         ("CD1_1", -grid.step_deg, "[deg]"),
         ("CD1_2", 0.0, "[deg]"),
         ("CD2_1", 0.0, "[deg]"),
         ("CD2_2", grid.step_deg, "[deg]"),
-    ]
+    )
+    return {keyword: card(keyword, value, comment) for keyword, value, comment in cards}

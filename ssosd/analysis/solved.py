@@ -84,7 +84,7 @@ class SolvedImage:
         return np.asarray(self.wcs().all_pix2world(np.asarray(pixels, dtype=np.float64), 1), np.float64)
 
     def wcs(self) -> WCS:
-        """The solved WCS, its two celestial axes.
+        """The solved WCS, its two celestial axes; the same object each time, not to be changed.
 
         Raises
         ------
@@ -92,17 +92,28 @@ class SolvedImage:
             The header text has no usable WCS.
         """
         try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore", FITSFixedWarning)
-                wcs = WCS(self.astrometry())
+            wcs = _wcs(self.header)
         except (ValueError, TypeError, VerifyError) as error:
             raise self._without_wcs(f": {error}") from error
-        if not wcs.has_celestial:
+        if wcs is None:
             raise self._without_wcs(", it is not celestial")
-        return wcs.celestial
+        return wcs
 
     def _without_wcs(self, because: str) -> BadInput:
         return BadInput(f"{self.path.name}[{self.hdu}]: its solved header has no usable WCS{because}")
+
+
+@lru_cache(maxsize=64)
+def _wcs(text: str) -> WCS | None:
+    """Celestial axes of a header's text, ready for use in any thread; None without any."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FITSFixedWarning)
+        wcs = WCS(_astrometry(text))
+    if not wcs.has_celestial:
+        return None
+    celestial = wcs.celestial
+    celestial.wcs.set()
+    return celestial
 
 
 @lru_cache(maxsize=64)

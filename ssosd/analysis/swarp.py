@@ -12,6 +12,7 @@ import pandas as pd
 from astropy.io import fits
 from numpy.typing import NDArray
 
+from ssosd.analysis.fitscards import cards_of
 from ssosd.analysis.solved import OpenImage, Piece, shifted
 from ssosd.astromatic import Binary, run
 from ssosd.astromatic_setup import read_setup
@@ -69,7 +70,7 @@ class SwarpCutter:
         for ra, dec, (x, y) in zip(detections["RA"], detections["DEC"], places, strict=True):
             yield image.piece(ra_deg=ra, dec_deg=dec, x=x, y=y, size_px=self.size_px)
 
-    def make(self, piece: Piece) -> tuple[NDArray[np.float32], fits.Header]:
+    def make(self, piece: Piece) -> tuple[NDArray[np.float32], dict[str, str]]:
         """Run SWarp on one piece; a piece without any pixel of the image needs no run.
 
         With RESAMPLE N SWarp is given the output grid as a header: the solved WCS moved by whole pixels.
@@ -80,8 +81,8 @@ class SwarpCutter:
         -------
         pixels : ndarray of float32, shape (size_px, size_px)
             NaN where SWarp's weight is 0: off the detector or not a number there.
-        header : Header
-            SWarp's cards without those of the run, with the WCS of these pixels.
+        cards : dict
+            SWarp's without those of the run, with the WCS of these pixels.
 
         Raises
         ------
@@ -93,7 +94,7 @@ class SwarpCutter:
         as_they_are = setup.get("RESAMPLE", "Y").startswith("N")
         grid = shifted(piece.header, piece.corner, piece.corner)
         if not piece.valid[piece.window].any():
-            return np.full((n, n), np.nan, dtype=np.float32), grid
+            return np.full((n, n), np.nan, dtype=np.float32), cards_of(grid)
         grid.update({"NAXIS": 2, "NAXIS1": n, "NAXIS2": n})
         with tempfile.TemporaryDirectory(prefix="ssosd-") as room:
             scratch = Path(room)
@@ -126,4 +127,4 @@ class SwarpCutter:
             header.remove(keyword, ignore_missing=True, remove_all=True)
         if as_they_are:
             header.update(shifted(piece.header, piece.corner, piece.corner))
-        return result, header
+        return result, cards_of(header)

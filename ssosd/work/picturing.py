@@ -14,7 +14,7 @@ from ssosd.analysis.swarp import SwarpCutter
 from ssosd.linker.scamp.link import Linked
 from ssosd.station import Station
 
-_THREADS = 2  # cutouts made at a time; sequences are linked side by side already
+_SWARPS = 2  # processes at a time; sequences are linked side by side already
 
 
 def pictures(
@@ -32,7 +32,7 @@ def pictures(
             images=images,
             cutter=_cutter(found, images, station),
             directory=kept,
-            workers=_THREADS,
+            workers=_SWARPS if config["CUTOUT_RESAMPLER"] == "SWARP" else 1,
         )
         notes += [reason for reason in cut["REASON"] if reason]
         if config["FIXED_APER_MAGS"]:
