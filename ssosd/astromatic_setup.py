@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Iterable
 from functools import lru_cache
 from pathlib import Path
 
 from ssosd.errors import Misconfigured
+from ssosd.plumbing.files import digest_of
 
 
 def read_setup(path: Path) -> dict[str, str]:
@@ -91,17 +91,9 @@ def content_digest(path: Path) -> str:
         The file cannot be read.
     """
     try:
-        stat = path.stat()
-        return _content_digest(path, stat.st_size, stat.st_mtime_ns, stat.st_ino)
+        return digest_of(path)
     except OSError as error:
         raise Misconfigured(f"{path}: {error.strerror}") from error
-
-
-@lru_cache(maxsize=4096)
-def _content_digest(path: Path, _size: int, _mtime_ns: int, _inode: int) -> str:
-    """Read a file once for as long as it stays as it is: keys are asked for again and again."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
 
 
 def _lines(path: Path) -> list[str]:

@@ -6,6 +6,7 @@ import hashlib
 import os
 import secrets
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -169,7 +170,8 @@ class Station:
         h.update(f"\n{KNOWN_VERSION}\n".encode())
         for name in ORBIT_FILES if self.uses_orbits else ():
             path = self.orbit_file(name)
-            h.update(f"{name} {digest_of(path) if path is not None else ''}\n".encode())
+            with suppress(FileNotFoundError):  # it is not downloaded yet
+                h.update(f"{name} {digest_of(path) if path is not None else ''}\n".encode())
         return h.hexdigest()
 
     @property

@@ -124,15 +124,18 @@ def atomic_write_text(path: Path, text: str) -> None:
 
 
 def digest_of(path: Path) -> str:
-    """BLAKE2b-128 of a file's bytes, hex; "" when it is not there. Not read again while it is unchanged."""
-    try:
-        stat = path.stat()
-        return _digest(path, stat.st_size, stat.st_mtime_ns, stat.st_ino)
-    except OSError:
-        return ""
+    """BLAKE2b-128 of a file's bytes, hex; not read again while it is unchanged.
+
+    Raises
+    ------
+    OSError
+        The file cannot be read.
+    """
+    stat = path.stat()
+    return _digest(path, stat.st_size, stat.st_mtime_ns, stat.st_ino)
 
 
-@lru_cache(maxsize=16)
+@lru_cache(maxsize=4096)
 def _digest(path: Path, *_: int) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
