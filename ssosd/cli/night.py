@@ -15,6 +15,7 @@ import click
 from ssosd.cli.options import of_a_run, of_results, say_where
 from ssosd.config import ParameterCommand, add_parameter_flags, load_config
 from ssosd.errors import Misconfigured
+from ssosd.plumbing.forkserver import start_fork_server
 
 if TYPE_CHECKING:
     pass
@@ -56,6 +57,11 @@ def replay(
 
     Interrupted or repeated, it does only what is missing or has changed.
     """
+    config = load_config(config_path, overrides=overrides, cwd=Path.cwd())
+    jobs = jobs or config["WORKERS"] or os.cpu_count() or 1
+    if dask is None and jobs > 1:
+        start_fork_server("ssosd.crew.worker")  # which imports while this process does
+
     from functools import partial
 
     from rich.console import Console
@@ -68,7 +74,6 @@ def replay(
     from ssosd.station import Station
     from ssosd.store import STORE_NAME, Store, utc_now
 
-    config = load_config(config_path, overrides=overrides, cwd=Path.cwd())
     console = Console(quiet=quiet)
     for note in config.notes:
         console.print(f"[yellow]note[/yellow] {note}", highlight=False)

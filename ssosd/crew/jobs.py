@@ -5,17 +5,19 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from ssosd import work
 from ssosd.errands import named
 from ssosd.errors import SsosdError
 from ssosd.ingest.sequence import FieldSequence
-from ssosd.inquiry import IdentifyJob, identify_again
 from ssosd.intake import TakenIn, refused, take_in
 from ssosd.model import Catalogue, Exposure
 from ssosd.station import Station
 from ssosd.work import Identified, SequenceResult
+
+if TYPE_CHECKING:
+    from ssosd.inquiry import IdentifyJob
 
 _PROCESS_BYTES = 300_000_000  # Python with its libraries
 _BYTES_PER_PIXEL = 30  # SExtractor's buffers and a plain copy of the image, measured at 4096 x 4096
@@ -164,6 +166,8 @@ class Identify:
 
     def do(self, station: Station) -> tuple[Path, Identified] | SsosdError:
         """See `Job`."""
+        from ssosd.inquiry import identify_again  # with the reports of a night: no other job needs them
+
         return identify_again(self.inquiry, station=station)
 
     def failed(self, error: SsosdError) -> SsosdError:

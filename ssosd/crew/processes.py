@@ -7,7 +7,6 @@ the others nothing and has an address.
 
 from __future__ import annotations
 
-import multiprocessing
 from collections import Counter, deque
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
@@ -20,6 +19,7 @@ from ssosd.crew.jobs import Job
 from ssosd.crew.memory import available_bytes
 from ssosd.crew.worker import serve
 from ssosd.errors import Retriable
+from ssosd.plumbing.forkserver import start_fork_server
 from ssosd.station import Station
 
 _TRIES = 3  # deaths of workers with one job before it is given up
@@ -48,8 +48,7 @@ class Processes(Crew):
     def __init__(self, *, station: Station, size: int) -> None:
         self._station = station
         self._size = size
-        self._context = multiprocessing.get_context("forkserver")
-        self._context.set_forkserver_preload(["ssosd.crew.worker"])  # imported once, not once per worker
+        self._context = start_fork_server("ssosd.crew.worker")
         self._workers: list[_Worker] = []
         self._waiting: deque[Job] = deque()
         self._ended: deque[tuple[Job, Any]] = deque()

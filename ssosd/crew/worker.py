@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import multiprocessing
 import os
 import signal
@@ -25,6 +26,8 @@ def serve(connection: Connection, station: Station) -> None:
         Jobs come in and outcomes go out.
     station : Station
     """
+    gc.freeze()  # what was imported before the fork stays, and stays shared if nobody looks for garbage in it
+    gc.enable()
     heard, told = os.pipe()
     os.set_blocking(told, False)
     signal.set_wakeup_fd(told, warn_on_full_buffer=False)

@@ -38,9 +38,10 @@ class _Open:
 class Nights:
     """Hands out the jobs of nights, one night after the other, and records their outcomes.
 
-    A sequence is linked as soon as its exposures have their catalogues, before others are begun; a night's
-    files are written as soon as its last sequence has ended. What is kept in memory does not grow with the
-    number of nights.
+    A sequence is linked as soon as its exposures have their catalogues, before others are begun, and the last
+    ones of a night side by side, so that nobody is idle while the very last is linked. A night's files are
+    written as soon as its last sequence has ended. What is kept in memory does not grow with the number of
+    nights.
 
     Parameters
     ----------
@@ -49,6 +50,8 @@ class Nights:
         In the order in which they are worked on.
     field_name : str, optional
         Only this field.
+    at_once : int
+        Jobs that are done at the same time.
     done : Replayed
         Where everything is counted.
     on_extracted : callable
@@ -63,6 +66,7 @@ class Nights:
         corridor: Corridor,
         nights: Iterable[str],
         field_name: str | None,
+        at_once: int,
         done: Replayed,
         on_extracted: Callable[[int], None],
         on_sequence: Callable[[Linked], None],
@@ -71,6 +75,7 @@ class Nights:
         self._corridor = corridor
         self._nights = iter(nights)
         self._field = field_name
+        self._at_once = at_once
         self._done = done
         self._on_extracted = on_extracted
         self._on_sequence = on_sequence
@@ -87,7 +92,12 @@ class Nights:
             if night is None:
                 return None
             self._open(night)
-        return self._to_link.popleft() if self._to_link else self._to_extract.popleft()
+        if self._to_extract and (not self._to_link or self._can_all_be_linked_at_once()):
+            return self._to_extract.popleft()
+        return self._to_link.popleft()
+
+    def _can_all_be_linked_at_once(self) -> bool:
+        return len(self._to_link) + len(set(self._waiting.values())) <= self._at_once
 
     def record(self, job: Job, outcome: Any) -> None:
         """Record what came of a job, and find out what follows.
