@@ -15,7 +15,7 @@ from ssosd.daemon.loop import Daemon
 from ssosd.plumbing.notify import Notifier
 from ssosd.station import Station
 from ssosd.store import STORE_NAME, Store
-from tests.replaying import QUICK
+from tests.replaying import QUICK, run
 
 #: What the rigs below work with, over `QUICK`.
 LIVE = {"SETTLE_TIME": "5", "MIN_FREE_DISK": "0", "RETRY_DELAY": "60", "TRIES": "3", "SEQUENCE_TIMEOUT": "60"}
@@ -179,6 +179,19 @@ class Rig:
 
     def results(self) -> dict[str, object]:
         return results(self.target)
+
+    def in_the_morning(self) -> dict[str, object]:
+        """Results when the night is over."""
+        self.until("2026-11-15T07:00:00")
+        return self.results()
+
+    def replayed(self, reference: Path) -> dict[str, object]:
+        """Results of a replay of the same folder into another target."""
+        other = self.target.parent / "replayed"
+        shutil.rmtree(other, ignore_errors=True)
+        given = {name.replace("-", "__"): value for name, value in self.parameters.items()}
+        run(other, self.root, reference=reference, **given)
+        return results(other)
 
 
 def results(target: Path) -> dict[str, object]:

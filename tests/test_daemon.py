@@ -9,46 +9,17 @@ import pytest
 
 from ssosd.daemon.backlog import Backlog, Waiting
 from tests.painted import exposure
-from tests.replaying import NIGHT, ONE_FIELD, run
+from tests.replaying import NIGHT
 from tests.sky import shared_sky
-from tests.stepping import Rig, results
 
 pytestmark = pytest.mark.binaries
 AMBIGUOUS = {**NIGHT, "objects": tuple((f, v, "survey") for f in (1, 2) for v in range(1, 6))}
 
 
 @pytest.fixture(scope="module")
-def one(tmp_path_factory):
-    """One field, five exposures."""
-    return shared_sky(tmp_path_factory, **{**ONE_FIELD, "exposures": 5})
-
-
-@pytest.fixture(scope="module")
 def two(tmp_path_factory):
     """Two interleaved fields, five exposures each."""
     return shared_sky(tmp_path_factory, **NIGHT)
-
-
-@pytest.fixture
-def rig(tmp_path, request):
-    made = []
-
-    def make(sky, **options):
-        made.append(Rig(tmp_path, reference=sky.refcat, **options))
-        return made[-1]
-
-    yield make
-    for one_rig in made:
-        one_rig.die()
-
-
-def replayed(rig, sky):
-    """Results of a replay of the same folder into another target."""
-    other = rig.target.parent / "replayed"
-    shutil.rmtree(other, ignore_errors=True)
-    given = {name.replace("-", "__"): value for name, value in rig.parameters.items()}
-    run(other, rig.root, reference=sky.refcat, **given)
-    return results(other)
 
 
 def test_a_field_is_linked_when_all_its_exposures_are_here(rig, one):
@@ -72,7 +43,7 @@ def test_a_field_is_linked_when_all_its_exposures_are_here(rig, one):
     told = [row["message"] for row in live.store.rows("SELECT * FROM events WHERE subject LIKE 'mail of %'")]
     assert told  # nobody takes mail there; it costs nothing else
     assert all("127.0.0.1:1: the mail is not sent" in message for message in told)
-    assert live.results() == replayed(live, one)
+    assert live.results() == live.replayed(one.refcat)
 
 
 def test_a_pause_completes_a_field_and_a_late_frame_opens_it_again(rig, one):
@@ -93,7 +64,7 @@ def test_a_pause_completes_a_field_and_a_late_frame_opens_it_again(rig, one):
     live.until("2026-11-15T07:00:00")
     again = live.results()
     assert again["2026-11-14/candidates.csv"] != first["2026-11-14/candidates.csv"]
-    assert again == replayed(live, one)
+    assert again == live.replayed(one.refcat)
 
 
 def test_a_late_frame_after_the_report_writes_all_of_it_again(rig, one):
@@ -105,7 +76,7 @@ def test_a_late_frame_after_the_report_writes_all_of_it_again(rig, one):
     live.come(one.paths[4])
     live.go(60)
     assert json.loads((live.night / "summary.json").read_text())["audit"]["files"] == 5
-    assert live.results() == replayed(live, one)
+    assert live.results() == live.replayed(one.refcat)
 
 
 def test_fewer_than_expected_are_linked_and_marked_partial(rig, one):
@@ -190,7 +161,7 @@ def test_fields_complete_by_themselves_and_order_does_not_matter(rig, two):
     live.go(15)
     assert live.states == {"F01": "done", "F02": "done"}
     live.until("2026-11-15T07:00:00")
-    assert live.results() == replayed(live, two)
+    assert live.results() == live.replayed(two.refcat)
 
 
 def test_a_field_that_has_to_change_its_name_leaves_nothing_behind(rig, tmp_path_factory):
@@ -205,7 +176,7 @@ def test_a_field_that_has_to_change_its_name_leaves_nothing_behind(rig, tmp_path
     assert len(live.states) == 2
     assert not (live.night / "survey").exists()
     live.until("2026-11-15T07:00:00")
-    assert live.results() == replayed(live, sky)
+    assert live.results() == live.replayed(sky.refcat)
 
 
 def test_a_frame_that_comes_while_its_field_is_linked_is_in_the_result(rig, one):
@@ -220,7 +191,7 @@ def test_a_frame_that_comes_while_its_field_is_linked_is_in_the_result(rig, one)
     assert live.states == {"F01": "done"}
     assert not any(live.target.glob("*/.staging-*"))
     live.until("2026-11-15T07:00:00")
-    assert live.results() == replayed(live, one)
+    assert live.results() == live.replayed(one.refcat)
 
 
 def test_a_field_that_ends_while_it_is_linked_is_thrown_away(rig, tmp_path_factory):
@@ -234,7 +205,7 @@ def test_a_field_that_ends_while_it_is_linked_is_thrown_away(rig, tmp_path_facto
     live.go(15)
     assert set(live.states.values()) == {"done"}
     live.until("2026-11-15T07:00:00")
-    assert live.results() == replayed(live, sky)
+    assert live.results() == live.replayed(sky.refcat)
 
 
 def test_what_was_under_way_is_taken_up_again(rig, one):
@@ -256,7 +227,7 @@ def test_what_was_under_way_is_taken_up_again(rig, one):
     assert live.states == {"F01": "done"}
     assert not [*live.target.glob(".ssosd/scratch/*"), *live.target.glob("*/.staging-*")]
     live.until("2026-11-15T07:00:00")
-    assert live.results() == replayed(live, one)
+    assert live.results() == live.replayed(one.refcat)
 
 
 @pytest.mark.parametrize("where", ["record_catalogue", "record_sequence", "record_draft", "record_written"])
@@ -281,7 +252,7 @@ def test_death_right_after_a_step_was_recorded(rig, one, where, monkeypatch):
     live.go(30)
     assert live.states == {"F01": "done"}
     live.until("2026-11-15T07:00:00")
-    assert live.results() == replayed(live, one)
+    assert live.results() == live.replayed(one.refcat)
 
 
 def test_a_copy_with_an_earlier_name_renames_the_exposure_even_after_death(rig, one):
@@ -300,7 +271,7 @@ def test_a_copy_with_an_earlier_name_renames_the_exposure_even_after_death(rig, 
     live.go(30)
     live.until("2026-11-15T07:00:00")
     assert "0_copy.fits" in (live.night / "candidates.csv").read_text()
-    assert live.results() == replayed(live, one)
+    assert live.results() == live.replayed(one.refcat)
 
 
 def test_a_file_that_is_replaced_by_another_exposure(rig, one):
@@ -313,7 +284,7 @@ def test_a_file_that_is_replaced_by_another_exposure(rig, one):
     live.go(30)
     assert live.states == {"F01": "done"}
     live.until("2026-11-15T07:00:00")
-    assert live.results() == replayed(live, one)
+    assert live.results() == live.replayed(one.refcat)
 
 
 def test_nights_of_the_archive_wait_behind_tonight():
@@ -362,7 +333,7 @@ def test_unfinished_old_nights_are_taken_up_at_start(rig, one):
     live.restart()
     live.go(30)
     assert live.states == {"F01": "done"}
-    assert live.results() == replayed(live, one)
+    assert live.results() == live.replayed(one.refcat)
 
 
 def test_the_heartbeat_counts_what_is_to_be_done(rig, one):

@@ -11,46 +11,9 @@ from datetime import UTC, datetime
 import pytest
 
 from ssosd import work
-from tests.replaying import ONE_FIELD
-from tests.sky import shared_sky
 from tests.stepping import Rig, results
 
 pytestmark = pytest.mark.binaries
-
-
-@pytest.fixture(scope="module")
-def one(tmp_path_factory):
-    return shared_sky(tmp_path_factory, **{**ONE_FIELD, "exposures": 5})
-
-
-@pytest.fixture
-def rig(tmp_path, one):
-    made = []
-
-    def make(folder=tmp_path, **options):
-        made.append(Rig(folder, reference=one.refcat, **options))
-        return made[-1]
-
-    yield make
-    for each in made:
-        each.die()
-
-
-@pytest.fixture(scope="module")
-def undisturbed(one, tmp_path_factory):
-    """Results of a night on which nothing went wrong."""
-    live = Rig(tmp_path_factory.mktemp("quiet"), reference=one.refcat, EXPOSURES_PER_FIELD=5)
-    live.come(*one.paths)
-    live.go(30)
-    live.until("2026-11-15T07:00:00")
-    found = live.results()
-    live.die()
-    return found
-
-
-def finished(live):
-    live.until("2026-11-15T07:00:00")
-    return live.results()
 
 
 @pytest.mark.parametrize(
@@ -62,7 +25,7 @@ def finished(live):
 )
 def test_a_full_disk_under_the_store(rig, one, undisturbed, method, monkeypatch):
     """At any step: the daemon stays up, says so, and goes on by itself."""
-    live = rig(EXPOSURES_PER_FIELD=5)
+    live = rig(one, EXPOSURES_PER_FIELD=5)
     monkeypatch.setattr(
         type(live.store), method, lambda *_, **__: fail(sqlite3.OperationalError("database or disk is full"))
     )
@@ -73,7 +36,7 @@ def test_a_full_disk_under_the_store(rig, one, undisturbed, method, monkeypatch)
     live.go(150)
     assert live.states == {"F01": "done"}
     assert any("disk is full" in message for message in live.events("daemon"))
-    assert finished(live) == undisturbed
+    assert live.in_the_morning() == undisturbed
     assert live.beat["state"] == "watching"
 
 
@@ -113,7 +76,7 @@ def fill(place, *, leave_mb=0.0):
 
 
 def test_a_disk_that_is_full(rig, one, undisturbed, small_disk):
-    live = rig(target=small_disk / "out", EXPOSURES_PER_FIELD=5)
+    live = rig(one, target=small_disk / "out", EXPOSURES_PER_FIELD=5)
     live.come(*one.paths[:2])
     live.go(20)
     ballast = fill(small_disk)
@@ -124,11 +87,11 @@ def test_a_disk_that_is_full(rig, one, undisturbed, small_disk):
     live.go(150)
     assert {row["state"] for row in live.exposures.values()} == {"extracted"}
     assert (live.states, live.store.parked()) == ({"F01": "done"}, [])
-    assert finished(live) == undisturbed
+    assert live.in_the_morning() == undisturbed
 
 
 def test_too_little_room_is_said_and_waited_for(rig, one, undisturbed, small_disk):
-    live = rig(target=small_disk / "out", EXPOSURES_PER_FIELD=5, MIN_FREE_DISK=0.03)
+    live = rig(one, target=small_disk / "out", EXPOSURES_PER_FIELD=5, MIN_FREE_DISK=0.03)
     ballast = fill(small_disk, leave_mb=20)
     live.come(*one.paths)
     live.go(60)
@@ -138,12 +101,12 @@ def test_too_little_room_is_said_and_waited_for(rig, one, undisturbed, small_dis
     ballast.unlink()
     live.go(60)
     assert (live.states, live.beat["state"]) == ({"F01": "done"}, "watching")
-    assert finished(live) == undisturbed
+    assert live.in_the_morning() == undisturbed
 
 
 @pytest.mark.parametrize("part", [".ssosd", "2026-11-14"])
 def test_a_target_that_becomes_read_only(rig, one, undisturbed, small_disk, part):
-    live = rig(target=small_disk / "out", EXPOSURES_PER_FIELD=5)
+    live = rig(one, target=small_disk / "out", EXPOSURES_PER_FIELD=5)
     live.come(*one.paths[:2])
     live.go(20)
     place = live.target / part
@@ -158,12 +121,12 @@ def test_a_target_that_becomes_read_only(rig, one, undisturbed, small_disk, part
     subprocess.run(["umount", place], check=True)
     live.go(150)
     assert (live.states, live.store.parked()) == ({"F01": "done"}, [])
-    assert finished(live) == undisturbed
+    assert live.in_the_morning() == undisturbed
 
 
 def test_room_runs_out_while_programs_work(rig, one, undisturbed, small_disk, monkeypatch):
     """The failure is the disk's: nobody is parked for it."""
-    live = rig(target=small_disk / "out", EXPOSURES_PER_FIELD=5)
+    live = rig(one, target=small_disk / "out", EXPOSURES_PER_FIELD=5)
     live.come(*one.paths)
     real = work.extract_exposure
     ballast = []
@@ -179,11 +142,11 @@ def test_room_runs_out_while_programs_work(rig, one, undisturbed, small_disk, mo
     ballast[0].unlink()
     live.go(150)
     assert (live.states, live.store.parked()) == ({"F01": "done"}, [])
-    assert finished(live) == undisturbed
+    assert live.in_the_morning() == undisturbed
 
 
 def test_results_that_vanish_are_made_again(rig, one, undisturbed):
-    live = rig(EXPOSURES_PER_FIELD=5)
+    live = rig(one, EXPOSURES_PER_FIELD=5)
     live.come(*one.paths)
     live.go(20)
     (live.night / "F01" / "cats" / "candidates.csv").unlink()
@@ -191,11 +154,11 @@ def test_results_that_vanish_are_made_again(rig, one, undisturbed):
     live.daemon.look_at_the_time()
     live.go(90)
     assert any("linked again" in message for message in live.events("2026-11-14/F01"))
-    assert finished(live) == undisturbed
+    assert live.in_the_morning() == undisturbed
 
 
 def test_a_catalogue_that_vanishes_is_made_again_only_when_it_is_needed(rig, one, undisturbed):
-    live = rig(EXPOSURES_PER_FIELD=4)
+    live = rig(one, EXPOSURES_PER_FIELD=4)
     live.come(*one.paths[:4])
     live.go(20)
     shutil.rmtree(live.target / ".ssosd" / "catalogues")
@@ -205,7 +168,7 @@ def test_a_catalogue_that_vanishes_is_made_again_only_when_it_is_needed(rig, one
     live.come(one.paths[4])
     live.go(20)
     assert live.states == {"F01": "done"}
-    assert finished(live) == undisturbed
+    assert live.in_the_morning() == undisturbed
 
 
 def test_times_of_trial_do_not_get_into_the_results(undisturbed, one, tmp_path):

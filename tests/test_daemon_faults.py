@@ -14,9 +14,6 @@ import pytest
 
 from ssosd import work
 from ssosd.plumbing.notify import Notifier
-from tests.replaying import ONE_FIELD
-from tests.sky import shared_sky
-from tests.stepping import Rig
 from tests.test_notify import manager  # noqa: F401
 
 pytestmark = pytest.mark.binaries
@@ -28,11 +25,6 @@ if [ -e {here}/fault ] && {{ [ ! -s {here}/only ] || readlink image.fits | grep 
 fi
 exec {real} "$@"
 """
-
-
-@pytest.fixture(scope="module")
-def one(tmp_path_factory):
-    return shared_sky(tmp_path_factory, **{**ONE_FIELD, "exposures": 5})
 
 
 class Faulty:
@@ -66,36 +58,6 @@ def scamp(tmp_path):
     return Faulty(tmp_path, "scamp", "scamp")
 
 
-@pytest.fixture
-def rig(tmp_path, one):
-    made = []
-
-    def make(folder=tmp_path, **options):
-        made.append(Rig(folder, reference=one.refcat, **options))
-        return made[-1]
-
-    yield make
-    for each in made:
-        each.die()
-
-
-@pytest.fixture(scope="module")
-def undisturbed(one, tmp_path_factory):
-    """Results of a night on which nothing went wrong."""
-    live = Rig(tmp_path_factory.mktemp("quiet"), reference=one.refcat, EXPOSURES_PER_FIELD=5)
-    live.come(*one.paths)
-    live.go(30)
-    live.until("2026-11-15T07:00:00")
-    found = live.results()
-    live.die()
-    return found
-
-
-def finished(live):
-    live.until("2026-11-15T07:00:00")
-    return live.results()
-
-
 # ---- programs -----------------------------------------------------------------------------------------
 
 
@@ -111,7 +73,7 @@ def finished(live):
     ids=["hangs", "child hangs", "killed", "crashes", "no memory"],
 )
 def test_sextractor_fails_for_a_while(rig, one, sextractor, undisturbed, fault, says):
-    live = rig(EXPOSURES_PER_FIELD=5, SEX_TIME_LIMIT=0.5, search_path=sextractor.path)
+    live = rig(one, EXPOSURES_PER_FIELD=5, SEX_TIME_LIMIT=0.5, search_path=sextractor.path)
     sextractor.breaks(fault, only="_003.fits")
     live.come(*one.paths)
     live.go(20)
@@ -127,11 +89,11 @@ def test_sextractor_fails_for_a_while(rig, one, sextractor, undisturbed, fault, 
     live.go(90)
     assert live.exposures[one.paths[2].name]["state"] == "extracted"
     assert (live.states, live.sequences["F01"]["partial"]) == ({"F01": "done"}, 0)
-    assert finished(live) == undisturbed
+    assert live.in_the_morning() == undisturbed
 
 
 def test_tries_are_counted_with_growing_pauses_then_it_is_parked_for_good(rig, one, sextractor):
-    live = rig(search_path=sextractor.path, TRIES=3, RETRY_DELAY=60)
+    live = rig(one, search_path=sextractor.path, TRIES=3, RETRY_DELAY=60)
     sextractor.breaks("kill -KILL $$")
     live.come(one.paths[0])
     at = []
@@ -155,7 +117,7 @@ def test_tries_are_counted_with_growing_pauses_then_it_is_parked_for_good(rig, o
 
 
 def test_what_sextractor_refuses_is_parked_at_once_and_tried_when_something_changed(rig, one, sextractor):
-    live = rig(EXPOSURES_PER_FIELD=5, search_path=sextractor.path)
+    live = rig(one, EXPOSURES_PER_FIELD=5, search_path=sextractor.path)
     sextractor.breaks("echo '> *Error*: not a good image' >&2; exit 1", only="_003.fits")
     live.come(*one.paths)
     live.go(5 * 60)
@@ -176,7 +138,7 @@ def test_what_sextractor_refuses_is_parked_at_once_and_tried_when_something_chan
 
 @pytest.mark.parametrize("fault", ["exec sleep 100", "kill -KILL $$"], ids=["hangs", "killed"])
 def test_scamp_fails_for_a_while(rig, one, scamp, undisturbed, fault):
-    live = rig(EXPOSURES_PER_FIELD=5, SCAMP_TIME_LIMIT=1, search_path=scamp.path)
+    live = rig(one, EXPOSURES_PER_FIELD=5, SCAMP_TIME_LIMIT=1, search_path=scamp.path)
     scamp.breaks(fault)
     live.come(*one.paths)
     live.go(15)
@@ -186,11 +148,11 @@ def test_scamp_fails_for_a_while(rig, one, scamp, undisturbed, fault):
     scamp.works()
     live.go(90)
     assert live.states == {"F01": "done"}
-    assert finished(live) == undisturbed
+    assert live.in_the_morning() == undisturbed
 
 
 def test_scamp_that_crashes_parks_the_field_with_its_last_words(rig, one, scamp):
-    live = rig(EXPOSURES_PER_FIELD=5, search_path=scamp.path)
+    live = rig(one, EXPOSURES_PER_FIELD=5, search_path=scamp.path)
     scamp.breaks("echo '> *Error*: bad luck' >&2; exit 1")
     live.come(*one.paths)
     live.go(60)
@@ -207,7 +169,7 @@ def test_scamp_that_crashes_parks_the_field_with_its_last_words(rig, one, scamp)
 
 
 def test_a_program_that_is_replaced_halts_the_work_and_blames_no_exposure(rig, one, sextractor, undisturbed):
-    live = rig(EXPOSURES_PER_FIELD=5, search_path=sextractor.path)
+    live = rig(one, EXPOSURES_PER_FIELD=5, search_path=sextractor.path)
     away = sextractor.folder / "source-extractor.away"
     (sextractor.folder / "source-extractor").rename(away)
     live.come(*one.paths)
@@ -220,11 +182,11 @@ def test_a_program_that_is_replaced_halts_the_work_and_blames_no_exposure(rig, o
     live.go(120)
     assert live.states == {"F01": "done"}
     assert any("work goes on" in message for message in live.events("daemon"))
-    assert finished(live) == undisturbed
+    assert live.in_the_morning() == undisturbed
 
 
 def test_the_memory_limit_ends_the_child_not_the_night(rig, one):
-    live = rig(EXPOSURES_PER_FIELD=5, MEMORY_LIMIT=0.02)
+    live = rig(one, EXPOSURES_PER_FIELD=5, MEMORY_LIMIT=0.02)
     live.come(*one.paths)
     live.go(20)
     assert {row["state"] for row in live.exposures.values()} == {"parked"}
@@ -240,7 +202,7 @@ def test_an_error_that_nobody_has_foreseen_costs_one_exposure(rig, one, monkeypa
         return real(exposure, **options)
 
     monkeypatch.setattr(work, "extract_exposure", fragile)
-    live = rig(EXPOSURES_PER_FIELD=5)
+    live = rig(one, EXPOSURES_PER_FIELD=5)
     live.come(*one.paths)
     live.go(20)
     row = live.exposures[one.paths[1].name]
@@ -263,7 +225,7 @@ def test_a_file_that_breaks_the_reader_is_parked(rig, one, monkeypatch, name):
         return real(path, **options)
 
     monkeypatch.setattr(intake, name, fragile)
-    live = rig(SEQUENCE_TIMEOUT=5)
+    live = rig(one, SEQUENCE_TIMEOUT=5)
     live.come(*one.paths)
     live.go(6 * 60)
     assert [(row.kind, Path(row.subject).name) for row in live.store.parked()] == [
@@ -275,7 +237,11 @@ def test_a_file_that_breaks_the_reader_is_parked(rig, one, monkeypatch, name):
 def test_skybot_that_does_not_answer_is_asked_again_later(rig, one):
     """Two misses in a row and it is left alone; then it is tried ever more rarely, without a new exposure."""
     live = rig(
-        EXPOSURES_PER_FIELD=3, CROSSMATCH_SKYBOT=True, SKYBOT_URL="http://127.0.0.1:9/", SKYBOT_TIME_LIMIT=1
+        one,
+        EXPOSURES_PER_FIELD=3,
+        CROSSMATCH_SKYBOT=True,
+        SKYBOT_URL="http://127.0.0.1:9/",
+        SKYBOT_TIME_LIMIT=1,
     )
     asked = []
     run = live.daemon.corridor.run
@@ -294,9 +260,9 @@ def test_skybot_that_does_not_answer_is_asked_again_later(rig, one):
 # ---- the watchdog -------------------------------------------------------------------------------------
 
 
-def test_a_stalled_loop_stops_the_pings(rig, manager):  # noqa: F811
+def test_a_stalled_loop_stops_the_pings(rig, one, manager):  # noqa: F811
     bound, environment = manager
-    live = rig(notifier=Notifier({**environment, "WATCHDOG_USEC": "3000000"}))
+    live = rig(one, notifier=Notifier({**environment, "WATCHDOG_USEC": "3000000"}))
     stalled, go_on = threading.Event(), threading.Event()
 
     def blocks():
@@ -333,7 +299,7 @@ def pinged(bound: socket.socket, *, within_s: float) -> bool:
 
 def test_the_status_line_says_what_is_waited_for(rig, one, manager, monkeypatch):  # noqa: F811
     bound, environment = manager
-    live = rig(notifier=Notifier(environment))
+    live = rig(one, notifier=Notifier(environment))
     monkeypatch.setattr(
         type(live.store), "files", lambda _: fail(sqlite3.OperationalError("database or disk is full"))
     )

@@ -12,39 +12,9 @@ from ssosd.daemon.nightwatch import reload_station
 from ssosd.errors import Misconfigured
 from ssosd.plumbing.lock import TargetLock
 from ssosd.store import utc_now
-from tests.replaying import ONE_FIELD, run
-from tests.sky import shared_sky
-from tests.stepping import Rig, results
+from tests.stepping import Rig
 
 pytestmark = pytest.mark.binaries
-
-
-@pytest.fixture(scope="module")
-def one(tmp_path_factory):
-    """One field, five exposures."""
-    return shared_sky(tmp_path_factory, **{**ONE_FIELD, "exposures": 5})
-
-
-@pytest.fixture
-def rig(tmp_path, request):
-    made = []
-
-    def make(sky, **options):
-        made.append(Rig(tmp_path, reference=sky.refcat, **options))
-        return made[-1]
-
-    yield make
-    for one_rig in made:
-        one_rig.die()
-
-
-def replayed(rig, sky):
-    """Results of a replay of the same folder into another target."""
-    other = rig.target.parent / "replayed"
-    shutil.rmtree(other, ignore_errors=True)
-    given = {name.replace("-", "__"): value for name, value in rig.parameters.items()}
-    run(other, rig.root, reference=sky.refcat, **given)
-    return results(other)
 
 
 # ---- the set-up is read again -------------------------------------------------------------------------
@@ -74,7 +44,7 @@ def test_a_new_configuration_changes_tonights_results(rig, one):
     assert live.sequences["F01"]["n_candidates"] == 1  # the one of 45 "/h is too fast now
     live.parameters["PM_UP"] = "40"
     live.until("2026-11-15T07:00:00")
-    assert live.results() == replayed(live, one)
+    assert live.results() == live.replayed(one.refcat)
 
 
 # ---- house-keeping ------------------------------------------------------------------------------------
@@ -149,7 +119,7 @@ def test_retry_takes_up_again_while_the_daemon_runs(rig, one, tmp_path):
     assert "bad.fits" in live.exposures
     live.go(6 * 60)
     assert live.states == {"F01": "done"}
-    assert live.results()["states"] == replayed(live, one)["states"]
+    assert live.results()["states"] == live.replayed(one.refcat)["states"]
 
 
 def test_retry_all_without_a_daemon(rig, one):
