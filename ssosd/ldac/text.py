@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 
 from astropy.io import fits
@@ -9,6 +10,8 @@ from astropy.io.fits.verify import VerifyError
 
 _CARD = 80
 _DROPPED = frozenset({"HISTORY", "COMMENT", ""})
+#: Cards with one number, truth value or text, which need not be parsed to be known as valid.
+_PLAIN = re.compile(r"[A-Z0-9_-]{1,8} *= +([+-]?\d+(\.\d*)?(E[+-]?\d+)?|[TF]|'[^']*') *(/.*)?")
 
 
 def header_from_text(data: bytes | str) -> fits.Header:
@@ -70,6 +73,8 @@ def _card(line: bytes) -> fits.Card | None:
     if not text.isprintable():
         return None
     card = fits.Card.fromstring(text)
+    if text[8:9] == "=" and _PLAIN.fullmatch(text):
+        return card
     try:
         _ = card.value
     except (VerifyError, ValueError):

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -116,12 +117,13 @@ def in_order(frames: Iterable[Frame]) -> list[Frame]:
 
 def with_cards(header: fits.Header, added: fits.Header) -> fits.Header:
     """Copy of a header with further cards; a WCS among them (with CTYPE1) replaces the old one as a whole."""
-    result = header.copy()
-    if "CTYPE1" in added:
-        for keyword in [k for k in result if _WCS_KEYWORD.match(k)]:
-            del result[keyword]
-    result.update(added)
-    return result
+    new_wcs, new = "CTYPE1" in added, set(added)
+    kept = (
+        card
+        for card in header.cards
+        if card.keyword not in new and not (new_wcs and _WCS_KEYWORD.match(card.keyword))
+    )
+    return fits.Header([copy(card) for card in (*kept, *added.cards)])
 
 
 def only_wcs(header: fits.Header) -> fits.Header:

@@ -150,8 +150,13 @@ def to_sky(plane: Plane, x: FloatArray, y: FloatArray) -> tuple[FloatArray, Floa
 
 def _frames(epoch: IntArray, catalogue: FloatArray) -> IntArray:
     """Number the exposures by epoch, then catalogue."""
-    _, frame = np.unique(np.stack([epoch.astype(np.float64), catalogue]), axis=1, return_inverse=True)
-    return frame.reshape(-1).astype(np.intp)
+    _, frame = np.unique(_of_two(epoch, catalogue), return_inverse=True)
+    return frame.astype(np.intp)
+
+
+def _of_two(first: IntArray | FloatArray, second: FloatArray) -> FloatArray:
+    """One number for two of 0 or more, the second a whole one; ordered by the first, then the second."""
+    return first * (1.0 + second.max(initial=0.0)) + second
 
 
 def _epochs(mjd: FloatArray, exptime_s: FloatArray) -> tuple[FloatArray, FloatArray, IntArray]:
@@ -172,9 +177,8 @@ def _jacobians(column: dict[str, FloatArray], x: FloatArray, y: FloatArray) -> t
     """Sky displacement per pixel of each row, shape (n, 2, 2), in units of the scale, and the scale."""
     n = x.size
     result = np.broadcast_to(np.eye(2), (n, 2, 2)).copy()
-    key = np.stack([column["CATALOG_NUMBER"], column["EXTENSION"]], axis=-1)
-    groups, inverse = np.unique(key, axis=0, return_inverse=True)
-    label: IntArray = inverse.reshape(-1)
+    key = _of_two(column["CATALOG_NUMBER"], column["EXTENSION"])
+    groups, label = np.unique(key, return_inverse=True)
     order = np.argsort(label, kind="stable")
     edges = np.searchsorted(label[order], np.arange(len(groups) + 1))
     design = np.stack([np.ones(n), column["XWIN_IMAGE"], column["YWIN_IMAGE"]], axis=-1)

@@ -128,25 +128,28 @@ class Pool:
             return index, best
         vu, vw = along**2 + (TRAIL_ERROR * trail) ** 2, across**2 + (TRAIL_WIDTH * trail) ** 2
         widest = float(np.quantile(self.sigma, 0.98))
-        radius = np.sqrt(GATE_CHI2 * (np.maximum(vu, vw) + widest**2))
+        largest = np.maximum(vu, vw)
+        radius = np.sqrt(GATE_CHI2 * (largest + widest**2))
+        farthest = 1.001 * np.sqrt(GATE_CHI2 * (largest + float(self.sigma.max()) ** 2))  # that can pass
+        cos, sin = np.cos(angle), np.sin(angle)
         level = np.ceil(np.log2(np.maximum(radius, 0.25))).astype(np.intp)
         for step in np.unique(level):
             asked = np.flatnonzero(level == step)
             bound = float(2.0**step)
             k = min(next(count for limit, count in _NEIGHBOURS if bound <= limit), self.n)
             where = np.stack([x[asked], y[asked], self._far * epoch[asked]], axis=-1)
-            found = self.tree.query(where, k=[*range(1, k + 1)], distance_upper_bound=bound)[1]
-            safe = np.minimum(found, self.n - 1)
-            dx, dy = self.x[safe] - x[asked][:, None], self.y[safe] - y[asked][:, None]
-            cos, sin = np.cos(angle[asked])[:, None], np.sin(angle[asked])[:, None]
-            s2 = self.sigma[safe] ** 2
-            chi2 = (dx * cos + dy * sin) ** 2 / (vu[asked][:, None] + s2)
-            chi2 += (dy * cos - dx * sin) ** 2 / (vw[asked][:, None] + s2)
-            chi2[found >= self.n] = np.inf
-            column = np.argmin(chi2, axis=1)
-            value = chi2[np.arange(asked.size), column]
+            answer = self.tree.query(where, k=[*range(1, k + 1)], distance_upper_bound=bound)
+            distance, found = map(np.asarray, answer)
+            row, column = np.nonzero(distance <= farthest[asked][:, None])
+            near, at = found[row, column], asked[row]
+            dx, dy, s2 = self.x[near] - x[at], self.y[near] - y[at], self.sigma[near] ** 2
+            chi2 = np.full(found.shape, np.inf)
+            chi2[row, column] = (dx * cos[at] + dy * sin[at]) ** 2 / (vu[at] + s2)
+            chi2[row, column] += (dy * cos[at] - dx * sin[at]) ** 2 / (vw[at] + s2)
+            nearest = np.argmin(chi2, axis=1)
+            value = chi2[np.arange(asked.size), nearest]
             good = value <= GATE_CHI2
-            index[asked[good]] = safe[np.arange(asked.size), column][good]
+            index[asked[good]] = found[good, nearest[good]]
             best[asked[good]] = value[good]
         return index, best
 
