@@ -42,6 +42,7 @@ PARAMETERS = {
     "DRAFT_POLICY": "ALL",
     "AST_CAT": "Gaia3",
 }
+PAUSE_S = 3.0  # before the last exposure: a camera's take longer, and the daemon is at rest when they come
 #: The stages, each with what begins it and what ends it.
 STAGES = (
     ("until the file is at rest, SETTLE_TIME excepted", "closed", "admit"),
@@ -52,8 +53,8 @@ STAGES = (
     ("SCAMP, both linkers", "linking", "filtering"),
     ("filter chain", "filtering", "calibrating"),
     ("photometry", "calibrating", "measuring"),
-    ("trails, recovery", "measuring", "identifying, picturing"),
-    ("known objects, NEO scores; cutouts beside them", "identifying, picturing", "linked"),
+    ("trails", "measuring", "identifying, looking"),
+    ("known objects, NEO scores; recovery, cutouts beside them", "identifying, looking", "linked"),
     ("store, draft", "linked", "draft"),
 )
 
@@ -190,6 +191,7 @@ def measure(folder: Path, fields: dict[str, list[Path]], parameters: dict[str, s
             for path in first:
                 arrive(path, data)
                 wait_for(lambda path=path: "solved" in stamped(stamps, path.name))
+            time.sleep(PAUSE_S)
             closed = arrive(final, data)
             wait_for(lambda final=final: "linked" in stamped(stamps, final.name))
             linked = stamped(stamps, final.name)["linked"]

@@ -9,6 +9,8 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 
+import pandas as pd
+
 from ssosd.errors import BadInput, SsosdError
 from ssosd.identify.evidence import FILE_NAME as EVIDENCE
 from ssosd.identify.limits import measured_limit
@@ -120,21 +122,16 @@ def _link_into(
 
     progress("measuring")
     pixels = Pixels.of(left, photometry, station=station)
-    with pixels.chips:
+    with pixels.chips, ThreadPoolExecutor(max_workers=1, thread_name_prefix="looking") as beside:
         found, unread = with_trails(left.detections, pixels, station=station)
         notes += unread
         found.insert(0, "FIELD", sequence.field)
         found["CANDIDATE"] = candidate_ids(found)
-        if station.config["RECOVER"]:
-            missed = recovered(found, pixels, station=station)
-            write_recovered_csv(cats / RECOVERED, missed)
-            notes += [states_text(missed)] if len(missed) else []
 
-    progress("identifying, picturing")
-    with ThreadPoolExecutor(max_workers=1, thread_name_prefix="pictures") as beside:
-        picturing = beside.submit(pictures, found, linked=linked, staged=staged, station=station)
+        progress("identifying, looking")
+        looking = beside.submit(_look, found, pixels, staged=staged, station=station)
         if station.config["FIXED_APER_MAGS"]:  # measured on the cutouts
-            found, _ = picturing.result()
+            found, _ = looking.result()
         write_candidates_csv(cats / "candidates.csv", found)
         evidence_of(left).save(cats / EVIDENCE)
         identified = identify(
@@ -147,11 +144,11 @@ def _link_into(
             station=station,
             access=access,
         )
-        _, cut_notes = picturing.result()
+        notes += looking.result()[1]
 
     completeness = completeness_of(linked, photometry, catalogues, station=station, progress=progress)
     if completeness.why_not:
-        cut_notes = [*cut_notes, f"completeness not measured: {completeness.why_not}"]
+        notes += [f"completeness not measured: {completeness.why_not}"]
     result = SequenceResult(
         staged=staged,
         identified=identified,
@@ -163,11 +160,31 @@ def _link_into(
         quality=quality,
         completeness=completeness.counts,
         dropped=linked.dropped,
-        notes=(*notes, *cut_notes),
+        notes=tuple(notes),
     )
     atomic_write_text(staged / "logs" / "sequence.log", _log_text(sequence, left, result))
     flush_tree(staged)
     return result
+
+
+def _look(
+    found: pd.DataFrame, pixels: Pixels, *, staged: Path, station: Station
+) -> tuple[pd.DataFrame, list[str]]:
+    """Look for candidates where they were not detected, and make the pictures.
+
+    Returns
+    -------
+    table : DataFrame
+        The candidates, with fixed apertures where they are wanted.
+    notes : list of str
+    """
+    notes = []
+    if station.config["RECOVER"]:
+        missed = recovered(found, pixels, station=station)
+        write_recovered_csv(staged / "cats" / RECOVERED, missed)
+        notes += [states_text(missed)] if len(missed) else []
+    found, of_pictures = pictures(found, linked=pixels.linked, staged=staged, station=station)
+    return found, notes + of_pictures
 
 
 def _name_of(sequence: FieldSequence, digest: str) -> str:
