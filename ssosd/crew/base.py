@@ -18,8 +18,13 @@ class Crew(ABC):
 
     @property
     @abstractmethod
+    def at_once(self) -> int:
+        """How many jobs are done at the same time; may change."""
+
+    @property
     def wanted(self) -> int:
-        """How many jobs in hand keep all of it busy."""
+        """How many jobs in hand keep all of it busy: for each one under way the next one waits."""
+        return 2 * self.at_once
 
     @property
     @abstractmethod

@@ -19,7 +19,6 @@ except ModuleNotFoundError as missing:
 
 _CONNECT_S = 30.0
 _FIRST_WORKER_S = 600.0  # a queue may let us wait
-_AHEAD = 2  # jobs per thread: the next one waits at the worker
 
 
 class Cluster(Crew):
@@ -57,9 +56,9 @@ class Cluster(Crew):
             self._to_close = to_close.pop_all()
 
     @property
-    def wanted(self) -> int:
+    def at_once(self) -> int:
         """See `Crew`; workers may come and go."""
-        return max(1, _AHEAD * sum(self._client.nthreads().values()))
+        return max(1, sum(self._client.nthreads().values()))
 
     @property
     def in_hand(self) -> int:

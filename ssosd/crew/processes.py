@@ -55,7 +55,7 @@ class Processes(Crew):
         self._deaths: Counter[int] = Counter()  # by id of the job
 
     @property
-    def wanted(self) -> int:
+    def at_once(self) -> int:
         """See `Crew`."""
         return self._size
 

@@ -29,7 +29,7 @@ class Threads(Crew):
         self._executor = ThreadPoolExecutor(max_workers=size)
 
     @property
-    def wanted(self) -> int:
+    def at_once(self) -> int:
         """See `Crew`."""
         return self._size
 

@@ -86,7 +86,7 @@ def replay(
             corridor=corridor,
             nights=nights,
             field_name=field_name,
-            at_once=workers.wanted,
+            at_once=workers.at_once,
             done=done,
             on_extracted=lambda count: bars.advance(extracting, count),
             on_sequence=on_sequence,
