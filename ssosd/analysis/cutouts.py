@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from ssosd.analysis.fitscards import card, fits_bytes
 from ssosd.analysis.solved import OpenImage, SolvedImage, open_image
 from ssosd.errors import BadInput, Retriable
-from ssosd.plumbing.files import write_failure
+from ssosd.plumbing.files import write_failure, write_staged
 
 __all__ = ["Cutter", "SolvedImage", "cutout_name", "extract_cutouts"]
 
@@ -167,10 +167,7 @@ def _write(
         told.append(("OBJECT", name, ""))
     cards = cards | {keyword: card(keyword, value, comment) for keyword, value, comment in told}
     path = directory.absolute() / cutout_name(row["SOURCE_NUMBER"], row["CATALOG_NUMBER"])
-    try:
-        path.write_bytes(fits_bytes(pixels, cards))
-    except OSError as error:
-        raise write_failure(path, error) from error
+    write_staged(path, fits_bytes(pixels, cards))
     blank = n_blank == pixels.size
     return row | {
         "PATH": str(path),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -84,7 +85,7 @@ class SolvedImage:
         return np.asarray(self.wcs().all_pix2world(np.asarray(pixels, dtype=np.float64), 1), np.float64)
 
     def wcs(self) -> WCS:
-        """The solved WCS, its two celestial axes; the same object each time, not to be changed.
+        """The solved WCS, its two celestial axes: the same object each time in a thread, not to be changed.
 
         Raises
         ------
@@ -92,7 +93,7 @@ class SolvedImage:
             The header text has no usable WCS.
         """
         try:
-            wcs = _wcs(self.header)
+            wcs = _wcs(self.header, threading.get_ident())
         except (ValueError, TypeError, VerifyError) as error:
             raise self._without_wcs(f": {error}") from error
         if wcs is None:
@@ -104,16 +105,12 @@ class SolvedImage:
 
 
 @lru_cache(maxsize=64)
-def _wcs(text: str) -> WCS | None:
-    """Celestial axes of a header's text, ready for use in any thread; None without any."""
+def _wcs(text: str, _: int) -> WCS | None:
+    """Celestial axes of a header's text, None without any. For one thread: WCSLIB writes where it reads."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FITSFixedWarning)
         wcs = WCS(_astrometry(text))
-    if not wcs.has_celestial:
-        return None
-    celestial = wcs.celestial
-    celestial.wcs.set()
-    return celestial
+    return wcs.celestial if wcs.has_celestial else None
 
 
 @lru_cache(maxsize=64)

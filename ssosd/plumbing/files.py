@@ -123,6 +123,20 @@ def atomic_write_text(path: Path, text: str) -> None:
     atomic_write_bytes(path, text.encode("utf-8"))
 
 
+def write_staged(path: Path, data: bytes) -> None:
+    """Write a file of a folder that nobody reads yet: in place, and `flush_tree` brings it to the disk.
+
+    Raises
+    ------
+    Retriable, Misconfigured
+        As `atomic_write_bytes`.
+    """
+    try:
+        path.write_bytes(data)
+    except OSError as error:
+        raise write_failure(path, error) from error
+
+
 def digest_of(path: Path) -> str:
     """BLAKE2b-128 of a file's bytes, hex; not read again while it is unchanged.
 

@@ -71,19 +71,28 @@ def candidate_ids(detections: pd.DataFrame) -> pd.Series:
     return pd.Series(named.reindex(rows).to_numpy(), index=detections.index, name="CANDIDATE", dtype="str")
 
 
-def write_candidates_csv(path: Path, detections: pd.DataFrame) -> None:
-    """Write candidates, one row per detection, in one step that other processes see.
+def candidates_csv(detections: pd.DataFrame) -> str:
+    """The table of candidates as text, one row per detection.
 
-    The same rows give the same bytes, whatever their order: rows are sorted by field, candidate and time,
+    The same rows give the same text, whatever their order: rows are sorted by field, candidate and time,
     columns stand in the order of `CANDIDATE_COLUMNS`, further ones behind them by name, and every number is
     written with the digits that read back as itself. Without rows there is the line of column names alone.
 
     Parameters
     ----------
-    path : Path
-        The file to write; its folder is made when it is missing.
     detections : DataFrame
         Rows of candidates; may have no rows, and then no columns either.
+    """
+    present = set(detections.columns)
+    wanted = present if len(detections) else present | {c.name for c in CANDIDATE_COLUMNS if c.always}
+    columns = [name for name in COLUMN_ORDER if name in wanted] + sorted(present - set(COLUMN_ORDER))
+    keys = [name for name in _ROW_ORDER if name in present]
+    ordered = detections.sort_values(keys, kind="stable") if keys else detections
+    return str(ordered.reindex(columns=columns).to_csv(index=False, lineterminator="\n"))
+
+
+def write_candidates_csv(path: Path, detections: pd.DataFrame) -> None:
+    """Write `candidates_csv` in one step that other processes see; the folder is made when it is missing.
 
     Raises
     ------
@@ -92,13 +101,7 @@ def write_candidates_csv(path: Path, detections: pd.DataFrame) -> None:
     Misconfigured
         The folder cannot be written to.
     """
-    present = set(detections.columns)
-    wanted = present if len(detections) else present | {c.name for c in CANDIDATE_COLUMNS if c.always}
-    columns = [name for name in COLUMN_ORDER if name in wanted] + sorted(present - set(COLUMN_ORDER))
-    keys = [name for name in _ROW_ORDER if name in present]
-    ordered = detections.sort_values(keys, kind="stable") if keys else detections
-    text = ordered.reindex(columns=columns).to_csv(index=False, lineterminator="\n")
-    atomic_write_text(path, text)
+    atomic_write_text(path, candidates_csv(detections))
 
 
 def read_candidates_csv(path: Path) -> pd.DataFrame:

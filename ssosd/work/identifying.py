@@ -22,8 +22,8 @@ from ssosd.identify.magnitudes import magnitude_histogram
 from ssosd.identify.match import match_candidates
 from ssosd.identify.triage import with_neo_scores
 from ssosd.model import Exposure
-from ssosd.plumbing.files import atomic_write_text
-from ssosd.reports.tables import read_candidates_csv, write_candidates_csv
+from ssosd.plumbing.files import write_staged
+from ssosd.reports.tables import candidates_csv, read_candidates_csv
 from ssosd.station import Station
 from ssosd.store import KnownRows
 from ssosd.work.asking import Access, Answers, ask_all
@@ -64,7 +64,8 @@ def identify(
     folder : Path
         The field's folder, with its candidates and evidence in ``cats``.
     into : Path
-        Where `FILES` and `FOLDERS` are written: the same folder, or one that is put over it.
+        Where `FILES` and `FOLDERS` are written: that folder before anybody reads it, or one that is put over
+        it. They are not flushed.
     exposures : sequence of Exposure
         In the order of CATALOG_NUMBER.
     ledger : DataFrame
@@ -97,7 +98,8 @@ def identify(
         exptime_s=median(exposure.exptime_s for exposure in exposures) if exposures else 0.0,
         limit=limit,
     )
-    agreement = residual_statistics(matched_detections(found)) if len(found) else pd.DataFrame()
+    matched = matched_detections(found)
+    agreement = residual_statistics(matched) if len(matched) else pd.DataFrame()
     there = set(expected.loc[expected["N_PREDICTED"] > 0, "NAME"])
     on_chip = answers.known.table[answers.known.table["NAME"].isin(there)]
     identified = Identified(
@@ -116,9 +118,11 @@ def identify(
         histogram=magnitude_histogram(on_chip, found),
         collisions=_collisions(found),
     )
-    write_candidates_csv(into / "cats" / "candidates.csv", found)
-    atomic_write_text(into / "known.csv", expected.to_csv(index=False, lineterminator="\n"))
-    atomic_write_text(into / "logs" / "known.log", _log_text(title, identified, agreement))
+    known_csv = expected.to_csv(index=False, lineterminator="\n")
+    texts = (candidates_csv(found), known_csv, _log_text(title, identified, agreement))
+    for name, text in zip(FILES, texts, strict=True):
+        (into / name).parent.mkdir(parents=True, exist_ok=True)
+        write_staged(into / name, text.encode("utf-8"))
     write_regions(
         into / REGIONS,
         exposures=exposures,
@@ -127,7 +131,7 @@ def identify(
         evidence=evidence,
         ledger=ledger,
     )
-    if config["CHECKPLOTS"]:
+    if config["CHECKPLOTS"] and len(matched):  # else nothing is drawn, and Matplotlib need not be there
         from ssosd.analysis.checkplots import make_checkplots
 
         make_checkplots(
@@ -147,12 +151,13 @@ def _collisions(found: pd.DataFrame) -> tuple[str, ...]:
     """Candidates near which another known object was predicted, one sentence each."""
     if found.empty:
         return ()
-    first = found.groupby("CANDIDATE", sort=True).first()
-    near = first[first["KNOWN_NEARBY"].fillna("").astype(bool)]
+    columns = ["CANDIDATE", "SKYBOT_NUMBER", "SKYBOT_NAME", "MATCH_STATE", "KNOWN_NEARBY"]
+    first = found[columns].drop_duplicates("CANDIDATE").sort_values("CANDIDATE")
     said = []
-    for row in near.reset_index().to_dict("records"):
-        named = " ".join(str(row[c]) for c in ("SKYBOT_NUMBER", "SKYBOT_NAME") if isinstance(row[c], str))
-        said.append(f"{row['CANDIDATE']} ({named or row['MATCH_STATE']}): also near {row['KNOWN_NEARBY']}")
+    for candidate, number, name, state, near in zip(*(first[c].tolist() for c in columns), strict=True):
+        if isinstance(near, str) and near:
+            named = " ".join(part for part in (number, name) if isinstance(part, str))
+            said.append(f"{candidate} ({named or state}): also near {near}")
     return tuple(said)
 
 

@@ -10,8 +10,8 @@ import pandas as pd
 
 from ssosd.identify.evidence import Evidence
 from ssosd.model import Exposure
-from ssosd.plumbing.files import atomic_write_text
-from ssosd.reports.regions import regions_text
+from ssosd.plumbing.files import write_staged
+from ssosd.reports.regions import CANDIDATE_COLUMNS, KNOWN_COLUMNS, regions_text
 from ssosd.work.placing import unique_names
 
 #: How far a source came that was rejected here.
@@ -33,7 +33,7 @@ def write_regions(
     Parameters
     ----------
     folder : Path
-        Made when it is missing.
+        Made when it is missing; nobody reads it yet.
     exposures : sequence of Exposure
         In the order of CATALOG_NUMBER.
     candidates : DataFrame
@@ -45,28 +45,32 @@ def write_regions(
         SOURCE_NUMBER and FILTER of the rejected sources.
     """
     folder.mkdir(exist_ok=True)
-    rejected = _rejected(evidence, ledger)
+    tables = {
+        "candidates": candidates.reindex(columns=list(CANDIDATE_COLUMNS)),
+        "known": known[list(KNOWN_COLUMNS)],
+        "rejected": _rejected(evidence, ledger),
+    }
     for number, name in enumerate(unique_names(exposures), start=1):
-        text = regions_text(
-            name=name,
-            **{
-                what: table[table["CATALOG_NUMBER"] == number] if len(table) else table
-                for what, table in (("candidates", candidates), ("known", known), ("rejected", rejected))
-            },
-        )
-        atomic_write_text(folder / f"{name}.reg", text)
+        own = {what: table[table["CATALOG_NUMBER"] == number] for what, table in tables.items()}
+        text = regions_text(name=name, **own)
+        write_staged(folder / f"{name}.reg", text.encode("utf-8"))
 
 
 def _rejected(evidence: Evidence, ledger: pd.DataFrame) -> pd.DataFrame:
     """Detections of rejected sources: CATALOG_NUMBER, RA, DEC, SOURCE_NUMBER, FILTER, STEP of the chain."""
-    columns = evidence.sources.shape[1]
-    detections = pd.DataFrame(
+    number = ledger["SOURCE_NUMBER"].to_numpy(np.int64)
+    order = np.argsort(number, kind="stable")
+    detection, linker = np.nonzero(np.isin(evidence.sources, number))
+    source = evidence.sources[detection, linker]
+    row = order[np.searchsorted(number, source, sorter=order)]  # of the ledger
+    filters = ledger["FILTER"].to_numpy(object)[row]
+    return pd.DataFrame(
         {
-            "CATALOG_NUMBER": np.repeat(evidence.exposure, columns),
-            "RA": np.repeat(evidence.ra, columns),
-            "DEC": np.repeat(evidence.dec, columns),
-            "SOURCE_NUMBER": evidence.sources.reshape(-1).astype(np.int64),
+            "CATALOG_NUMBER": evidence.exposure[detection],
+            "RA": evidence.ra[detection],
+            "DEC": evidence.dec[detection],
+            "SOURCE_NUMBER": source,
+            "FILTER": filters,
+            "STEP": [_STEPS.get(name, 0) for name in filters],
         }
     )
-    of_source = ledger[["SOURCE_NUMBER", "FILTER"]].assign(STEP=ledger["FILTER"].map(_STEPS).fillna(0))
-    return detections[detections["SOURCE_NUMBER"] >= 0].merge(of_source, on="SOURCE_NUMBER", how="inner")

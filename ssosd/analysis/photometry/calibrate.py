@@ -356,8 +356,8 @@ def _seeing(stars: pd.DataFrame, one: pd.DataFrame) -> float:
     """FWHM of the chosen stars in arcsec; NaN without FWHM_IMAGE or with few stars."""
     if "FWHM_IMAGE" not in stars or len(stars) < MIN_STARS:
         return np.nan
-    best = stars.nsmallest(max(MIN_STARS, len(stars) // 3), "MAGERR")
-    return float(best["FWHM_IMAGE"].median()) * _pixel_scale(one)
+    best = np.argsort(stars["MAGERR"].to_numpy(np.float64), kind="stable")[: max(MIN_STARS, len(stars) // 3)]
+    return float(np.nanmedian(stars["FWHM_IMAGE"].to_numpy(np.float64)[best])) * _pixel_scale(one)
 
 
 def _pixel_scale(one: pd.DataFrame) -> float:
