@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from astropy.io import fits
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.spatial import cKDTree
@@ -23,8 +24,8 @@ from ssosd.linker.scamp.input import load_frame
 from ssosd.linker.scamp.link import Linked
 from ssosd.linker.solution import ExposureSolution, read_solution_file, write_solution
 from ssosd.linker.solve import solve_exposure
-from ssosd.linker.star_match import match_stars
-from ssosd.linker.start import sky_of
+from ssosd.linker.star_match import Affine, match_stars
+from ssosd.linker.start import corrected, sky_of
 from ssosd.model import Catalogue
 from ssosd.plumbing.resources import shipped
 from ssosd.sphere import from_offsets_arcsec, offsets_arcsec, separation_arcsec, unit_vectors
@@ -67,6 +68,17 @@ def with_cd(index, chip, header, objects):
             header[f"CD{i}_{j}"] = header[f"CDELT{i}"] * header.pop(f"PC{i}_{j}", float(i == j))
     del header["CDELT1"], header["CDELT2"]
     return objects
+
+
+def test_a_correction_leaves_the_header_as_it_is():
+    """SCAMP is given the header where the corrected one leaves a doubt."""
+    header = fits.Header({"CTYPE1": "RA---TAN", "CTYPE2": "DEC--TAN", "CRVAL1": 10.0, "CRVAL2": 60.0})
+    header.update({"CRPIX1": 1.0, "CRPIX2": 1.0, "CD1_1": -1e-4, "CD1_2": 0.0, "CD2_1": 0.0, "CD2_2": 1e-4})
+    before = header.copy()
+    east = Affine(matrix=np.eye(2), shift=np.array([3.6, 0.0]))
+    (new,) = corrected([header], east, ra_deg=10.0, dec_deg=60.0)
+    assert new["CRVAL1"] == pytest.approx(10.002, abs=1e-7)
+    assert header == before
 
 
 def off_from_truth(written: Written, solution: ExposureSolution, index: int = 0) -> np.ndarray:

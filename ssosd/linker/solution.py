@@ -82,7 +82,8 @@ def write_solution(path: Path, solution: ExposureSolution, *, key: str) -> None:
         As `ssosd.plumbing.files.atomic_write_text`.
     """
     fields = {k: None if isinstance(v, float) and math.isnan(v) else v for k, v in asdict(solution).items()}
-    atomic_write_text(path, json.dumps({"key": key, **fields}, indent=1) + "\n")
+    text = json.dumps({"key": key, **fields}, indent=1) + "\n"
+    atomic_write_text(path, text, durable=False)  # one that a power cut spoils is made again
 
 
 def read_solution_file(path: Path, *, key: str) -> ExposureSolution | None:

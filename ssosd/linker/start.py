@@ -6,12 +6,11 @@ of a sequence together, and a start with each exposure's own would leave their d
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 
 import numpy as np
 from astropy.io import fits
-from astropy.wcs import WCS, FITSFixedWarning
+from astropy.wcs import WCS
 from numpy.typing import NDArray
 
 from ssosd.linker.scamp.input import Frame, only_wcs
@@ -38,9 +37,7 @@ def sky_of(
     """RA and Dec (deg) of all detections of a frame, chip after chip, by its own headers or by others."""
     parts = []
     for chip, header in zip(frame.chips, headers or frame.headers, strict=True):
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", FITSFixedWarning)
-            wcs = WCS(only_wcs(header))
+        wcs = WCS(only_wcs(header), fix=False)
         x, y = (chip.objects[name].astype(np.float64) for name in ("XWIN_IMAGE", "YWIN_IMAGE"))
         parts.append(np.array(wcs.all_pix2world(x, y, 1)).reshape(2, -1))
     ra, dec = np.concatenate(parts, axis=1)

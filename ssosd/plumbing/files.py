@@ -64,7 +64,7 @@ def write_failure(path: Path, error: OSError) -> SsosdError:
 
 
 @contextmanager
-def atomic_path(path: Path) -> Iterator[Path]:
+def atomic_path(path: Path, *, durable: bool = True) -> Iterator[Path]:
     """Lend a temporary path in the same folder; on leaving without an error it becomes `path`.
 
     The lent path does not exist yet and keeps the extension, so that any writer may be given it. After an
@@ -74,6 +74,8 @@ def atomic_path(path: Path) -> Iterator[Path]:
     ----------
     path : Path
         The final name; its folder is made when it is missing.
+    durable : bool
+        Whether a power cut after it must not lose the file, or spoil it.
 
     Raises
     ------
@@ -94,14 +96,14 @@ def atomic_path(path: Path) -> Iterator[Path]:
             if error.errno in _FULL:
                 raise write_failure(path, error) from error
             raise
-        _publish(temporary, path)
+        _publish(temporary, path, durable=durable)
     finally:
         with suppress(FileNotFoundError, NotADirectoryError):
             temporary.unlink()
 
 
-def atomic_write_bytes(path: Path, data: bytes) -> None:
-    """Write a whole file in one step that other processes see.
+def atomic_write_bytes(path: Path, data: bytes, *, durable: bool = True) -> None:
+    """Write a whole file in one step that other processes see; see `atomic_path`.
 
     Raises
     ------
@@ -110,7 +112,7 @@ def atomic_write_bytes(path: Path, data: bytes) -> None:
     Misconfigured
         The folder cannot be made or written to.
     """
-    with atomic_path(path) as temporary:
+    with atomic_path(path, durable=durable) as temporary:
         try:
             with temporary.open("xb") as file:
                 file.write(data)
@@ -118,9 +120,9 @@ def atomic_write_bytes(path: Path, data: bytes) -> None:
             raise write_failure(path, error) from error
 
 
-def atomic_write_text(path: Path, text: str) -> None:
+def atomic_write_text(path: Path, text: str, *, durable: bool = True) -> None:
     r"""Write a whole text file (UTF-8, ``\n`` line ends as given) as `atomic_write_bytes` does."""
-    atomic_write_bytes(path, text.encode("utf-8"))
+    atomic_write_bytes(path, text.encode("utf-8"), durable=durable)
 
 
 def write_staged(path: Path, data: bytes) -> None:
@@ -224,17 +226,19 @@ def flush_folder(folder: Path) -> None:
             raise
 
 
-def _publish(temporary: Path, path: Path) -> None:
+def _publish(temporary: Path, path: Path, *, durable: bool) -> None:
     """Flush a finished temporary file, give it its name, flush the folder."""
     try:
-        _fsync(temporary, os.O_RDONLY)
+        if durable:
+            _fsync(temporary, os.O_RDONLY)
         temporary.replace(path)
     except FileNotFoundError as error:
         raise Retriable(f"{path}: nothing was written") from error
     except OSError as error:
         raise write_failure(path, error) from error
     try:
-        flush_folder(path.parent)
+        if durable:
+            flush_folder(path.parent)
     except OSError as error:
         raise write_failure(path, error) from error
 

@@ -128,7 +128,7 @@ def with_cards(header: fits.Header, added: fits.Header) -> fits.Header:
 
 def only_wcs(header: fits.Header) -> fits.Header:
     """The cards of a header that say where on the sky its pixels are."""
-    return fits.Header([card for card in header.cards if _WCS_KEYWORD.match(card.keyword)])
+    return fits.Header([copy(card) for card in header.cards if _WCS_KEYWORD.match(card.keyword)])
 
 
 def all_detections(frames: Sequence[Frame]) -> pd.DataFrame:
