@@ -16,7 +16,7 @@ from astropy.wcs import WCS
 from ssosd import astromatic
 from ssosd.analysis import solved
 from ssosd.analysis.cutouts import SolvedImage, cutout_name, extract_cutouts
-from ssosd.analysis.fitscards import cards_of, fits_bytes
+from ssosd.analysis.fitscards import cards_of, fits_bytes, image_of
 from ssosd.analysis.solved import Piece
 from ssosd.analysis.swarp import SwarpCutter
 from ssosd.errors import Misconfigured
@@ -398,6 +398,14 @@ def test_a_cutout_is_written_as_astropy_would() -> None:
             [("OBJECT", "x" * 40, "a comment"), ("EXPTIME", 60.0), ("CRVAL1", 1e-9, "[deg]")]
         )
         header["NBLANK"], header["DATE-OBS"], header["GOOD"] = 1, "2026-11-14T20:00:00.127", True
+        header["EMPTY"], header["QUOTED"], header["COUNT"] = "", "O'Higgins / r'", -3
         file = io.BytesIO()
         fits.PrimaryHDU(pixels, header).writeto(file)
-        assert fits_bytes(pixels, cards_of(header)) == file.getvalue()
+        made = fits_bytes(pixels, cards_of(header))
+        assert made == file.getvalue()
+        read, values = image_of(made) or (None, {})
+        np.testing.assert_array_equal(read, pixels)
+        assert {key: values[key] for key in header} == dict(header)
+    file = io.BytesIO()
+    fits.PrimaryHDU(np.zeros((2, 2), dtype=np.int16)).writeto(file)
+    assert image_of(file.getvalue()) is None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 from astropy.io import fits
@@ -65,20 +66,20 @@ def make_blink(stamps: Mapping[int, Stamp], *, contrast: Contrast = "zscale") ->
     )
 
 
-def _target(header: fits.Header) -> NDArray[np.float64]:
+def _target(header: Mapping[str, Any]) -> NDArray[np.float64]:
     """FITS pixel of the detection that a cutout is centred on; the middle where the header does not say."""
     if "RATARGET" not in header:
         return 0.5 * np.array([header["NAXIS1"] + 1.0, header["NAXIS2"] + 1.0])
     sky = header["RATARGET"], header["DETARGET"]
     matrix = [header.get(name) for name in _GRID[2:]]
     if header.get("CTYPE1") != "RA---TAN" or None in matrix:
-        return np.array(WCS(header, fix=False).all_world2pix(*sky, 1), dtype=np.float64)
+        return np.array(WCS(fits.Header(header), fix=False).all_world2pix(*sky, 1), dtype=np.float64)
     plane = np.array(offsets_arcsec(*sky, header["CRVAL1"], header["CRVAL2"])) / ARCSEC_PER_DEG
     origin = np.array([header["CRPIX1"], header["CRPIX2"]], dtype=np.float64)
     return origin + np.linalg.solve(np.array(matrix, dtype=np.float64).reshape(2, 2), plane)
 
 
-def _grid(header: fits.Header) -> tuple[float | None, ...]:
+def _grid(header: Mapping[str, Any]) -> tuple[float | None, ...]:
     return tuple(header.get(keyword) for keyword in _GRID)
 
 

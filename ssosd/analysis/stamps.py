@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import numpy as np
 from astropy.io import fits
@@ -14,6 +14,7 @@ from astropy.visualization import ZScaleInterval
 from numpy.typing import NDArray
 from PIL import Image
 
+from ssosd.analysis.fitscards import image_of
 from ssosd.errors import BadInput
 
 Contrast = Literal["zscale", "linear", "asinh"]
@@ -36,7 +37,7 @@ class Stamp:
     """One cutout."""
 
     pixels: Pixels  # shape (ny, nx), counts, first row in the south, NaN without value
-    header: fits.Header  # with the WCS
+    header: Mapping[str, Any]  # values of its cards, the WCS among them
 
 
 def read_stamp(path: Path) -> Stamp:
@@ -48,13 +49,18 @@ def read_stamp(path: Path) -> Stamp:
         There is no such file, or it is no two-dimensional FITS image.
     """
     try:
-        with fits.open(path, memmap=False) as hdus:
-            hdu = next((h for h in hdus if getattr(h, "is_image", False) and h.data is not None), None)
-            if hdu is None or hdu.data.ndim != 2:
-                raise BadInput(f"{path}: no two-dimensional image")
-            return Stamp(pixels=hdu.data.astype(np.float32), header=hdu.header)
-    except (OSError, ValueError, TypeError) as error:
+        found = image_of(path.read_bytes()) or _by_astropy(path)
+    except (OSError, ValueError, TypeError, KeyError) as error:
         raise BadInput(f"{path}: no cutout: {error}") from error
+    return Stamp(pixels=found[0], header=found[1])
+
+
+def _by_astropy(path: Path) -> tuple[Pixels, dict[str, Any]]:
+    with fits.open(path, memmap=False) as hdus:
+        hdu = next((h for h in hdus if getattr(h, "is_image", False) and h.data is not None), None)
+        if hdu is None or hdu.data.ndim != 2:
+            raise ValueError("no two-dimensional image")
+        return hdu.data.astype(np.float32), {c.keyword: c.value for c in hdu.header.cards}
 
 
 def in_noise(pixels: Pixels) -> Pixels:

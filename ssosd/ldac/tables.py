@@ -56,7 +56,7 @@ def extensions(raw: bytes) -> Iterator[Extension]:
     while at < len(raw):
         if at and not raw.startswith(b"XTENSION=", at):
             raise ValueError(f"{len(raw) - at} bytes after its last table are no FITS: truncated")
-        cards, start = _header(raw, at)
+        cards, start = header_of(raw, at)
         end = start + _data_size(cards)
         if end > len(raw):
             raise ValueError(f"truncated: {len(raw)} bytes, its headers promise more")
@@ -65,8 +65,14 @@ def extensions(raw: bytes) -> Iterator[Extension]:
         at = start + padded(end - start)
 
 
-def _header(raw: bytes, at: int) -> tuple[dict[str, str], int]:
-    """Cards of the header that begins here, and where its data begin."""
+def header_of(raw: bytes, at: int) -> tuple[dict[str, str], int]:
+    """Cards of the header that begins here: what stands behind "= " by keyword; and where its data begin.
+
+    Raises
+    ------
+    ValueError
+        It has no end.
+    """
     cards: dict[str, str] = {}
     for place in range(at, len(raw) - CARD + 1, CARD):
         card = raw[place : place + CARD].decode("latin-1")

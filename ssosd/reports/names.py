@@ -5,12 +5,13 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from itertools import combinations
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from scipy.spatial import cKDTree
 
 from ssosd.reports.designation import base62
 from ssosd.site import night_bounds
@@ -20,6 +21,10 @@ SAME_PLACE = 5.0  # arcsec: two fields' candidates are one object when each is w
 SAME_RATE = 0.1  # of the rate, or 1 arcsec/h where that is more
 SENT_WITHIN, SENT_WITHIN_DAY = 1.0, 2.0 / 86400.0  # arcsec and days: the same position
 _PLACES = 62**3
+_READ = (
+    *("CANDIDATE", "FIELD", "IMAGE_FILENAME", "EXTENSION", "NUMBER", "MID_EXPOSURE_MJD"),
+    *("RA", "DEC", "PMRA", "PMDEC"),
+)
 
 
 def temporary_names(
@@ -57,14 +62,18 @@ def temporary_names(
     names = dict(taken or {})
     if candidates.empty:
         return names
-    ordered = candidates.sort_values(["MID_EXPOSURE_MJD", "RA", "DEC"], kind="stable")
-    first = ordered.groupby("CANDIDATE", sort=True).first()
-    objects = _objects(ordered, first)
+    ordered = candidates[list(_READ)].sort_values(["MID_EXPOSURE_MJD", "RA", "DEC"], kind="stable")
+    first, last = (
+        ordered.drop_duplicates("CANDIDATE", keep=which).sort_values("CANDIDATE", ignore_index=True)
+        for which in ("first", "last")
+    )
+    objects = _objects(first, last)
+    said = dict(zip(first["CANDIDATE"].tolist(), first.to_dict("records"), strict=True))
     stem = "s" + base62(math.floor(night_bounds(night, 0.0)[0]), 3)
     used = set(names.values())
     for members in objects:
         name = next((names[member] for member in members if member in names), None)
-        name = name or _new(stem, first.loc[members[0]].to_dict(), used)
+        name = name or _new(stem, said[members[0]], used)
         used.add(name)
         names.update(dict.fromkeys(members, name))
     return names
@@ -72,53 +81,88 @@ def temporary_names(
 
 def _new(stem: str, row: Mapping[Any, Any], used: Iterable[str]) -> str:
     """Name by the first detection; the next one that is free if two have the same."""
-    said = f"{row['IMAGE_FILENAME']} {row['EXTENSION']} {row.get('NUMBER', 0)} {row['MID_EXPOSURE_MJD']:.6f}"
+    said = f"{row['IMAGE_FILENAME']} {row['EXTENSION']} {row['NUMBER']} {row['MID_EXPOSURE_MJD']:.6f}"
     number = int.from_bytes(hashlib.blake2b(said.encode(), digest_size=8).digest(), "big") % _PLACES
     while (name := stem + base62(number, 3)) in used:
         number = (number + 1) % _PLACES
     return name
 
 
-def _objects(ordered: pd.DataFrame, first: pd.DataFrame) -> list[list[str]]:
-    """Candidates that are one object, each group by its first detection, groups in that order too."""
-    last = ordered.groupby("CANDIDATE", sort=True).last()
-    order = first.sort_values(["MID_EXPOSURE_MJD", "RA", "DEC"], kind="stable").index.tolist()
+def _objects(first: pd.DataFrame, last: pd.DataFrame) -> list[list[str]]:
+    """Candidates that are one object, each group by its first detection, groups in that order too.
+
+    Parameters
+    ----------
+    first, last : DataFrame
+        First and last detection of each candidate, in the same order.
+    """
+    order = first.sort_values(["MID_EXPOSURE_MJD", "RA", "DEC"], kind="stable")["CANDIDATE"].tolist()
+    rank = {name: k for k, name in enumerate(order)}
+    names = first["CANDIDATE"].tolist()
     root = {name: name for name in order}
-    by_field = first.loc[order, "FIELD"]
-    for field, other in combinations(sorted(set(by_field)), 2):
-        mine, theirs = (by_field.index[by_field == f].tolist() for f in (field, other))
-        for a, b in _same(first.loc[mine], last.loc[mine], first.loc[theirs], last.loc[theirs]):
-            low, high = sorted((root[mine[a]], root[theirs[b]]), key=order.index)
-            root = {name: low if value == high else value for name, value in root.items()}
+    for a, b in _same(first, last):
+        low, high = sorted((root[names[a]], root[names[b]]), key=rank.__getitem__)
+        root = {name: low if value == high else value for name, value in root.items()}
     groups: dict[str, list[str]] = {}
     for name in order:
         groups.setdefault(root[name], []).append(name)
     return list(groups.values())
 
 
-def _same(
-    first_a: pd.DataFrame, last_a: pd.DataFrame, first_b: pd.DataFrame, last_b: pd.DataFrame
-) -> Iterable[tuple[int, int]]:
+def _same(first: pd.DataFrame, last: pd.DataFrame) -> Iterable[tuple[int, int]]:
     """Pairs of candidates of two fields whose motions lead from one to the other."""
-    rate_a, rate_b = (f[["PMRA", "PMDEC"]].to_numpy(np.float64) for f in (first_a, first_b))
-    apart = np.linalg.norm(rate_a[:, None] - rate_b[None], axis=-1)
-    speed = np.linalg.norm(rate_a, axis=-1)[:, None]
-    alike = apart <= np.maximum(SAME_RATE * speed, 1.0)
-    ahead = _distance(last_a, rate_a, first_b)
-    behind = _distance(last_b, rate_b, first_a).T
-    return zip(*np.nonzero(alike & (np.minimum(ahead, behind) <= SAME_PLACE)), strict=True)
+    begin, end = _Places.of(first), _Places.of(last)
+    rate = first[["PMRA", "PMDEC"]].to_numpy(np.float64)
+    unlike = np.maximum(SAME_RATE * np.linalg.norm(rate, axis=-1), 1.0)  # arcsec/h
+    # those that can be one object at all are near each other in the middle of the night
+    hours = begin.hours - np.median(begin.hours)
+    reach = 2.0 * SAME_PLACE + unlike * max(
+        np.abs(hours).max(), np.abs(end.hours - begin.hours + hours).max()
+    )
+    there = unit_vectors(*begin.moved(np.nan_to_num(rate), -hours))
+    near = cKDTree(there).query_ball_point(there, 2.0 * np.sin(np.radians(np.nan_to_num(reach) / 7200.0)))
+    a = np.repeat(np.arange(len(first)), [len(found) for found in near])
+    b = np.concatenate(near).astype(np.intp)
+    field = np.unique(first["FIELD"], return_inverse=True)[1]
+    a, b = a[field[a] < field[b]], b[field[a] < field[b]]
+    alike = np.linalg.norm(rate[a] - rate[b], axis=-1) <= unlike[a]
+    a, b = a[alike], b[alike]
+    ahead, behind = (
+        separation_arcsec(
+            *end.take(x).moved(rate[x], begin.hours[y] - end.hours[x]), begin.ra[y], begin.dec[y]
+        )
+        for x, y in ((a, b), (b, a))
+    )
+    same = np.minimum(ahead, behind) <= SAME_PLACE
+    return zip(a[same].tolist(), b[same].tolist(), strict=True)
 
 
-def _distance(start: pd.DataFrame, rate: np.ndarray, end: pd.DataFrame) -> np.ndarray:
-    """Distance, arcsec, of each end from where each start is then; shape (n_start, n_end)."""
-    hours = (end["MID_EXPOSURE_MJD"].to_numpy()[None] - start["MID_EXPOSURE_MJD"].to_numpy()[:, None]) * 24.0
-    ra, dec = np.radians(start["RA"].to_numpy()), np.radians(start["DEC"].to_numpy())
-    place = unit_vectors(start["RA"], start["DEC"])
-    east = np.stack([-np.sin(ra), np.cos(ra), np.zeros_like(ra)], axis=-1)
-    north = np.stack([-np.sin(dec) * np.cos(ra), -np.sin(dec) * np.sin(ra), np.cos(dec)], axis=-1)
-    step = np.radians((rate[:, 0, None] * east + rate[:, 1, None] * north) / 3600.0)
-    there = to_radec(place[:, None] + step[:, None] * hours[:, :, None])
-    return separation_arcsec(*there, end["RA"].to_numpy()[None], end["DEC"].to_numpy()[None])
+@dataclass(frozen=True, slots=True)
+class _Places:
+    """One place of each of some candidates, shape (n,)."""
+
+    hours: NDArray[np.float64]  # of MJD
+    ra: NDArray[np.float64]  # deg ICRS
+    dec: NDArray[np.float64]
+
+    @classmethod
+    def of(cls, rows: pd.DataFrame) -> _Places:
+        mjd, ra, dec = (rows[name].to_numpy(np.float64) for name in ("MID_EXPOSURE_MJD", "RA", "DEC"))
+        return cls(mjd * 24.0, ra, dec)
+
+    def take(self, rows: NDArray[np.intp]) -> _Places:
+        """Those of some candidates."""
+        return _Places(self.hours[rows], self.ra[rows], self.dec[rows])
+
+    def moved(
+        self, rate: NDArray[np.float64], hours: NDArray[np.float64]
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """RA and Dec (deg) so many hours later, by rates (n, 2) in arcsec/h, cos Dec applied."""
+        ra, dec = np.radians(self.ra), np.radians(self.dec)
+        east = np.stack([-np.sin(ra), np.cos(ra), np.zeros_like(ra)], axis=-1)
+        north = np.stack([-np.sin(dec) * np.cos(ra), -np.sin(dec) * np.sin(ra), np.cos(dec)], axis=-1)
+        step = np.radians((rate[:, :1] * east + rate[:, 1:] * north) * hours[:, None] / 3600.0)
+        return to_radec(unit_vectors(self.ra, self.dec) + step)
 
 
 def already_sent(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -112,11 +112,11 @@ def _place(stamp: Stamp, sky: NDArray[np.float64]) -> dict[str, Any]:
     }
 
 
-def _wcs(header: fits.Header) -> WCS | None:
+def _wcs(header: Mapping[str, Any]) -> WCS | None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FITSFixedWarning)
         try:
-            wcs = WCS(header, naxis=2)
+            wcs = WCS(fits.Header(header), naxis=2)
         except (ValueError, TypeError, KeyError) as error:
             raise BadInput(f"WCS of the cutout: {error}") from error
     return wcs if wcs.has_celestial else None
