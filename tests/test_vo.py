@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import io
 import re
 import shutil
@@ -13,14 +14,14 @@ import numpy as np
 import pandas as pd
 import pytest
 from astropy.io import fits
-from astropy.io.votable import parse
+from astropy.io.votable import from_table, parse
 from astropy.io.votable.ucd import parse_ucd
 from astropy.table import Table
 
 from ssosd.reports.columns import CANDIDATE_COLUMNS
 from ssosd.reports.regions import regions_text
 from ssosd.reports.ucds import UCDS
-from ssosd.reports.votable import detections_table, fits_bytes, votable_bytes
+from ssosd.reports.votable import binary2, detections_table, fits_bytes, votable_bytes
 
 KINDS = {
     "int": np.arange(3),
@@ -66,6 +67,20 @@ def test_tables_come_back_as_they_were(candidates: pd.DataFrame, tmp_path: Path)
     assert header[f"TUCD{table.colnames.index('RA') + 1}"] == "pos.eq.ra;meta.main"
 
 
+def test_the_votable_s_rows_are_those_that_astropy_writes() -> None:
+    table = detections_table(FULL)
+    votable = from_table(table)
+    votable.set_all_tables_format("binary2")
+    for field in votable.get_first_table().fields:
+        if field.datatype == "bit":
+            field.datatype = "boolean"
+    file = io.BytesIO()
+    votable.to_xml(file)
+    stream = re.search(rb"<STREAM[^>]*>([^<]*)</STREAM>", file.getvalue())
+    assert stream is not None
+    assert base64.b64decode(stream[1]) == binary2(table)
+
+
 @pytest.mark.skipif(shutil.which("topcat") is None, reason="no STIL: apt-get install topcat")
 def test_stil_has_nothing_to_say_against_the_votable(tmp_path: Path) -> None:
     path = tmp_path / "candidates.vot"
@@ -76,6 +91,9 @@ def test_stil_has_nothing_to_say_against_the_votable(tmp_path: Path) -> None:
         line for line in (ran.stdout + ran.stderr).splitlines() if re.match(r"(WARNING|ERROR|INFO \()", line)
     ]
     assert (ran.returncode, said) == (0, [])
+    command = ["topcat", "-stilts", "tpipe", f"in={path}", 'cmd=keepcols "MATCHED RA"', "ofmt=csv"]
+    ran = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert ran.stdout.splitlines() == ["MATCHED,RA", "true,1.5", "false,", "true,-2.0E-9"]
 
 
 def regions() -> str:
