@@ -17,7 +17,7 @@ from ssosd import astromatic
 from ssosd.analysis import solved
 from ssosd.analysis.cutouts import SolvedImage, cutout_name, extract_cutouts
 from ssosd.analysis.fitscards import cards_of, fits_bytes, image_of
-from ssosd.analysis.solved import Piece
+from ssosd.analysis.solved import Piece, open_image
 from ssosd.analysis.swarp import SwarpCutter
 from ssosd.errors import Misconfigured
 from ssosd.plumbing.resources import shipped
@@ -409,3 +409,33 @@ def test_a_cutout_is_written_as_astropy_would() -> None:
     file = io.BytesIO()
     fits.PrimaryHDU(np.zeros((2, 2), dtype=np.int16)).writeto(file)
     assert image_of(file.getvalue()) is None
+
+
+@pytest.mark.parametrize("packing", ["plain", "gz", "RICE_1"])
+@pytest.mark.parametrize("stored", ["floats", "unsigned", "scaled", "blank"])
+def test_pixels_are_read_as_astropy_reads_them(tmp_path: Path, packing: str, stored: str) -> None:
+    """However they are stored: only the parts that are wanted are brought to floats."""
+    rng = np.random.default_rng(2)
+    if stored == "floats":
+        hdu = fits.ImageHDU(rng.normal(0.0, 9.0, SHAPE).astype(np.float32))
+        hdu.data[40, 50] = np.nan
+    elif stored == "unsigned":
+        hdu = fits.ImageHDU(rng.integers(0, 65535, SHAPE).astype(np.uint16))
+    else:
+        hdu = fits.ImageHDU(rng.integers(-300, 300, SHAPE).astype(np.int16))
+        if stored == "blank":
+            hdu.data[40, 50] = hdu.header["BLANK"] = -999
+        else:
+            hdu.header["BSCALE"], hdu.header["BZERO"] = 0.25, 1000.0
+    if packing == "RICE_1":
+        kinds = {"compression_type": "GZIP_1" if stored == "floats" else packing, "quantize_level": 0.0}
+        hdu = fits.CompImageHDU(hdu.data, hdu.header, **kinds)
+    path = tmp_path / ("a.fits.gz" if packing == "gz" else "a.fits")
+    fits.HDUList([fits.PrimaryHDU(), hdu]).writeto(path)
+    expected = np.asarray(fits.getdata(path, 1), dtype=np.float32)
+    with open_image(_image(path, _solution(), hdu=1)) as image:
+        pixels, valid = image.read(30, 20, 80, 60)
+    part = expected[20:80, 30:110]
+    np.testing.assert_array_equal(valid, np.isfinite(part))
+    np.testing.assert_allclose(pixels[valid], part[valid], rtol=1e-6)
+    assert valid.sum() == 80 * 60 - (stored in ("floats", "blank"))

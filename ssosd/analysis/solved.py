@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from astropy.io import fits
@@ -152,7 +153,10 @@ class OpenImage:
         self.solved = image
         self.astrometry = image.astrometry()
         self.height, self.width = (int(n) for n in hdu.shape)
-        self._data = hdu.data  # of a plain file of floats only the parts that are looked at are ever read
+        self._data = hdu.data  # of a plain file only the parts that are looked at are ever read
+        stored = {} if isinstance(hdu, fits.CompImageHDU) else hdu.header  # those come as values
+        self._scale, self._zero = stored.get("BSCALE", 1.0), stored.get("BZERO", 0.0)
+        self._blank = stored.get("BLANK") if self._data.dtype.kind in "iu" else None
         self.cards = own_cards(hdu.header, hdus[0].header)
 
     def read(
@@ -173,10 +177,16 @@ class OpenImage:
         y, high = max(0, low), min(self.height, low + height)
         if x < right and y < high:
             inside = np.s_[y - low : high - low, x - left : right - left]
-            values = np.asarray(self._data[y:high, x:right], dtype=np.float32)
+            values = self._values(self._data[y:high, x:right])
             valid[inside] = np.isfinite(values)
             pixels[inside] = np.where(valid[inside], values, 0.0)
         return pixels, valid
+
+    def _values(self, stored: NDArray[Any]) -> NDArray[np.float32]:
+        values = np.asarray(stored, dtype=np.float64) * self._scale + self._zero
+        if self._blank is not None:
+            values[stored == self._blank] = np.nan
+        return values.astype(np.float32)
 
     def piece(self, *, ra_deg: float, dec_deg: float, x: float, y: float, size_px: int) -> Piece:
         """Pixels around FITS pixel position (x, y), which need not be on the image, nor finite."""
@@ -231,6 +241,10 @@ def open_image(image: SolvedImage) -> Iterator[OpenImage]:
         The file or the chip cannot be read.
     """
     try:
+        with fits.open(image.path, do_not_scale_image_data=True) as hdus:
+            if not isinstance(hdus[image.hdu], fits.CompImageHDU):
+                yield OpenImage(image, hdus)
+                return
         with fits.open(image.path) as hdus:
             yield OpenImage(image, hdus)
     except (OSError, TypeError, ValueError, IndexError, KeyError, VerifyError) as error:

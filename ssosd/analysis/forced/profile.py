@@ -96,3 +96,15 @@ def trail_profile(
         by_u += beside * steep
         by_w -= beside * (along * w / across + slant * steep)
     return light, by_u * cos - by_w * sin, by_u * sin + by_w * cos
+
+
+def point_profile(dx: FloatArray, dy: FloatArray, shape: Shape) -> FloatArray:
+    """Light of one count of a point on pixels, at these distances (pixels, shape (n,)) from it."""
+    xx, xy, yy = shape.ellipse
+    light = np.zeros(dx.shape)
+    for weight, scale in zip(shape.weights, shape.scales, strict=True):
+        vxx, vxy, vyy = scale**2 * xx + _PIXEL, scale**2 * xy, scale**2 * yy + _PIXEL
+        area = vxx * vyy - vxy * vxy
+        square = (vyy * dx * dx - 2.0 * vxy * dx * dy + vxx * dy * dy) / area
+        light += weight / (2.0 * np.pi * np.sqrt(area)) * np.exp(-0.5 * square)
+    return light

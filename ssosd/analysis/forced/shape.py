@@ -8,7 +8,7 @@ from scipy.optimize import least_squares
 from scipy.spatial import cKDTree
 
 from ssosd.analysis.forced.pixels import Patches, read_patches
-from ssosd.analysis.forced.profile import FloatArray, Shape, round_shape, trail_profile
+from ssosd.analysis.forced.profile import FloatArray, Shape, point_profile, round_shape
 from ssosd.analysis.solved import OpenImage
 from ssosd.grouping import IntArray
 
@@ -104,14 +104,13 @@ def _fit(
     sky = patches.noise[own[use]]
     sigma = np.sqrt(sky**2 + np.maximum(value, 0.0) / gain + (_SHAPE_ERROR * np.maximum(value, 0.0)) ** 2)
     weight = 1.0 / sigma**2
-    zero = np.zeros(dx.size)
 
     def totals(light: FloatArray) -> FloatArray:
         top = np.bincount(owner, weight * light * value, minlength=n)
         return np.asarray(top / np.bincount(owner, weight * light * light, minlength=n))
 
     def residuals(vector: FloatArray) -> FloatArray:
-        light, _, _ = trail_profile(dx, dy, shape=_of_vector(vector), length=zero, angle=zero)
+        light = point_profile(dx, dy, _of_vector(vector))
         return (value - totals(light)[owner] * light) / sigma
 
     guess = max(fwhm_px / 2.3548, 0.4)
@@ -126,7 +125,7 @@ def _fit(
         max_nfev=9,
     )
     shape = _of_vector(fit.x)
-    light, _, _ = trail_profile(dx, dy, shape=shape, length=zero, angle=zero)
+    light = point_profile(dx, dy, shape)
     ratio = float(np.median(totals(light) / catalogue[whole]))
     return Shape(
         weights=shape.weights, scales=shape.scales, ellipse=shape.ellipse, per_catalogue=ratio, n_stars=n
