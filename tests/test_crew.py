@@ -160,6 +160,26 @@ def test_who_is_gathered(station):
             assert type(crew) is expected
 
 
+def test_an_interrupt_while_workers_import_is_not_theirs(tmp_path):
+    """It goes to the whole process group: workers would answer with a traceback each."""
+    (tmp_path / "slow.py").write_text("import os, signal\nos.kill(os.getpid(), signal.SIGINT)\n")
+    program = (
+        "from ssosd.plumbing.forkserver import start_fork_server\n"
+        "worker = start_fork_server('slow').Process(target=print, args=('at work',))\n"
+        "worker.start()\n"
+        "worker.join()\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        env={**os.environ, "PYTHONPATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    assert (done.stdout, done.stderr) == ("at work\n", "")
+
+
 # ---- whole nights ------------------------------------------------------------------------------------
 
 

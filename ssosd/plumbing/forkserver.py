@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import multiprocessing
-from multiprocessing import forkserver
+import signal
+from multiprocessing import forkserver, resource_tracker
 from multiprocessing.context import ForkServerContext
 
 
 def start_fork_server(*modules: str) -> ForkServerContext:
     """Let the fork server import modules while this process goes on; one that runs stays as it is.
+
+    SIGINT is this process's business, from the first moment on.
 
     Parameters
     ----------
@@ -22,5 +25,10 @@ def start_fork_server(*modules: str) -> ForkServerContext:
     """
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["ssosd.plumbing.uncollected", *modules])
-    forkserver.ensure_running()
+    resource_tracker.ensure_running()  # or the server starts it, which lets SIGINT through
+    unblocked = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # the server inherits it
+    try:
+        forkserver.ensure_running()
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, unblocked)
     return context
