@@ -14,6 +14,7 @@ from ssosd.ingest.prepare import prepare_image
 from ssosd.intake import take_in
 from ssosd.model import Catalogue, Exposure
 from ssosd.pipeline import Corridor, LinkJob
+from ssosd.plumbing.memory import keep_freed_memory
 from ssosd.station import Station
 from ssosd.store import STORE_NAME, Store
 from ssosd.work.exposure import extract_prepared
@@ -53,6 +54,7 @@ def stages(night: Path, target: Path) -> dict[str, Took]:
 
     The default configuration but for SkyBoT, which is not asked; all in this process, one after the other.
     """
+    keep_freed_memory()  # as workers do
     clock = _Clock()
     overrides = {"ASTREF_CATALOG": str(night / "refcat.cat"), "CROSSMATCH_SKYBOT": "False"}
     station = Station.open(load_config(None, overrides=overrides, cwd=night), target)

@@ -71,6 +71,7 @@ def replay(
     from ssosd.cli.console import show_night, show_replay, show_sequence, start_log
     from ssosd.crew import gather
     from ssosd.plumbing.lock import TargetLock
+    from ssosd.plumbing.memory import keep_freed_memory
     from ssosd.replay import data_folders, stoppable
     from ssosd.replay import replay as run_replay
     from ssosd.station import Station
@@ -78,6 +79,7 @@ def replay(
 
     gc.freeze()
     gc.enable()
+    keep_freed_memory()
     console = Console(quiet=quiet)
     for note in config.notes:
         console.print(f"[yellow]note[/yellow] {note}", highlight=False)

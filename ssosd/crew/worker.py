@@ -11,6 +11,7 @@ from multiprocessing.connection import Connection, wait
 
 from ssosd import astromatic
 from ssosd.crew.jobs import done
+from ssosd.plumbing.memory import keep_freed_memory
 from ssosd.station import Station
 
 
@@ -28,6 +29,7 @@ def serve(connection: Connection, station: Station) -> None:
     """
     gc.freeze()  # what was imported before the fork stays, and stays shared if nobody looks for garbage in it
     gc.enable()
+    keep_freed_memory()
     heard, told = os.pipe()
     os.set_blocking(told, False)
     signal.set_wakeup_fd(told, warn_on_full_buffer=False)
