@@ -121,8 +121,13 @@ def field(tmp_path_factory: pytest.TempPathFactory) -> Field:
 
 
 def recovered_of(
-    field: Field, exposures: tuple[Exposure, ...], found: pd.DataFrame | None = None
+    field: Field,
+    exposures: tuple[Exposure, ...],
+    found: pd.DataFrame | None = None,
+    *,
+    station: Station | None = None,
 ) -> pd.DataFrame:
+    field = replace(field, station=station or field.station)
     left = replace(field.left, linked=replace(field.left.linked, exposures=exposures))
     found = (left.detections if found is None else found).assign(FIELD="F01", CANDIDATE="C")
     return recovered(found, pixels_of(field, left), station=field.station)
@@ -250,6 +255,33 @@ def test_bad_pixels_are_not_taken_for_the_object(field: Field, tmp_path: Path, f
     on_it = (again["CATALOG_NUMBER"] == CLOUDED_VISIT) & (np.abs(rows["X_IMAGE"] - row["X_IMAGE"]) < 20.0)
     others = ~on_it if flaw == "dead column" else rows.index != row.name
     assert (again["STATE"] == rows["STATE"])[others].all()
+
+
+@pytest.mark.parametrize(("kind", "good", "bad"), [("", 1.0, 0.0), ("MAP_RMS", 30.0, 1e30)])
+def test_pixels_without_weight_have_no_value(
+    field: Field, tmp_path: Path, kind: str, good: float, bad: float
+) -> None:
+    """As SExtractor has it: no weight, or an error without bounds."""
+    exposures = field.left.linked.exposures
+    found = field.left.detections[field.left.detections["CATALOG_NUMBER"] != CLOUDED_VISIT]
+    rows = recovered_of(field, exposures, found)
+    row = rows[rows["STATE"] == "measured"].iloc[0]
+    for number, exposure in enumerate(exposures, start=1):
+        weights = np.full((512, 512), good, dtype=np.float32)
+        if number == CLOUDED_VISIT:
+            y, x = round(row["Y_IMAGE"]) - 1, round(row["X_IMAGE"]) - 1
+            weights[y - 12 : y + 13, x - 12 : x + 13] = bad
+        fits.PrimaryHDU(weights).writeto(tmp_path / f"{exposure.stem}.weight.fits")
+    setup = tmp_path / "own.sex"
+    text = Path(field.station.config["SEX_CONFIG"]).read_text()
+    setup.write_text(text.replace("WEIGHT_TYPE      BACKGROUND", f"WEIGHT_TYPE {kind or 'BACKGROUND'}"))
+    config = field.station.config.replace(WEIGHT_IMAGES=tmp_path, SEX_CONFIG=setup)
+    again = recovered_of(field, exposures, found, station=replace(field.station, config=config))
+    assert again.loc[row.name, "STATE"] == "on the edge"
+    assert again.loc[row.name, "REASON"].startswith("0 % of its light")
+    apart = np.hypot(rows["X_IMAGE"] - row["X_IMAGE"], rows["Y_IMAGE"] - row["Y_IMAGE"])
+    elsewhere = (rows["CATALOG_NUMBER"] != CLOUDED_VISIT) | (apart > 60.0)
+    pd.testing.assert_frame_equal(again[elsewhere], rows[elsewhere])
 
 
 def test_a_missing_file_leaves_its_trails_as_they_are(field: Field, tmp_path: Path) -> None:

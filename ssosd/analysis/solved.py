@@ -7,7 +7,7 @@ import re
 import threading
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -35,6 +35,18 @@ _STRUCTURE = re.compile(
 )
 
 
+_NO_WEIGHT = 1e30  # rms or variance of a pixel that is not used: BIG of SExtractor's source
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class WeightMap:
+    """The weights of a chip's pixels, as SExtractor was given them."""
+
+    path: Path  # FITS file, plain or compressed
+    hdu: int
+    kind: str  # of WEIGHT_TYPE: MAP_WEIGHT, MAP_RMS or MAP_VAR
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SolvedImage:
     """One chip of an exposure with its solved astrometry."""
@@ -44,6 +56,7 @@ class SolvedImage:
     header: str  # the solved WCS as header text, as in SCAMP's .head
     date_obs: str  # start of exposure, UTC, ISOT
     filter: str  # filter/band, "" when unknown
+    weight: WeightMap | None = None  # pixels that it leaves out have no value
 
     def astrometry(self) -> fits.Header:
         """WCS cards of the solution; TAN with distortion terms is named TPV, as SCAMP means it."""
@@ -145,18 +158,34 @@ class Piece:
         return span, span
 
 
+class _Plane:
+    """Pixels of an HDU; of a plain file only the parts that are looked at are ever read."""
+
+    def __init__(self, hdu: Any) -> None:
+        self._data = hdu.data
+        stored = {} if isinstance(hdu, fits.CompImageHDU) else hdu.header  # those come as values
+        self._scale, self._zero = stored.get("BSCALE", 1.0), stored.get("BZERO", 0.0)
+        self._blank = stored.get("BLANK") if self._data.dtype.kind in "iu" else None
+
+    def values(self, part: tuple[slice, slice]) -> NDArray[np.float32]:
+        """A part of it, NaN where there is no value."""
+        stored = self._data[part]
+        values = np.asarray(stored, dtype=np.float64) * self._scale + self._zero
+        if self._blank is not None:
+            values[stored == self._blank] = np.nan
+        return values.astype(np.float32)
+
+
 class OpenImage:
     """An image that is open for reading pieces; see `open_image`."""
 
-    def __init__(self, image: SolvedImage, hdus: fits.HDUList) -> None:
+    def __init__(self, image: SolvedImage, hdus: fits.HDUList, weights: fits.HDUList | None = None) -> None:
         hdu = hdus[image.hdu]
         self.solved = image
         self.astrometry = image.astrometry()
         self.height, self.width = (int(n) for n in hdu.shape)
-        self._data = hdu.data  # of a plain file only the parts that are looked at are ever read
-        stored = {} if isinstance(hdu, fits.CompImageHDU) else hdu.header  # those come as values
-        self._scale, self._zero = stored.get("BSCALE", 1.0), stored.get("BZERO", 0.0)
-        self._blank = stored.get("BLANK") if self._data.dtype.kind in "iu" else None
+        self._plane = _Plane(hdu)
+        self._weights = None if weights is None or image.weight is None else _Plane(weights[image.weight.hdu])
         self.cards = own_cards(hdu.header, hdus[0].header)
 
     def read(
@@ -177,16 +206,18 @@ class OpenImage:
         y, high = max(0, low), min(self.height, low + height)
         if x < right and y < high:
             inside = np.s_[y - low : high - low, x - left : right - left]
-            values = self._values(self._data[y:high, x:right])
-            valid[inside] = np.isfinite(values)
+            part = np.s_[y:high, x:right]
+            values = self._plane.values(part)
+            valid[inside] = np.isfinite(values) & self._is_used(part)
             pixels[inside] = np.where(valid[inside], values, 0.0)
         return pixels, valid
 
-    def _values(self, stored: NDArray[Any]) -> NDArray[np.float32]:
-        values = np.asarray(stored, dtype=np.float64) * self._scale + self._zero
-        if self._blank is not None:
-            values[stored == self._blank] = np.nan
-        return values.astype(np.float32)
+    def _is_used(self, part: tuple[slice, slice]) -> NDArray[np.bool_] | np.bool_:
+        """Which pixels SExtractor uses with the thresholds that are its defaults for each kind of map."""
+        if self._weights is None or self.solved.weight is None:
+            return np.True_
+        weights = self._weights.values(part)
+        return weights > 0.0 if self.solved.weight.kind == "MAP_WEIGHT" else weights < _NO_WEIGHT
 
     def piece(self, *, ra_deg: float, dec_deg: float, x: float, y: float, size_px: int) -> Piece:
         """Pixels around FITS pixel position (x, y), which need not be on the image, nor finite."""
@@ -241,11 +272,16 @@ def open_image(image: SolvedImage) -> Iterator[OpenImage]:
         The file or the chip cannot be read.
     """
     try:
-        with fits.open(image.path, do_not_scale_image_data=True) as hdus:
-            if not isinstance(hdus[image.hdu], fits.CompImageHDU):
-                yield OpenImage(image, hdus)
-                return
-        with fits.open(image.path) as hdus:
-            yield OpenImage(image, hdus)
+        with ExitStack() as files:
+            hdus = _opened(files, image.path, image.hdu)
+            weight = image.weight
+            weights = None if weight is None else _opened(files, weight.path, weight.hdu)
+            yield OpenImage(image, hdus, weights)
     except (OSError, TypeError, ValueError, IndexError, KeyError, VerifyError) as error:
         raise BadInput(f"{image.path.name}[{image.hdu}]: cannot be read: {error}") from error
+
+
+def _opened(files: ExitStack, path: Path, hdu: int) -> fits.HDUList:
+    """A file's HDUs: pixels as they are stored in a plain one, as values in a compressed one."""
+    plain = files.enter_context(fits.open(path, do_not_scale_image_data=True))
+    return files.enter_context(fits.open(path)) if isinstance(plain[hdu], fits.CompImageHDU) else plain

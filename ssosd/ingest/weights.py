@@ -74,6 +74,18 @@ def weight_files(exposure: Exposure, *, folder: Path | None) -> tuple[Path, ...]
     return tuple(dict.fromkeys(path for _, (path, _, _) in _sources(exposure, folder)))
 
 
+def weight_planes(exposure: Exposure, *, folder: Path) -> dict[int, tuple[Path, int]]:
+    """File and HDU of the weights of each chip, by the chip's HDU.
+
+    Raises
+    ------
+    BadInput
+        A weight image is missing or has another size than its chip.
+    """
+    checked = {chip.hdu: _checked(exposure, chip, found) for chip, found in _sources(exposure, folder)}
+    return {chip: (path, hdu.index) for chip, (path, _, hdu) in checked.items()}
+
+
 def _sources(exposure: Exposure, folder: Path) -> list[tuple[Chip, tuple[Path, FitsLayout, Hdu | None]]]:
     per_chip = [_find(folder, f"{exposure.stem}_{n}") for chip in exposure.chips for n in [chip.hdu]]
     if len(exposure.chips) == 1 and exposure.chips[0].hdu == 0 and per_chip == [None]:

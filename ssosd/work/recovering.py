@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -13,7 +14,9 @@ from ssosd.analysis.forced.rest import FixedSky
 from ssosd.analysis.forced.tracks import track_candidates
 from ssosd.analysis.forced.trails import measure_trails, trail_rows
 from ssosd.analysis.photometry.calibrate import Photometry
+from ssosd.analysis.solved import WeightMap
 from ssosd.astromatic_setup import read_setup
+from ssosd.ingest.weights import weight_planes
 from ssosd.linker.scamp.link import Linked
 from ssosd.reports.recovered import RECOVERED_COLUMNS
 from ssosd.station import Station
@@ -123,12 +126,14 @@ def chip_facts(
 ) -> dict[tuple[int, int], ChipFacts]:
     """What is known of each chip, by CATALOG_NUMBER and HDU."""
     setup = read_setup(station.config["SEX_CONFIG"])
+    kind = setup.get("WEIGHT_TYPE", "").upper()
+    weights = _weight_maps(linked, station.config["WEIGHT_IMAGES"], kind if "MAP_" in kind else "MAP_WEIGHT")
     seeing = photometry.exposures.set_index("CATALOG_NUMBER")["SEEING"]
     rows = positions.groupby(["CATALOG_NUMBER", "EXTENSION"]).indices
     chips = {(n, c.hdu): c for n, e in enumerate(linked.exposures, start=1) for c in e.chips}
     return {
         key: ChipFacts(
-            solved=image,
+            solved=replace(image, weight=weights.get(key)),
             detections=positions.iloc[rows.get(key, [])],
             fwhm_px=_first_guess(seeing.get(key[0]), chips[key].scale_arcsec),
             gain=float(setup.get("GAIN", _GAIN)),
@@ -137,6 +142,17 @@ def chip_facts(
             saturation_key=setup.get("SATUR_KEY", "SATURATE"),
         )
         for key, image in solved_images(linked).items()
+    }
+
+
+def _weight_maps(linked: Linked, folder: Path | None, kind: str) -> dict[tuple[int, int], WeightMap]:
+    """The weight map of each chip, by CATALOG_NUMBER and HDU; none where weights are not used."""
+    if folder is None:
+        return {}
+    return {
+        (number, chip): WeightMap(path=path, hdu=hdu, kind=kind)
+        for number, exposure in enumerate(linked.exposures, start=1)
+        for chip, (path, hdu) in weight_planes(exposure, folder=folder).items()
     }
 
 

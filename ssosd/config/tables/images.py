@@ -41,7 +41,8 @@ ENTRIES: tuple[Parameter, ...] = (
         kind=FileName(folder=True, unset="False"),
         help="Folder of weight images NAME_EXT.weight, False for none",
         doc="Folder with the weight maps for SExtractor: `NAME_EXT.weight` for HDU EXT of `NAME.fits`, "
-        "`NAME.weight` for the whole file. With `False` SExtractor weights as its own set-up file says.",
+        "`NAME.weight` for the whole file. With `False` SExtractor weights as its own set-up file says. "
+        "RECOVER and FIT_TRAILS leave out the pixels that SExtractor leaves out.",
     ),
     Parameter(
         name="OBJECT",
