@@ -22,7 +22,7 @@ COLUMNS = ("RA", "DEC", "MID_EXPOSURE_MJD", "EXPTIME", "ERR_POSITION")
 
 SAME_INSTANT_DAY = 2.0 / 86400.0  # exposures closer in time show no motion against each other
 MIN_INSTANTS = 3  # two positions fit any motion
-SIGNIFICANT = 5.0  # smallest rate in its own standard errors
+SIGNIFICANT = 4.8  # smallest rate in its own standard errors
 MIN_MOVED = 0.4  # arcsec: less is a centroid that wanders
 CALM_MOVED, OFTEN, ENOUGH = 1.5, 0.6, 100  # arcsec, share of the instants, number: sources at rest
 MOVING_SHARE, MOVING_NUMBER = 0.01, 5  # of these, that may be slow movers after all
@@ -33,7 +33,7 @@ FIT_CHANCE = 1e-4  # a fit is bad when so few of the true ones have as large a c
 def filter_plane_motion(detections: pd.DataFrame, grouping: Grouping) -> Outcome:
     """Reject the sources that are not in significant motion on a great circle.
 
-    In this order: detections at fewer than three instants; a rate of less than five of its standard errors
+    In this order: detections at fewer than three instants; a rate of less than 4.8 of its standard errors
     (more where the field's stars at rest seem to move themselves, as they do unfiltered in refracting air);
     less than 0.4 arcsec from first to last; a chi-square of the fit (position, rate and an acceleration as
     objects show it, see `ssosd.trackfit`) that one true mover in ten thousand exceeds. SCAMP's flag 64 and

@@ -119,7 +119,7 @@ ENTRIES: tuple[Parameter, ...] = (
         kind=Pattern(expression="(?i:PLANE|SEED)", description="PLANE | SEED", upper=True),
         help="Rule of FILTER_MOTION: PLANE | SEED",
         doc="`PLANE` judges the motion in both coordinates together, with the errors that the field's own "
-        "stars show: a source is rejected when its rate is less than five standard errors, when it moves "
+        "stars show: a source is rejected when its rate is less than 4.8 standard errors, when it moves "
         "less than 0.4 arcsec, or when the chi-square of its motion on a great circle (with the small "
         "acceleration that objects show) is one that only one true mover in ten thousand exceeds. `SEED` is "
         "the rule of the ssos pipeline: R_SQU_M in RA and in Dec, SCAMP's flag 64, IDENTIFY_OUTLIER. It "

@@ -131,6 +131,8 @@ def _what_may_move(plane: Plane, pm_up: float) -> tuple[Pool, list[str]]:
     bad = pixels.bad_lines(plane, keep)
     beside, trails = streaks.satellite_trails(plane, keep, longest=pm_up * plane.exptimes)
     keep &= ~trails
+    # what is taken away is no sign that something is at rest there
+    shared -= np.bincount(place[hot | trails], minlength=int(place.max(initial=-1)) + 1)[place]
     for what, mask in (("fixed in pixels", hot), ("on bad lines", bad), ("on satellite trails", trails)):
         if mask.any():
             notes.append(f"{int(mask.sum())} detections are {what}")

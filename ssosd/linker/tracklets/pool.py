@@ -20,6 +20,7 @@ UNSTEADY = 3  # epochs that see a place which is not solid
 DENSITY_NEIGHBOURS = 32
 CLEAR_SNR, FEW_STARS = 15.0, 10  # windows of fainter stars shrink
 SHARP, SHARP_SNR = 0.6, 12.0  # size, in that of a star, of what is bright and no star
+ALIKE, ROUND = 0.2, 1.3  # sizes of stars differ by so much; A / B of what is round
 FWHM_PER_SIGMA = 2.3548  # of a Gaussian, 2 sqrt(2 ln 2)
 _GRID = 512
 _NEIGHBOURS = ((3.0, 2), (12.0, 4), (np.inf, 8))  # radius, arcsec, and how many are looked at
@@ -39,13 +40,13 @@ class Pool:
     mag: FloatArray  # epochs on one scale
     place: IntArray  # label of the place on the sky
     shared: IntArray  # epochs in which that place is seen
-    doubtful: BoolArray  # on a bad line, of a satellite's trail or not of light, perhaps: no evidence
+    doubtful: BoolArray  # of a bad line, of a satellite's trail or not of light, perhaps: no evidence
     stretch: NDArray[np.complex128]
     size: FloatArray  # sqrt(A B), arcsec
     density: FloatArray  # of the pool around each detection, per arcsec^2 and epoch
     fwhm: float  # of a star, arcsec
     star_size: FloatArray  # sqrt(A B) of a star in each epoch, arcsec, shape (n_epochs,)
-    wander: FloatArray  # extents of the places with an unsteady centroid, arcsec, ascending
+    wander: FloatArray  # extents of the places whose centroid wanders, arcsec, ascending
 
     @property
     def n(self) -> int:
@@ -161,7 +162,7 @@ def make_pool(
     members = np.flatnonzero(keep)
     bright = -2.5 * np.log10(plane.snr)
     mag, bright = (v - zero_points(plane, v, place, solid)[plane.epoch] for v in (plane.mag, bright))
-    stars = solid & ~plane.saturated & (plane.elongation < 1.3)
+    stars = solid & ~plane.saturated & (plane.elongation < ROUND)
     reference = stars if stars.sum() >= 10 else keep
     minor = np.abs(plane.stretch[reference]) / np.maximum(plane.elongation[reference] ** 2 - 1.0, 0.05)
     fwhm = FWHM_PER_SIGMA * float(np.sqrt(np.median(minor))) if reference.any() else 2.0 * plane.scale
@@ -177,7 +178,7 @@ def make_pool(
         mag=mag[members],
         place=place[members],
         shared=shared[members],
-        doubtful=(doubtful | _is_no_light(plane, star_size))[members],
+        doubtful=(doubtful & ~_is_star(plane, star_size) | _is_no_light(plane, star_size))[members],
         stretch=plane.stretch[members],
         size=plane.size[members] * plane.scale,
         density=_density(plane, members),
@@ -194,6 +195,13 @@ def _is_no_light(plane: Plane, star_size: FloatArray) -> BoolArray:
     return np.asarray(sharp | ~np.isfinite(plane.snr), dtype=bool)
 
 
+def _is_star(plane: Plane, star_size: FloatArray) -> BoolArray:
+    """What is bright, round and of a star's size: a bad line or a satellite's trail does not look so."""
+    star = star_size[plane.epoch] / plane.scale
+    alike = np.abs(plane.size - star) < ALIKE * star
+    return np.asarray(alike & (plane.elongation < ROUND) & (plane.snr > CLEAR_SNR), dtype=bool)
+
+
 def _star_sizes(plane: Plane, stars: BoolArray) -> FloatArray:
     """Median size of the stars of each epoch, arcsec; of all epochs where there are few; else infinite."""
     usual = float(np.median(plane.size[stars])) if stars.sum() >= FEW_STARS else np.inf
@@ -206,14 +214,20 @@ def _star_sizes(plane: Plane, stars: BoolArray) -> FloatArray:
 
 
 def _extents(plane: Plane, members: IntArray, place: IntArray, shared: IntArray) -> FloatArray:
-    """Extents of the places in the pool that several epochs see: their centroids are not steady."""
+    """Extents of the places in the pool that several epochs see, without a uniform motion: these wander."""
     unsteady = members[shared[members] >= UNSTEADY]
     _, label = np.unique(place[unsteady], return_inverse=True)
-    total = np.zeros(int(label.max()) + 1 if label.size else 0)
+    n = int(label.max()) + 1 if label.size else 0
+    count = np.maximum(np.bincount(label, minlength=n), 1)
+    t = plane.t[unsteady]
+    t = t - (np.bincount(label, t, minlength=n) / count)[label]
+    square = np.maximum(np.bincount(label, t * t, minlength=n), 1e-12)
+    total = np.zeros(n)
     for values in (plane.x[unsteady], plane.y[unsteady]):
-        high, low = np.full(total.size, -np.inf), np.full(total.size, np.inf)
-        np.maximum.at(high, label, values)
-        np.minimum.at(low, label, values)
+        rest = values - t * (np.bincount(label, t * values, minlength=n) / square)[label]
+        high, low = np.full(n, -np.inf), np.full(n, np.inf)
+        np.maximum.at(high, label, rest)
+        np.minimum.at(low, label, rest)
         total = np.hypot(total, high - low)
     return np.sort(total)
 

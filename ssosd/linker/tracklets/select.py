@@ -16,9 +16,9 @@ from ssosd.linker.tracklets.pairs import TRAILED_FWHM
 from ssosd.linker.tracklets.pool import GATE_CHI2, Pool
 from ssosd.trackfit import Motion, arc_hours
 
-MOTION_SIGMA = 5.0  # of the rate
+MOTION_SIGMA = 4.8  # of the rate: of 4000 stars at rest one in twenty fields seems to move so
 FIT_CHANCE = 1e-4  # a fit is bad when so few true ones have as large a chi-square
-HARDLY_FIT_CHANCE = 1e-2  # of what hardly moves: a centroid that wanders fits badly
+HARDLY_FIT_CHANCE = 1e-2  # of what moves by less than a FWHM: a centroid that wanders fits badly
 MIN_MOVED = 0.4  # arcsec: less is a centroid that wanders
 HARDLY_FWHM = 2.5  # what moves less than this, in FWHM, must be of steady magnitude
 ODD_MAG, ODD_TRAIL_MAG = 1.5, 2.5  # from the track's median, for points and for trails or pieces of them
@@ -94,7 +94,7 @@ def assess(
     accepted &= ~criteria.stays_in_pixels(pool, track, motion.rate * arc)
     accepted &= ~criteria.saturated(pool, track, motion.rate * arc)
     hardly = motion.rate * arc < HARDLY_FWHM * pool.fwhm
-    worst = np.where(hardly, HARDLY_FIT_CHANCE, FIT_CHANCE)
+    worst = np.where(motion.rate * arc < pool.fwhm, HARDLY_FIT_CHANCE, FIT_CHANCE)
     accepted &= chdtrc(np.maximum(dof, 1), motion.chi2) > worst
     accepted &= ~hardly | criteria.steady(pool, track)
     accepted &= (motion.rate * arc >= LITTLE_FWHM * pool.fwhm) | criteria.compact(pool, track)

@@ -10,7 +10,7 @@ import numpy as np
 from scipy.spatial import cKDTree
 
 from ssosd.grouping import BoolArray, FloatArray, IntArray
-from ssosd.linker.tracklets.plane import SMALLEST_ERROR, Plane
+from ssosd.linker.tracklets.plane import LARGEST_ERROR, SMALLEST_ERROR, Plane
 
 REACH_SIGMA = 3.5  # a detection belongs to a place within this many of their joint errors
 WIDEST_REACH = 1.5  # arcsec
@@ -20,6 +20,8 @@ DRIFT_SIGMA = 3.5  # a place that drifts by more is not solid
 ENOUGH, RAYLEIGH_97 = 100, 2.648  # places that tell; 0.97 quantile of a drift in its errors: sqrt(-2 ln 0.03)
 FULL_WINDOW = 0.8
 CALIBRATION_EPOCHS = 10
+CLASS, CLASSES = 100, 10  # detections that a class of claimed errors needs, and how many there are at most
+LEAST_RATIO = 0.8  # of scatter to claimed error: a mover trails, and has neighbours that stars left behind
 _FAR = 1e7
 
 
@@ -106,9 +108,9 @@ def places_on_sky(plane: Plane, *, factor: float = 1.0) -> Places:
 def calibrated(plane: Plane) -> Plane:
     """The plane with errors as large as the scatter of what is at rest says.
 
-    The claimed errors are multiplied by what the fainter half of the solid places needs, and the scatter of
-    the brighter quarter (frame to frame, from the astrometric solution) is added in quadrature. The first
-    `CALIBRATION_EPOCHS` are looked at.
+    The solid places of the first `CALIBRATION_EPOCHS` are sorted into classes by the error that is claimed,
+    and the claim is multiplied by what the scatter of its class says: too much is claimed for bright stars,
+    too little for the faintest, and where the astrometric solution differs from exposure to exposure.
 
     SExtractor's windows shrink around some faint detections, and the errors it claims with them (they are
     proportional to the size measured), while the scatter stays: errors are raised to those of a window of
@@ -123,27 +125,34 @@ def calibrated(plane: Plane) -> Plane:
     if solid.sum() < 100:
         return replace(plane, sigma=np.hypot(sigma, 2.0 * SMALLEST_ERROR))
     claimed = few.sigma * np.maximum(1.0, FULL_WINDOW * size / few.size)
-    factor, floor = _scatter(few, places, solid, claimed)
-    return replace(plane, sigma=np.hypot(factor * sigma, floor))
+    return replace(plane, sigma=_as_scattered(sigma, *_scatter(few, places, solid, claimed)))
 
 
-def _scatter(plane: Plane, places: Places, solid: BoolArray, sigma: FloatArray) -> tuple[float, float]:
-    """Factor of the claimed errors (1 to 3) and scatter of the bright ones, arcsec (1 at most)."""
+def _scatter(
+    plane: Plane, places: Places, solid: BoolArray, claimed: FloatArray
+) -> tuple[FloatArray, FloatArray]:
+    """Claimed errors of what is at rest, ascending, and how far it scatters in these, by classes."""
     label = places.label
-    w = np.where(solid, 1.0 / sigma**2, 0.0)
+    w = np.where(solid, 1.0 / claimed**2, 0.0)
     total = np.maximum(np.bincount(label, w), 1e-30)
     count = places.n_epochs[label]
     loss = np.sqrt(count / np.maximum(count - 1, 1))
     residual = [
-        (v - (np.bincount(label, w * v) / total)[label])[solid] * loss[solid] for v in (plane.x, plane.y)
+        ((v - (np.bincount(label, w * v) / total)[label]) * loss / claimed)[solid] for v in (plane.x, plane.y)
     ]
-    scatter = np.abs(np.concatenate(residual))
-    sigma = sigma[solid]
-    sharp = np.tile(sigma <= np.quantile(sigma, 0.25), 2)
-    blunt = np.tile(sigma >= np.quantile(sigma, 0.5), 2)
-    floor = 1.4826 * float(np.median(scatter[sharp]))
-    factor = 1.4826 * float(np.median((scatter / np.tile(sigma, 2))[blunt]))
-    return float(np.clip(factor, 1.0, 3.0)), min(floor, 1.0)
+    own = claimed[solid]
+    n = int(np.clip(own.size // CLASS, 1, CLASSES))
+    edges = np.unique(np.quantile(own, np.linspace(0.0, 1.0, n + 1)))[1:-1]
+    members = np.searchsorted(edges, own, side="right")
+    classes = [members == k for k in np.unique(members)]
+    ratio = [1.4826 * float(np.median(np.abs(np.concatenate([r[c] for r in residual])))) for c in classes]
+    at = np.array([np.median(own[c]) for c in classes])
+    return at, np.clip(ratio, LEAST_RATIO, LARGEST_ERROR / at)
+
+
+def _as_scattered(claimed: FloatArray, at: FloatArray, ratio: FloatArray) -> FloatArray:
+    """Errors as large as what is at rest scatters."""
+    return np.maximum(claimed * np.interp(np.log(claimed), np.log(at), ratio), SMALLEST_ERROR)
 
 
 def _restlessness(drift2: FloatArray) -> float:
@@ -156,30 +165,59 @@ def _restlessness(drift2: FloatArray) -> float:
 def solid_places(plane: Plane, places: Places) -> BoolArray:
     """Detections of places that are surely at rest: often seen, over a long time, without a drift.
 
-    A slow mover's place drifts significantly, or is seen only for a part of the time: it is not solid.
+    A slow mover's place drifts significantly, alone or with what was detected beside it in the exposures that
+    lack it, or is seen only for a part of the time: it is not solid.
 
     Returns
     -------
     ndarray of bool, shape (n,)
     """
-    label, t = places.label, plane.t
-    w = 1.0 / plane.sigma**2
-    total = np.bincount(label, w)
-    mean_t = np.bincount(label, w * t) / total
-    dt = t - mean_t[label]
-    stt = np.bincount(label, w * dt**2)
-    slope2 = np.zeros(total.size)
-    for v in (plane.x, plane.y):
-        dv = v - (np.bincount(label, w * v) / total)[label]
-        slope2 += np.bincount(label, w * dt * dv) ** 2
-    with np.errstate(invalid="ignore", divide="ignore"):
-        drift2 = np.where(stt > 0.0, slope2 / stt, 0.0)
-    last, first = np.full(total.size, -_FAR), np.full(total.size, _FAR)
-    np.maximum.at(last, label, t)
-    np.minimum.at(first, label, t)
+    drift2, span = _drift2(plane, places.label, places.n_epochs.size)
     whole = float(np.ptp(plane.times)) if plane.n_epochs else 0.0
     n = places.n_epochs
-    often = (n >= 3) & (n >= np.minimum(SOLID_FRACTION * plane.n_epochs, 20.0))
-    often &= last - first >= SOLID_SPAN * whole
-    solid = often & (drift2 < (DRIFT_SIGMA * _restlessness(drift2[often])) ** 2)
-    return np.asarray(solid[label], dtype=bool)
+    often = (n >= 3) & (n >= np.minimum(SOLID_FRACTION * plane.n_epochs, 20.0)) & (span >= SOLID_SPAN * whole)
+    limit = (DRIFT_SIGMA * _restlessness(drift2[often])) ** 2
+    solid = often & (drift2 < limit)
+    solid &= _drift2(plane, _with_strays(plane, places, solid), solid.size)[0] < limit
+    return np.asarray(solid[places.label], dtype=bool)
+
+
+def _drift2(plane: Plane, label: IntArray, count: int) -> tuple[FloatArray, FloatArray]:
+    """Square of each place's drift in its errors, and the time between its first and last detection."""
+    t, w = plane.t, 1.0 / plane.sigma**2
+    total = np.maximum(np.bincount(label, w, count), 1e-30)
+    dt = t - (np.bincount(label, w * t, count) / total)[label]
+    stt = np.bincount(label, w * dt**2, count)
+    slope2 = np.zeros(count)
+    for v in (plane.x, plane.y):
+        dv = v - (np.bincount(label, w * v, count) / total)[label]
+        slope2 += np.bincount(label, w * dt * dv, count) ** 2
+    with np.errstate(invalid="ignore", divide="ignore"):
+        drift2 = np.where(stt > 0.0, slope2 / stt, 0.0)
+    last, first = np.full(count, -_FAR), np.full(count, _FAR)
+    np.maximum.at(last, label, t)
+    np.minimum.at(first, label, t)
+    return drift2, last - first
+
+
+def _with_strays(plane: Plane, places: Places, solid: BoolArray) -> IntArray:
+    """Labels with each place that misses an exposure joined by what was detected beside it there.
+
+    A slow mover leaves the reach of its first detections before the last exposure.
+    """
+    label = places.label
+    lacking = np.flatnonzero(solid & (places.n_epochs < plane.n_epochs))
+    stray = np.flatnonzero(~solid[label])
+    if not (lacking.size and stray.size):
+        return label
+    mean = np.stack(
+        [(np.bincount(label, v) / np.bincount(label))[lacking] for v in (plane.x, plane.y)], axis=-1
+    )
+    where = np.stack([plane.x[stray], plane.y[stray]], axis=-1)
+    distance, nearest = map(np.asarray, cKDTree(mean).query(where, distance_upper_bound=WIDEST_REACH))
+    found = np.isfinite(distance)
+    stray, place = stray[found], lacking[nearest[found]]
+    free = ~np.isin(place * plane.n_epochs + plane.epoch[stray], label * plane.n_epochs + plane.epoch)
+    joined = label.copy()
+    joined[stray[free]] = place[free]
+    return joined
