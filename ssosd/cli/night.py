@@ -157,7 +157,10 @@ def run(
 
     start_logging(level="ERROR" if quiet else log.upper(), format=log_format)
     from ssosd.daemon.nightwatch import watch
+    from ssosd.plumbing.memory import keep_freed_memory
     from ssosd.station import Station
+
+    keep_freed_memory()
 
     folder, target = Path.cwd() / folder, Path.cwd() / target
     cwd = Path.cwd()
