@@ -8,7 +8,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from astropy.wcs.utils import proj_plane_pixel_area
 from numpy.typing import NDArray
 
 from ssosd.analysis.fitscards import card
@@ -74,9 +73,10 @@ class LanczosCutter:
         steps: dict[tuple[int, int], float] = {}
         for key, image in images.items():
             try:
-                steps[key] = round(math.sqrt(proj_plane_pixel_area(image.wcs())), 12)
+                area = abs(np.linalg.det(image.wcs().pixel_scale_matrix))
             except BadInput:
                 continue
+            steps[key] = round(math.sqrt(area), 12)
         grids: dict[int, SkyGrid] = {}
         ordered = detections.sort_values(["SOURCE_NUMBER", "CATALOG_NUMBER", "EXTENSION"], kind="stable")
         columns = ("SOURCE_NUMBER", "CATALOG_NUMBER", "EXTENSION", "RA", "DEC")
@@ -103,7 +103,7 @@ class LanczosCutter:
             east[:, None, :], north[:, :, None], ra0[:, None, None], dec0[:, None, None]
         )  # by detection, row, column
         x, y = image.solved.pixels_of(sky[0].ravel(), sky[1].ravel()).T.reshape(2, len(grids), NODES, NODES)
-        copied = {key: str(image.cards.cards[key]) for key in _COPIED if key in image.cards}
+        copied = {key: str(found) for key in _COPIED if (found := image.card(key)) is not None}
         for k, grid in enumerate(grids):
             cards = copied | _wcs_cards(grid, crpix[k])
             yield _patch(image, np.stack([x[k], y[k]]), cards, size_px=n)

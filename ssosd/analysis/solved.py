@@ -9,7 +9,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -124,7 +124,9 @@ def _wcs(text: str, _: int) -> WCS | None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FITSFixedWarning)
         wcs = WCS(_astrometry(text))
-    return wcs.celestial if wcs.has_celestial else None
+    if not wcs.has_celestial:
+        return None
+    return wcs if (wcs.naxis, wcs.wcs.lng, wcs.wcs.lat) == (2, 0, 1) else wcs.celestial
 
 
 @lru_cache(maxsize=64)
@@ -186,7 +188,23 @@ class OpenImage:
         self.height, self.width = (int(n) for n in hdu.shape)
         self._plane = _Plane(hdu)
         self._weights = None if weights is None or image.weight is None else _Plane(weights[image.weight.hdu])
-        self.cards = own_cards(hdu.header, hdus[0].header)
+        self._headers = hdu.header, hdus[0].header
+
+    @cached_property
+    def cards(self) -> fits.Header:
+        """Cards that describe the exposure; no WCS, no structure."""
+        return own_cards(*self._headers)
+
+    def card(self, keyword: str) -> fits.Card | None:
+        """One card, the chip's before the primary's; None where there is none that can be read."""
+        for header in self._headers:
+            if keyword in header:
+                card = header.cards[keyword]
+                try:
+                    return card if str(card.value).isascii() else None
+                except (VerifyError, ValueError):
+                    return None
+        return None
 
     def read(
         self, left: int, low: int, width: int, height: int

@@ -108,11 +108,12 @@ def expected_objects(
     if limit is None:
         limit = limit_from_known(v_mag=table["MAG"].to_numpy(), places=places, evidence=evidence)
     found = _found(candidates)
-    why = {int(row["SOURCE_NUMBER"]): row for row in ledger.to_dict("records")}
     kept: dict[int, str] = {}
     if len(candidates):
         kept = dict(zip(candidates["SOURCE_NUMBER"].tolist(), candidates["CANDIDATE"].tolist(), strict=True))
     of = _Counts.of(objects, len(labels), places, kept)
+    asked = ledger[ledger["SOURCE_NUMBER"].isin(of.source)]
+    why = {int(row["SOURCE_NUMBER"]): row for row in asked.to_dict("records")}
     grouped = table.groupby(objects, sort=True)
     listed = grouped[["NUMBER", "NAME", "CLASS", "SOURCE"]].first().rename(columns={"SOURCE": "KNOWN_BY"})
     listed["MAG"], listed["ERR"] = grouped["MAG"].median(), grouped["ERR"].median()

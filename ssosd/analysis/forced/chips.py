@@ -171,7 +171,8 @@ class Chips(AbstractContextManager["Chips"]):
 
 
 def _card(image: OpenImage, keyword: str, otherwise: float) -> float:
-    value = image.cards.get(keyword)
+    card = image.card(keyword)
+    value = None if card is None else card.value
     if isinstance(value, bool) or not isinstance(value, int | float) or not np.isfinite(value):
         return otherwise
     return float(value)
