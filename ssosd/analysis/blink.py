@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -38,7 +38,7 @@ def make_blink(stamps: Mapping[int, Stamp], *, contrast: Contrast = "zscale") ->
     Blink
     """
     frames = list(stamps.values())
-    places = np.array([_target(stamp.header) for stamp in frames])
+    places = _targets([stamp.header for stamp in frames])
     origins = np.array([(stamp.header["CRPIX1"], stamp.header["CRPIX2"]) for stamp in frames], dtype=float)
     track = places - origins
     span = float(np.ptp(track, axis=0).max())
@@ -66,17 +66,25 @@ def make_blink(stamps: Mapping[int, Stamp], *, contrast: Contrast = "zscale") ->
     )
 
 
+def _targets(headers: Sequence[Mapping[str, Any]]) -> NDArray[np.float64]:
+    """FITS pixels of the detections that cutouts are centred on, shape (n, 2)."""
+    wanted = ("RATARGET", "DETARGET", *_GRID)
+    if not all(h.get("CTYPE1") == "RA---TAN" and all(name in h for name in wanted) for h in headers):
+        return np.array([_target(header) for header in headers])
+    ra, dec, ra0, dec0, *matrix = np.array(
+        [[h[name] for name in wanted] for h in headers], dtype=np.float64
+    ).T
+    origin = np.array([(h["CRPIX1"], h["CRPIX2"]) for h in headers], dtype=np.float64)
+    plane = np.stack(offsets_arcsec(ra, dec, ra0, dec0), axis=-1) / ARCSEC_PER_DEG
+    return origin + np.linalg.solve(np.stack(matrix, axis=-1).reshape(-1, 2, 2), plane[..., None])[..., 0]
+
+
 def _target(header: Mapping[str, Any]) -> NDArray[np.float64]:
-    """FITS pixel of the detection that a cutout is centred on; the middle where the header does not say."""
+    """That of one, by any WCS; the middle where the header does not say."""
     if "RATARGET" not in header:
         return 0.5 * np.array([header["NAXIS1"] + 1.0, header["NAXIS2"] + 1.0])
-    sky = header["RATARGET"], header["DETARGET"]
-    matrix = [header.get(name) for name in _GRID[2:]]
-    if header.get("CTYPE1") != "RA---TAN" or None in matrix:
-        return np.array(WCS(fits.Header(header), fix=False).all_world2pix(*sky, 1), dtype=np.float64)
-    plane = np.array(offsets_arcsec(*sky, header["CRVAL1"], header["CRVAL2"])) / ARCSEC_PER_DEG
-    origin = np.array([header["CRPIX1"], header["CRPIX2"]], dtype=np.float64)
-    return origin + np.linalg.solve(np.array(matrix, dtype=np.float64).reshape(2, 2), plane)
+    wcs = WCS(fits.Header(header), fix=False)
+    return np.array(wcs.all_world2pix(header["RATARGET"], header["DETARGET"], 1), dtype=np.float64)
 
 
 def _grid(header: Mapping[str, Any]) -> tuple[float | None, ...]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
 from typing import Any, Literal, get_args
+from zlib import Z_RLE
 
 import numpy as np
 from astropy.io import fits
@@ -154,5 +155,6 @@ def blink_greys(stamps: Sequence[Stamp], contrast: Contrast = "zscale") -> list[
 def png_bytes(shaded: Greys) -> bytes:
     """A grey picture as PNG; pixels without value are transparent. The same greys give the same bytes."""
     buffer = BytesIO()
-    Image.fromarray(shaded).save(buffer, format="PNG", transparency=BLANK, optimize=False)
+    # noise repeats nothing that zlib could find
+    Image.fromarray(shaded).save(buffer, format="PNG", transparency=BLANK, compress_type=Z_RLE)
     return buffer.getvalue()

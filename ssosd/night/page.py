@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
 
 import pandas as pd
@@ -82,15 +84,14 @@ def _missed(path: Path) -> pd.DataFrame:
 
 def _blinks(folder: Path, candidates: pd.DataFrame, names: list[str]) -> dict[str, Blink]:
     """Frames of each candidate of which there are cutouts that can be read."""
-    blinks: dict[str, Blink] = {}
     if candidates.empty:
-        return blinks
-    shown = candidates[candidates["CANDIDATE"].isin(names)].sort_values(["CANDIDATE", "MID_EXPOSURE_MJD"])
-    for name, rows in shown.groupby("CANDIDATE", sort=True):
+        return {}
+    shown = candidates[["CANDIDATE", "MID_EXPOSURE_MJD", "FIELD", "SOURCE_NUMBER", "CATALOG_NUMBER"]]
+    shown = shown[shown["CANDIDATE"].isin(names)].sort_values(["CANDIDATE", "MID_EXPOSURE_MJD"])
+    blinks: dict[str, Blink] = {}
+    for name, rows in groupby(zip(*(shown[c].tolist() for c in shown), strict=True), key=itemgetter(0)):
         stamps = {}
-        for field, source, catalog in zip(
-            rows["FIELD"], rows["SOURCE_NUMBER"], rows["CATALOG_NUMBER"], strict=True
-        ):
+        for _, _, field, source, catalog in rows:
             path = folder / str(field) / "cutouts" / f"{source}_{catalog}.fits"
             try:
                 stamps[int(catalog)] = read_stamp(path)

@@ -6,11 +6,13 @@ import base64
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from markupsafe import Markup, escape
+from numpy.typing import NDArray
 
 from ssosd.grouping import FloatArray, Grouping
 from ssosd.model import Blink
@@ -24,6 +26,9 @@ FAST_ARCSEC_H = 60.0
 _INSTRUMENTAL = "instrumental"  # in the place of a band where nothing is calibrated
 _TICK, _GAP = 6.0, 5.0  # of the marks in a blink, pixels of the cutout
 _ARTIFACT = "artifact"
+
+#: Columns of the rows of one candidate.
+Rows = Mapping[str, NDArray[Any]]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -102,20 +107,29 @@ def cards(
     """
     if candidates.empty:
         return []
-    fitted = with_residuals(candidates)
-    rows, places = (
-        {str(name): table for name, table in whole.groupby("CANDIDATE", sort=False)}
-        for whole in (fitted, missed)
-    )
+    rows = _by_candidate(with_residuals(candidates))
+    places = _by_candidate(missed.sort_values("CANDIDATE", kind="stable"))
     return [
         _card(
             rows[name],
             verdict=verdicts.get(name, ""),
-            missed=_missed(places.get(name, missed.iloc[:0])),
+            missed=_missed(places[name]) if name in places else (),
             blink=blinks.get(name),
         )
         for name in triage(candidates, verdicts)
     ]
+
+
+def _by_candidate(table: pd.DataFrame) -> dict[str, Rows]:
+    """Rows of each candidate, which stand together: slices of the columns, as tables of few rows are slow."""
+    columns = {str(name): table[name].to_numpy() for name in table}
+    names = columns["CANDIDATE"]
+    bounds = [0, *(np.flatnonzero(names[1:] != names[:-1]) + 1).tolist(), len(names)]
+    return {
+        str(names[first]): {name: values[first:end] for name, values in columns.items()}
+        for first, end in pairwise(bounds)
+        if first < end
+    }
 
 
 def with_residuals(candidates: pd.DataFrame) -> pd.DataFrame:
@@ -160,10 +174,8 @@ def position_error(table: pd.DataFrame) -> FloatArray:
     return np.where(np.isfinite(ours), ours, formal)
 
 
-def _card(
-    table: pd.DataFrame, *, verdict: str, missed: tuple[tuple[str, ...], ...], blink: Blink | None
-) -> Card:
-    first = table.iloc[0]
+def _card(table: Rows, *, verdict: str, missed: tuple[tuple[str, ...], ...], blink: Blink | None) -> Card:
+    first = {name: values[0] for name, values in table.items()}
     state, rate = str(first["MATCH_STATE"]), float(first["PM"])
     east, north = float(first["PMRA"]), float(first["PMDEC"])
     mags, errors, band = _magnitudes(table)
@@ -193,13 +205,13 @@ def _card(
     )
 
 
-def _facts(table: pd.DataFrame, first: pd.Series, *, mag: str) -> tuple[tuple[str, str], ...]:
+def _facts(table: Rows, first: Mapping[str, Any], *, mag: str) -> tuple[tuple[str, str], ...]:
     ra, dec = sexagesimal(float(first["RA"]), float(first["DEC"]))
     rate = f"{number(first['PM'], 2)} ± {number(first['PMERR'], 2)} ″/h"
     flags = [
         f"{name} {value}"
         for name in ("FLAGS_EXTRACTION", "FLAGS_SCAMP", "FLAGS_IMA", "FLAGS_SSOS")
-        if (value := int(np.bitwise_or.reduce(table[name].fillna(0).to_numpy(dtype=np.int64))))
+        if (value := int(np.bitwise_or.reduce(np.nan_to_num(table[name]).astype(np.int64))))
     ]
     arc = float(table["HOURS"].max()) * 60.0
     return tuple(
@@ -213,7 +225,7 @@ def _facts(table: pd.DataFrame, first: pd.Series, *, mag: str) -> tuple[tuple[st
                 f"{number(first['PMRA'], 2, sign=True)}, {number(first['PMDEC'], 2, sign=True)} ″/h",
             ),
             ("magnitude", mag),
-            ("detections", f"{len(table)} in {number(arc, 0)} min"),
+            ("detections", f"{len(table['HOURS'])} in {number(arc, 0)} min"),
             ("linked by", _text(first["LINKED_BY"])),
             ("by chance", number(first["N_CHANCE"], 1, exponent=True)),
             ("χ² / dof", number(first["CHI2_DOF"], 2)),
@@ -225,48 +237,55 @@ def _facts(table: pd.DataFrame, first: pd.Series, *, mag: str) -> tuple[tuple[st
     )
 
 
-def _compared(table: pd.DataFrame, first: pd.Series, mag: float) -> tuple[tuple[str, str, str, str], ...]:
+def _compared(table: Rows, first: Mapping[str, Any], mag: float) -> tuple[tuple[str, str, str, str], ...]:
     """Predicted, measured and their difference: place, motion, brightness; NaN where none is calibrated."""
     lines = [
         (f"{name} ″", "", "", _spread(table[column]))
         for name, column in (("RA", "SKYBOT_DELTARA"), ("Dec", "SKYBOT_DELTADEC"))
     ]
     for name, ours, theirs in (("RA ″/h", "PMRA", "SKYBOT_PMRA"), ("Dec ″/h", "PMDEC", "SKYBOT_PMDEC")):
-        predicted = float(table[theirs].astype(float).mean())
+        predicted = _mean(table[theirs])
         measured = float(first[ours])
         lines.append(
             (name, number(predicted, 2), number(measured, 2), number(measured - predicted, 2, sign=True))
         )
-    predicted = float(table["SKYBOT_MAG"].astype(float).mean())
+    predicted = _mean(table["SKYBOT_MAG"])
     difference = number(mag - predicted, 1, sign=True)
     lines.append(("magnitude", f"{number(predicted, 1)} V", number(mag, 2), difference))
     return tuple(lines)
 
 
-def _spread(offsets: pd.Series) -> str:
-    values = offsets.to_numpy(dtype=np.float64)
+def _mean(values: NDArray[Any]) -> float:
+    known = values.astype(np.float64)
+    known = known[np.isfinite(known)]
+    return float(known.mean()) if known.size else math.nan
+
+
+def _spread(offsets: NDArray[Any]) -> str:
+    values = offsets.astype(np.float64)
     values = values[np.isfinite(values)]
     if not values.size:
         return "–"
     return f"{number(values.mean(), 2, sign=True)} ± {number(values.std(), 2)}"
 
 
-def _magnitudes(table: pd.DataFrame) -> tuple[FloatArray, FloatArray, str]:
+def _magnitudes(table: Rows) -> tuple[FloatArray, FloatArray, str]:
     """Calibrated magnitudes with errors and band; SExtractor's own where nothing is calibrated."""
-    if "MAG_CALIB" in table and table["MAG_CALIB"].notna().any():
+    if "MAG_CALIB" in table and np.isfinite(table["MAG_CALIB"].astype(np.float64)).any():
         bands = sorted({_text(band) for band in table["BAND"]} - {""})
         columns, band = ("MAG_CALIB", "MAG_CALIB_ERR"), "/".join(bands)
     else:
         columns, band = ("MAG", "MAGERR"), _INSTRUMENTAL
-    mags, errors = (table[name].to_numpy(dtype=np.float64) for name in columns)
+    mags, errors = (table[name].astype(np.float64) for name in columns)
     return mags, errors, band
 
 
-def _charts(table: pd.DataFrame, mags: FloatArray, errors: FloatArray, band: str) -> tuple[Markup, ...]:
+def _charts(table: Rows, mags: FloatArray, errors: FloatArray, band: str) -> tuple[Markup, ...]:
     mjd, sigma = table["MID_EXPOSURE_MJD"].tolist(), table["SIGMA"].tolist()
     names = [f"exposure {n}, {utc(t)}" for n, t in zip(table["CATALOG_NUMBER"], mjd, strict=True)]
-    bands = sorted(set(table["FILTER"].map(_text)))
-    where = {name: np.flatnonzero(table["FILTER"].map(_text) == name) for name in bands}
+    filters = np.array([_text(name) for name in table["FILTER"]])
+    bands = sorted(set(filters.tolist()))
+    where = {name: np.flatnonzero(filters == name) for name in bands}
     light = [
         Series(
             name=name,
@@ -301,7 +320,7 @@ def _charts(table: pd.DataFrame, mags: FloatArray, errors: FloatArray, band: str
     )  # fmt: skip
 
 
-def _detections(table: pd.DataFrame, mags: FloatArray, errors: FloatArray) -> tuple[tuple[str, ...], ...]:
+def _detections(table: Rows, mags: FloatArray, errors: FloatArray) -> tuple[tuple[str, ...], ...]:
     columns = ("CATALOG_NUMBER", "IMAGE_FILENAME", "MID_EXPOSURE_MJD", "FILTER", "RA", "DEC", "SNR_WIN",
                "OFF_ALONG", "OFF_ACROSS")  # fmt: skip
     rows = []
@@ -316,7 +335,7 @@ def _detections(table: pd.DataFrame, mags: FloatArray, errors: FloatArray) -> tu
     return tuple(rows)
 
 
-def _missed(rows: pd.DataFrame) -> tuple[tuple[str, ...], ...]:
+def _missed(rows: Rows) -> tuple[tuple[str, ...], ...]:
     """Exposure, file, time, filter, state with its reason, magnitude or limit, its error, significance."""
     names = ("CATALOG_NUMBER", "IMAGE_FILENAME", "MID_EXPOSURE_MJD", "FILTER", "STATE", "REASON", "MAG_CALIB",
              "MAG_CALIB_ERR", "MAG_LIMIT", "SNR")  # fmt: skip
@@ -332,11 +351,11 @@ def _missed(rows: pd.DataFrame) -> tuple[tuple[str, ...], ...]:
     return tuple(said)
 
 
-def _strip(blink: Blink, table: pd.DataFrame) -> Markup:
+def _strip(blink: Blink, table: Rows) -> Markup:
     """The frames side by side with a mark and the time in each; the page moves it past a window."""
     side, n = blink.side_px, len(blink.numbers)
     at = dict(zip(table["CATALOG_NUMBER"], table["MID_EXPOSURE_MJD"], strict=True))
-    band = dict(zip(table["CATALOG_NUMBER"], table["FILTER"].map(_text), strict=True))
+    band = dict(zip(table["CATALOG_NUMBER"], map(_text, table["FILTER"]), strict=True))
     data = base64.b64encode(blink.sheet).decode("ascii")
     parts = [
         f'<svg viewBox="0 0 {n * side} {side}" style="--n:{n}" role="img" aria-label="{n} cutouts">'
