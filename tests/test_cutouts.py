@@ -17,7 +17,7 @@ from ssosd import astromatic
 from ssosd.analysis import solved
 from ssosd.analysis.cutouts import SolvedImage, cutout_name, extract_cutouts
 from ssosd.analysis.fitscards import cards_of, fits_bytes, image_of
-from ssosd.analysis.solved import Piece, open_image
+from ssosd.analysis.solved import OpenFiles, Piece
 from ssosd.analysis.swarp import SwarpCutter
 from ssosd.errors import Misconfigured
 from ssosd.plumbing.resources import shipped
@@ -433,7 +433,7 @@ def test_pixels_are_read_as_astropy_reads_them(tmp_path: Path, packing: str, sto
     path = tmp_path / ("a.fits.gz" if packing == "gz" else "a.fits")
     fits.HDUList([fits.PrimaryHDU(), hdu]).writeto(path)
     expected = np.asarray(fits.getdata(path, 1), dtype=np.float32)
-    with open_image(_image(path, _solution(), hdu=1)) as image:
+    with OpenFiles() as files, files.image(_image(path, _solution(), hdu=1)) as image:
         pixels, valid = image.read(30, 20, 80, 60)
     part = expected[20:80, 30:110]
     np.testing.assert_array_equal(valid, np.isfinite(part))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -13,7 +14,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from ssosd.analysis.fitscards import card, fits_bytes
-from ssosd.analysis.solved import OpenImage, SolvedImage, open_image
+from ssosd.analysis.solved import OpenFiles, OpenImage, SolvedImage
 from ssosd.errors import BadInput, Retriable
 from ssosd.plumbing.files import write_failure, write_staged
 
@@ -51,6 +52,7 @@ def extract_cutouts(
     cutter: Cutter,
     directory: Path,
     workers: int = 1,
+    files: OpenFiles | None = None,
 ) -> pd.DataFrame:
     """Write a cutout ``SOURCE_CATALOG.fits`` of each detection; each image is opened once.
 
@@ -71,6 +73,8 @@ def extract_cutouts(
         Where to; made when it is missing. Nobody reads it yet: files are written in place and not flushed.
     workers : int
         Cutouts made at a time.
+    files : OpenFiles, optional
+        Where images may be open already.
 
     Returns
     -------
@@ -97,7 +101,8 @@ def extract_cutouts(
         place, row, image, piece = work
         rows[place] = row if image is None else _write(row, targets[place], image, piece, cutter, directory)
 
-    _each(make, _pieces(wanted, images, cutter), workers=workers)
+    with nullcontext(files) if files is not None else OpenFiles() as opened:
+        _each(make, _pieces(wanted, images, cutter, opened), workers=workers)
     table = pd.DataFrame([rows[k] for k in range(len(wanted))], columns=[*_INDEX, *_COLUMNS])
     return table.set_index(_INDEX)
 
@@ -119,7 +124,10 @@ def _each(work: Callable[[_Work], None], pieces: Iterator[_Work], *, workers: in
 
 
 def _pieces(
-    wanted: pd.DataFrame, images: Mapping[tuple[int, int], SolvedImage], cutter: Cutter
+    wanted: pd.DataFrame,
+    images: Mapping[tuple[int, int], SolvedImage],
+    cutter: Cutter,
+    files: OpenFiles,
 ) -> Iterator[_Work]:
     """What is to be done for each detection, one image after the other."""
     for _, group in wanted.groupby(["CATALOG_NUMBER", "EXTENSION"], sort=True):
@@ -133,7 +141,7 @@ def _pieces(
         done = 0
         if image is not None:
             try:
-                with open_image(image) as opened:
+                with files.image(image) as opened:
                     for piece in cutter.read(opened, group):
                         done += 1
                         yield group.index[done - 1], begun[done - 1], image, piece

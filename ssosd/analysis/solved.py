@@ -7,7 +7,7 @@ import re
 import threading
 import warnings
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
@@ -35,6 +35,7 @@ _STRUCTURE = re.compile(
 )
 
 
+_KEPT_PX = 32_000_000  # pixels of images that stay open
 _NO_WEIGHT = 1e30  # rms or variance of a pixel that is not used: BIG of SExtractor's source
 
 
@@ -172,14 +173,16 @@ class _Plane:
     def values(self, part: tuple[slice, slice]) -> NDArray[np.float32]:
         """A part of it, NaN where there is no value."""
         stored = self._data[part]
-        values = np.asarray(stored, dtype=np.float64) * self._scale + self._zero
+        values = stored.astype(np.float32 if stored.dtype.itemsize <= 2 else np.float64)
+        if (self._scale, self._zero) != (1.0, 0.0):
+            values = values * self._scale + self._zero
         if self._blank is not None:
             values[stored == self._blank] = np.nan
-        return values.astype(np.float32)
+        return values.astype(np.float32, copy=False)
 
 
 class OpenImage:
-    """An image that is open for reading pieces; see `open_image`."""
+    """An image that is open for reading pieces; see `OpenFiles`."""
 
     def __init__(self, image: SolvedImage, hdus: fits.HDUList, weights: fits.HDUList | None = None) -> None:
         hdu = hdus[image.hdu]
@@ -280,26 +283,57 @@ def shifted(header: fits.Header, x: float, y: float) -> fits.Header:
     return moved
 
 
-@contextmanager
-def open_image(image: SolvedImage) -> Iterator[OpenImage]:
-    """Open a chip for reading pieces.
+class OpenFiles(AbstractContextManager["OpenFiles"]):
+    """Files of images that are read from many times: the first ones stay open, compressed ones in memory.
 
-    Raises
-    ------
-    BadInput
-        The file or the chip cannot be read.
+    For one thread at a time.
     """
-    try:
+
+    def __init__(self) -> None:
+        self._kept: dict[tuple[Path, int], fits.HDUList] = {}
+        self._n_px = 0  # of those that are kept
+        self._open = ExitStack()
+
+    def __exit__(self, *_: object) -> None:
+        """Close what is still open."""
+        self.close()
+
+    def close(self) -> None:
+        """Close what is still open."""
+        self._kept.clear()
+        self._open.close()
+
+    @contextmanager
+    def image(self, image: SolvedImage) -> Iterator[OpenImage]:
+        """Open a chip for reading pieces.
+
+        Raises
+        ------
+        BadInput
+            The file or the chip cannot be read.
+        """
+        weight = image.weight
+        try:
+            with ExitStack() as once:
+                hdus = self._hdus(image.path, image.hdu, once)
+                weights = None if weight is None else self._hdus(weight.path, weight.hdu, once)
+                yield OpenImage(image, hdus, weights)
+        except (OSError, TypeError, ValueError, IndexError, KeyError, VerifyError) as error:
+            raise BadInput(f"{image.path.name}[{image.hdu}]: cannot be read: {error}") from error
+
+    def _hdus(self, path: Path, hdu: int, once: ExitStack) -> fits.HDUList:
+        """A file's HDUs: pixels as they are stored in a plain one, as values in a compressed one."""
+        if (path, hdu) in self._kept:
+            return self._kept[path, hdu]
         with ExitStack() as files:
-            hdus = _opened(files, image.path, image.hdu)
-            weight = image.weight
-            weights = None if weight is None else _opened(files, weight.path, weight.hdu)
-            yield OpenImage(image, hdus, weights)
-    except (OSError, TypeError, ValueError, IndexError, KeyError, VerifyError) as error:
-        raise BadInput(f"{image.path.name}[{image.hdu}]: cannot be read: {error}") from error
-
-
-def _opened(files: ExitStack, path: Path, hdu: int) -> fits.HDUList:
-    """A file's HDUs: pixels as they are stored in a plain one, as values in a compressed one."""
-    plain = files.enter_context(fits.open(path, do_not_scale_image_data=True))
-    return files.enter_context(fits.open(path)) if isinstance(plain[hdu], fits.CompImageHDU) else plain
+            found = files.enter_context(fits.open(path, do_not_scale_image_data=True))
+            if isinstance(found[hdu], fits.CompImageHDU):
+                found = files.enter_context(fits.open(path))
+            n_px = math.prod(found[hdu].shape)
+            if self._n_px + n_px <= _KEPT_PX:
+                self._kept[path, hdu] = found
+                self._n_px += n_px
+                self._open.push(files.pop_all())
+            else:
+                once.push(files.pop_all())
+        return found

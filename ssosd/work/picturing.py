@@ -10,6 +10,7 @@ import pandas as pd
 from ssosd.analysis.apertures import fixed_apertures
 from ssosd.analysis.cutouts import Cutter, SolvedImage, extract_cutouts
 from ssosd.analysis.skygrid import LanczosCutter
+from ssosd.analysis.solved import OpenFiles
 from ssosd.analysis.swarp import SwarpCutter
 from ssosd.linker.scamp.link import Linked
 from ssosd.station import Station
@@ -18,9 +19,9 @@ _SWARPS = 2  # processes at a time; sequences are linked side by side already
 
 
 def pictures(
-    found: pd.DataFrame, *, linked: Linked, staged: Path, station: Station
+    found: pd.DataFrame, *, linked: Linked, staged: Path, station: Station, files: OpenFiles
 ) -> tuple[pd.DataFrame, list[str]]:
-    """Cutouts and fixed apertures, as far as they are wanted."""
+    """Cutouts and fixed apertures, as far as they are wanted; images may be open already."""
     config = station.config
     notes: list[str] = []
     if (config["EXTRACT_CUTOUTS"] or config["FIXED_APER_MAGS"]) and len(found):
@@ -33,6 +34,7 @@ def pictures(
             cutter=_cutter(found, images, station),
             directory=kept,
             workers=_SWARPS if config["CUTOUT_RESAMPLER"] == "SWARP" else 1,
+            files=files,
         )
         notes += [reason for reason in cut["REASON"] if reason]
         if config["FIXED_APER_MAGS"]:

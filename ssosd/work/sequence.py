@@ -183,7 +183,9 @@ def _look(
         missed = recovered(found, pixels, station=station)
         write_recovered_csv(staged / "cats" / RECOVERED, missed)
         notes += [states_text(missed)] if len(missed) else []
-    found, of_pictures = pictures(found, linked=pixels.linked, staged=staged, station=station)
+    found, of_pictures = pictures(
+        found, linked=pixels.linked, staged=staged, station=station, files=pixels.chips.files
+    )
     return found, notes + of_pictures
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,14 +16,13 @@ from ssosd.analysis.forced.rest import Resting
 from ssosd.analysis.forced.shape import measure_shape
 from ssosd.analysis.forced.skymap import SkyMap
 from ssosd.analysis.forced.tracks import Tracks
-from ssosd.analysis.solved import OpenImage, SolvedImage, open_image
+from ssosd.analysis.solved import OpenFiles, OpenImage, SolvedImage
 from ssosd.grouping import BoolArray, IntArray
 from ssosd.sphere import ARCSEC_PER_DEG
 
 _BESIDE = 0.5  # arcsec to either side by which a direction on the chip is told
 #: Light of something else counts where it is above this share of the sky's noise in a pixel.
 _LEVEL = 0.25
-_KEPT_PX = 32_000_000  # pixels of images that stay open: compressed ones are in memory
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -116,36 +115,25 @@ class OpenChip:
 class Chips(AbstractContextManager["Chips"]):
     """The chips of a sequence, to be opened as often as one likes: their stars are measured once.
 
-    The first ones stay open until the end, as far as their pixels are not too many.
-
     Parameters
     ----------
     facts : mapping
         By CATALOG_NUMBER and HDU.
+
+    Attributes
+    ----------
+    files : OpenFiles
+        Those of the chips; what is still open of them is closed at the end.
     """
 
     def __init__(self, facts: Mapping[tuple[int, int], ChipFacts]) -> None:
         self.facts = dict(sorted(facts.items()))
         self._stars: dict[tuple[int, int], tuple[SkyMap, Shape]] = {}
-        self._kept: dict[tuple[int, int], OpenImage] = {}
-        self._open = ExitStack()
+        self.files = OpenFiles()
 
     def __exit__(self, *_: object) -> None:
         """Close what is still open."""
-        self._kept.clear()
-        self._open.close()
-
-    @contextmanager
-    def _image(self, key: tuple[int, int]) -> Iterator[OpenImage]:
-        if key in self._kept:
-            yield self._kept[key]
-            return
-        with ExitStack() as once:
-            image = once.enter_context(open_image(self.facts[key].solved))
-            if sum(k.width * k.height for k in self._kept.values()) + image.width * image.height < _KEPT_PX:
-                self._kept[key] = image
-                self._open.push(once.pop_all())
-            yield image
+        self.files.close()
 
     @contextmanager
     def open(self, number: int, hdu: int) -> Iterator[OpenChip]:
@@ -157,7 +145,7 @@ class Chips(AbstractContextManager["Chips"]):
             The file or the chip cannot be read.
         """
         facts = self.facts[number, hdu]
-        with self._image((number, hdu)) as image:
+        with self.files.image(facts.solved) as image:
             gain = _card(image, facts.gain_key, facts.gain)
             saturation = _card(image, facts.saturation_key, facts.saturation)
             gain = gain if gain > 0.0 else np.inf
