@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import atexit
+import gc
 from pathlib import Path
 
 import click
@@ -27,6 +29,7 @@ from ssosd.cli.options import ErrorsInOneLine
 @click.pass_context
 def main(ctx: click.Context, *, copy_default: bool, table: Path | None, code: str) -> None:
     """Find Solar System objects in telescope exposures."""
+    atexit.register(gc.freeze)  # at the end no one looks for garbage in all that was imported: half a second
     if copy_default:
         ctx.invoke(setup.init, folder=Path())
     elif table is not None:

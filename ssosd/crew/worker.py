@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import multiprocessing
 import os
 import signal
@@ -27,8 +26,6 @@ def serve(connection: Connection, station: Station) -> None:
         Jobs come in and outcomes go out.
     station : Station
     """
-    gc.freeze()  # what was imported before the fork stays, and stays shared if nobody looks for garbage in it
-    gc.enable()
     keep_freed_memory()
     heard, told = os.pipe()
     os.set_blocking(told, False)

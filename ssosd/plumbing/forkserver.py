@@ -24,7 +24,7 @@ def start_fork_server(*modules: str) -> ForkServerContext:
         Which starts processes by forking it.
     """
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["ssosd.plumbing.uncollected", *modules])
+    context.set_forkserver_preload(["ssosd.plumbing.uncollected", *modules, "ssosd.plumbing.collected"])
     resource_tracker.ensure_running()  # or the server starts it, which lets SIGINT through
     unblocked = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # the server inherits it
     try:
