@@ -2,8 +2,8 @@
 
 Run as ``python benchmarks/linker.py``. It paints nights of several densities, declinations, cadences and
 cameras (and takes ``sim2`` if it lies beside the checkout), runs SExtractor and SCAMP with the shipped
-set-up, then the linkers, the filter chain, the merging and the fit of trails as the corridor does, with the
-default configuration.
+set-up, then the linkers, the filter chain, the merging, the fit of trails and what the pixels confirm, as the
+corridor does, with the default configuration.
 
 - *eligible*: a mover with 4 or more appearances that are whole on the detector, unblended and of optimal
   SNR > 5. *catalogued*: one with 4 or more appearances, whole and unblended, that SExtractor detected:
@@ -35,8 +35,9 @@ from ssosd.config import load_config
 from ssosd.sphere import offsets_arcsec
 from ssosd.station import Station
 from ssosd.work.calibrating import photometry_of
+from ssosd.work.confirming import measured
 from ssosd.work.linking import candidates_of
-from ssosd.work.recovering import Pixels, with_trails
+from ssosd.work.recovering import Pixels
 
 LINKERS = ("SCAMP", "TRACKLET", "BOTH")
 RATES = (0.1, 2.0, 20.0, 60.0, 300.0, 1000.0, 2000.0)
@@ -86,10 +87,10 @@ def run(field: Solved, linker: str) -> Found:
     station = Station.to_look(config, Path.cwd())
     pixels = Pixels.of(result, photometry_of(field.linked, station=station), station=station)
     with pixels.chips:
-        measured, _ = with_trails(result.detections, pixels, station=station)
-    row, apart = movers_of(measured, field.truth)
+        found = measured(result, pixels, station=station).candidates
+    row, apart = movers_of(found, field.truth)
     mover = np.where(row >= 0, field.truth["id"].to_numpy(dtype=object)[row], "")
-    table = measured.assign(MOVER=mover, APART=apart, TRUTH=row)
+    table = found.assign(MOVER=mover, APART=apart, TRUTH=row)
     number = table["SOURCE_NUMBER"]
     votes = table[mover != ""].groupby(["SOURCE_NUMBER", "MOVER"]).size().reset_index(name="N")
     best = votes.sort_values("N").drop_duplicates("SOURCE_NUMBER", keep="last").set_index("SOURCE_NUMBER")

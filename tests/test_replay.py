@@ -528,7 +528,7 @@ def test_filter_trail_with_filter_pixel(one: PaintedNight, tmp_path: Path) -> No
         FILTER_PIXEL=True,
     )
     steps = [name for name, _ in out.sequences[0].result.funnel]
-    assert steps[-3:] == ["FILTER_PIXEL", "FILTER_TRAIL", "LINKER"]
+    assert steps[-4:] == ["FILTER_PIXEL", "FILTER_TRAIL", "LINKER", "RECOVER"]
     assert found(out, one) == ["BRIGHT", "QUICK"]
 
 

@@ -118,6 +118,14 @@ def without_refused(merged: Merged, verdicts: pd.DataFrame) -> Merged:
     )
 
 
+def without_shared(candidates: pd.DataFrame, better: pd.DataFrame) -> pd.DataFrame:
+    """Candidates that have no detection in common with better ones."""
+    taken = better[_DETECTION].drop_duplicates().assign(TAKEN=True)
+    shared = candidates[_DETECTION].merge(taken, on=_DETECTION, how="left")["TAKEN"].notna().to_numpy()
+    gone = candidates["SOURCE_NUMBER"][shared]
+    return candidates[~candidates["SOURCE_NUMBER"].isin(gone)].reset_index(drop=True)
+
+
 def _rows(
     gone: IntArray, measured: FloatArray, limit: FloatArray, reason: list[str], size: pd.Series
 ) -> pd.DataFrame:

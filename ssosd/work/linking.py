@@ -12,11 +12,18 @@ from ssosd.config import Config
 from ssosd.filters.chain import ChainSettings, run_chain
 from ssosd.linker.consistency import made_consistent
 from ssosd.linker.errors import with_position_errors
-from ssosd.linker.merge import SCAMP, Merged, merge_candidates, sources_of_both, without_refused
+from ssosd.linker.merge import (
+    SCAMP,
+    Merged,
+    merge_candidates,
+    sources_of_both,
+    without_refused,
+    without_shared,
+)
 from ssosd.linker.refcat import read_bright_sources
 from ssosd.linker.scamp.link import Linked, link
 from ssosd.linker.tied import tied_to_reference
-from ssosd.linker.tracklets.link import MAX_CHANCE, Tracklets, link_tracklets
+from ssosd.linker.tracklets.link import MAX_CHANCE, WEAK_CHANCE, Tracklets, link_tracklets
 from ssosd.linker.tracklets.sources import judge_sources
 from ssosd.model import Catalogue, Exposure
 from ssosd.station import Station
@@ -34,6 +41,7 @@ class Candidates:
     linked: Linked  # SCAMP's solution, with all detections
     sources: pd.DataFrame  # of both linkers, one row per detection and source
     detections: pd.DataFrame  # of the candidates, one row per detection
+    weak: pd.DataFrame  # of further sources that only the pixels can confirm, one row per detection
     positions: pd.DataFrame  # all detections of the sequence, at the positions that were linked
     ledger: pd.DataFrame  # one row per rejected source
     funnel: tuple[tuple[str, int], ...]  # (step, sources left)
@@ -112,17 +120,20 @@ def candidates_of(linked: Linked, *, config: Config, progress: Progress) -> Cand
             pm_low=settings.pm_low,
             pm_up=settings.pm_up,
             min_detections=settings.fewest_detections,
+            max_chance=WEAK_CHANCE if config["RECOVER"] else MAX_CHANCE,
         )
     sources = sources_of_both(scamp=None if linker == "TRACKLET" else detections, tracklets=tracklets)
     progress("filtering")
     chain = run_chain(sources, settings=settings, stars=_bright_stars(linked, config))
-    merged = merge_candidates(chain.candidates)
+    by_chance = chain.candidates["N_CHANCE"] > MAX_CHANCE
+    merged = merge_candidates(chain.candidates[~by_chance].reset_index(drop=True))
     if tracklets is not None:
         merged = _judged(merged, detections=detections, tracklets=tracklets, settings=settings)
     return Candidates(
         linked=linked,
         sources=sources,
         detections=merged.detections,
+        weak=without_shared(chain.candidates[by_chance], merged.detections),
         positions=detections,
         ledger=pd.concat([chain.ledger, merged.ledger], ignore_index=True),
         funnel=(*chain.funnel, *((("LINKER", merged.n_sources),) if linker == "BOTH" else ())),

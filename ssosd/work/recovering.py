@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from ssosd.analysis.forced.chips import ChipFacts, Chips
-from ssosd.analysis.forced.recover import recover
+from ssosd.analysis.forced.recover import COLUMNS, recover
 from ssosd.analysis.forced.rest import FixedSky
 from ssosd.analysis.forced.tracks import track_candidates
 from ssosd.analysis.forced.trails import measure_trails, trail_rows
@@ -103,14 +103,7 @@ def recovered(found: pd.DataFrame, pixels: Pixels, *, station: Station) -> pd.Da
     exposures = pixels.linked.exposures
     if found.empty:
         return pd.DataFrame(columns=[name for name, *_ in RECOVERED_COLUMNS])
-    rows = recover(
-        track_candidates(found, exposures, measured=trail_rows(found)),
-        exposures=exposures,
-        chips=pixels.chips,
-        rest=pixels.rest,
-        photometry=pixels.photometry,
-        snr=station.config["RECOVER_SNR"],
-    )
+    rows = missed_of(found, pixels, station=station)
     names = found.drop_duplicates("SOURCE_NUMBER").set_index("SOURCE_NUMBER")
     taken = [exposures[number - 1] for number in rows["CATALOG_NUMBER"]]
     return rows.assign(
@@ -118,6 +111,21 @@ def recovered(found: pd.DataFrame, pixels: Pixels, *, station: Station) -> pd.Da
         MID_EXPOSURE_MJD=[exposure.mjd_mid for exposure in taken],
         FILTER=[exposure.filter for exposure in taken],
         IMAGE_FILENAME=[exposure.name for exposure in taken],
+    )
+
+
+def missed_of(found: pd.DataFrame, pixels: Pixels, *, station: Station) -> pd.DataFrame:
+    """What is there where candidates were not detected, as `ssosd.analysis.forced.recover.recover` has it."""
+    exposures = pixels.linked.exposures
+    if found.empty:
+        return pd.DataFrame(columns=list(COLUMNS))
+    return recover(
+        track_candidates(found, exposures, measured=trail_rows(found)),
+        exposures=exposures,
+        chips=pixels.chips,
+        rest=pixels.rest,
+        photometry=pixels.photometry,
+        snr=station.config["RECOVER_SNR"],
     )
 
 

@@ -16,7 +16,7 @@ from ssosd.work.placing import unique_names
 
 #: How far a source came that was rejected here.
 _STEPS = {"FILTER_DETEC": 0, "FILTER_PM": 1, "FILTER_MOTION": 2, "FILTER_PIXEL": 3, "FILTER_TRAIL": 4}
-_STEPS |= {"FILTER_BRIGHT_SOURCES": 5, "LINKER": 6}
+_STEPS |= {"FILTER_BRIGHT_SOURCES": 5, "LINKER": 6, "RECOVER": 7}
 
 
 def write_regions(

@@ -23,13 +23,14 @@ from ssosd.reports.tables import candidate_ids, funnel_text, write_candidates_cs
 from ssosd.station import Station
 from ssosd.work.asking import Access
 from ssosd.work.calibrating import photometry_of, quality_of_exposures, without_magnitudes
+from ssosd.work.confirming import measured
 from ssosd.work.evidence import evidence_of
 from ssosd.work.failure import failure
 from ssosd.work.identifying import identify
 from ssosd.work.injecting import completeness_of
 from ssosd.work.linking import Candidates, Progress, link_candidates
 from ssosd.work.picturing import pictures
-from ssosd.work.recovering import Pixels, recovered, with_trails
+from ssosd.work.recovering import Pixels, recovered
 from ssosd.work.result import SequenceResult
 
 
@@ -123,8 +124,9 @@ def _link_into(
     progress("measuring")
     pixels = Pixels.of(left, photometry, station=station)
     with pixels.chips, ThreadPoolExecutor(max_workers=1, thread_name_prefix="looking") as beside:
-        found, unread = with_trails(left.detections, pixels, station=station)
-        notes += unread
+        on_pixels = measured(left, pixels, station=station)
+        found = on_pixels.candidates
+        notes += on_pixels.notes
         found.insert(0, "FIELD", sequence.field)
         found["CANDIDATE"] = candidate_ids(found)
 
@@ -138,7 +140,7 @@ def _link_into(
             staged,
             into=staged,
             exposures=linked.exposures,
-            ledger=left.ledger,
+            ledger=on_pixels.ledger,
             limit=measured_limit(quality),
             title=f"{sequence.night} {sequence.field}",
             station=station,
@@ -152,8 +154,8 @@ def _link_into(
     result = SequenceResult(
         staged=staged,
         identified=identified,
-        ledger=left.ledger,
-        funnel=left.funnel,
+        ledger=on_pixels.ledger,
+        funnel=on_pixels.funnel,
         n_sources=left.funnel[0][1],
         n_false_expected=left.n_false_expected,
         catalog_numbers={e.digest: i for i, e in enumerate(linked.exposures, start=1)},

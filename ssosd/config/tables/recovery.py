@@ -30,7 +30,11 @@ ENTRIES: tuple[Parameter, ...] = (
         help="Measure candidates in exposures without a detection of them",
         doc="Looks at each candidate's predicted place in every exposure in which it was not detected, and "
         "writes what is there to recovered.csv: its light, or that it is too faint, behind a star, "
-        "saturated, or off the detector. Candidates and drafts stay as they are.",
+        "saturated, or off the detector. Sources of the tracklet linker that chance may have made (N_CHANCE "
+        "above 0.03) are candidates only if that light does not contradict them: it is not less than 0.4 of "
+        "what their magnitude lets expect. With RECOVER sources of N_CHANCE up to 20 are sought, and those "
+        "above 1 are candidates when they move by more than 1.25 FWHM and that light, all together, exceeds "
+        "RECOVER_SNR (up to 2 when no exposure can tell). The others are in rejected.csv under RECOVER.",
     ),
     Parameter(
         name="RECOVER_SNR",

@@ -18,8 +18,8 @@ from ssosd.linker.tracklets.select import Judged, judge, without_overlap
 from ssosd.linker.tracklets.table import SOURCE_COLUMNS, add_motion, local_motion, source_rows
 from ssosd.linker.tracklets.trails import pieces_of
 
-#: Chance tracks per sequence that are accepted at most.
-MAX_CHANCE = 1.0
+#: Chance tracks per sequence that are accepted at most; and where the pixels are asked about them as well.
+MAX_CHANCE, WEAK_CHANCE = 1.0, 20.0
 LINKED_BY = "TRACKLET"
 MANY_EPOCHS, FIRST_OF_MANY = 12, 5
 _ROUNDS = 4
@@ -31,7 +31,7 @@ class Tracklets:
 
     detections: pd.DataFrame  # detections table of the linked rows, by SOURCE_NUMBER and time
     sources: pd.DataFrame  # one row per source: `table.SOURCE_COLUMNS`, best first
-    n_false_expected: float  # chance tracks expected among the sources
+    n_false_expected: float  # chance tracks expected among the sources that need no further evidence
     notes: tuple[str, ...]  # for a person: what was left out, and what could not be searched
     pool: Pool  # what may move
 
@@ -110,7 +110,7 @@ def link_tracklets(
         if not len(track):
             break
     numbers = np.concatenate(expected)
-    false = float(np.exp(np.clip(numbers, -700.0, 0.0)).sum())
+    false = float(np.exp(np.maximum(numbers[numbers <= np.log(MAX_CHANCE)], -700.0)).sum())
     return _result(
         detections, pool, np.concatenate(chosen), numbers, np.concatenate(pieces, axis=1), notes, false
     )

@@ -107,8 +107,9 @@ def without_overlap(
 ) -> tuple[IntArray, IntArray]:
     """Choose tracks so that no detection is in two.
 
-    The better track (more epochs, then less expected by chance) has its detections; others lose what they
-    share, and end with `SHARED_LIMIT` shared ones or more, those on the better one's trails included.
+    The better track (not expected by chance, then more epochs, then less expected) has its detections; others
+    lose what they share, and end with `SHARED_LIMIT` shared ones or more, those on the better one's trails
+    included.
 
     Parameters
     ----------
@@ -125,7 +126,7 @@ def without_overlap(
     again : ndarray of int, shape (m_again, n_epochs)
         Tracks that lost one detection, to be judged again.
     """
-    rank_order = np.lexsort((judged.log_expected, -judged.n))
+    rank_order = np.lexsort((judged.log_expected, -judged.n, judged.log_expected > 0.0))
     order = rank_order[judged.accepted[rank_order]]
     m = order.size
     rank = np.full(len(judged.track), -1, dtype=np.intp)

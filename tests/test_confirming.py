@@ -1,0 +1,116 @@
+"""What the exposures without a detection say of candidates that chance may have made."""
+
+from __future__ import annotations
+
+import pandas as pd
+import pytest
+
+from ssosd.analysis.forced.recover import BEHIND, COLUMNS, FAINT, MEASURED
+from ssosd.filters.outcome import LEDGER_COLUMNS
+from ssosd.linker.merge import without_shared
+from ssosd.work.confirming import refusals
+
+SNR = 3.5
+LIMIT = 20.0  # magnitude of 3.5 sigma
+
+
+def source(number: int, chance: float, mag: float = 19.6, rate: float = 20.0) -> pd.DataFrame:
+    """Four detections in an hour; 19.6 mag is 5 sigma."""
+    return pd.DataFrame(
+        {
+            "SOURCE_NUMBER": number,
+            "N_CHANCE": chance,
+            "PM": rate,
+            "SEEING": 2.0,
+            "MID_EXPOSURE_MJD": [0.0, 0.25 / 24.0, 0.75 / 24.0, 1.0 / 24.0],
+            "MAG_CALIB": [mag, mag - 0.1, mag + 0.1, mag],
+            "BAND": "r",
+        }
+    )
+
+
+def light(
+    number: int, *snr: float, state: str = FAINT, band: str = "r", limit: float = LIMIT
+) -> pd.DataFrame:
+    rows = [
+        {"SOURCE_NUMBER": number, "STATE": state, "SNR": s, "MAG_LIMIT": limit, "BAND": band} for s in snr
+    ]
+    return pd.DataFrame(rows).reindex(columns=list(COLUMNS))
+
+
+def refused(asked: pd.DataFrame, missed: pd.DataFrame) -> list[int]:
+    ledger = refusals(asked, missed, snr=SNR)
+    assert list(ledger.columns) == list(LEDGER_COLUMNS)
+    return ledger["SOURCE_NUMBER"].tolist()
+
+
+@pytest.mark.parametrize(
+    ("chance", "snr", "stays"),
+    [
+        (0.5, (2.5,), True),  # below the limit of detection, as it should be
+        (0.5, (1.0,), False),  # 5 sigma are expected
+        (0.5, (-0.5, 2.0), False),
+        (0.5, (), True),
+        (10.0, (4.0,), True),
+        (10.0, (3.0,), False),
+        (10.0, (2.8, 2.9), True),  # 4 sigma together
+        (10.0, (), False),
+        (1.5, (), True),  # nothing can be told
+        (1.5, (2.5,), False),
+    ],
+)
+def test_light_confirms_and_refuses(chance: float, snr: tuple[float, ...], stays: bool) -> None:
+    missed = light(1, *snr) if snr else light(1, 9.0, state=BEHIND)
+    assert (refused(source(1, chance), missed) == []) is stays
+
+
+@pytest.mark.parametrize("snr", [(4.0,), ()])
+def test_light_of_what_hardly_moves_is_that_of_a_star(snr: tuple[float, ...]) -> None:
+    missed = light(1, *snr) if snr else light(1, 9.0, state=BEHIND)
+    assert refused(source(1, 1.5, rate=2.4), missed) == [1]
+    assert refused(source(1, 0.9, rate=2.4), missed) == []
+
+
+def test_light_far_below_a_bright_source_refuses_it() -> None:
+    """3.6 sigma count as measured, but 30 are expected."""
+    assert refused(source(1, 0.5, mag=17.7), light(1, 3.6, state=MEASURED)) == [1]
+
+
+def test_light_of_another_band_or_without_a_zero_point_does_not_refuse() -> None:
+    assert refused(source(1, 0.5), light(1, 0.1, band="g")) == []
+    assert refused(source(1, 0.5), light(1, 0.1, limit=float("nan"))) == []
+
+
+def test_too_little_is_expected_to_tell() -> None:
+    """A cloud: one sigma would be expected."""
+    assert refused(source(1, 0.5), light(1, -1.0, limit=18.2)) == []
+
+
+def test_each_source_by_its_own_light_and_why() -> None:
+    asked = pd.concat([source(3, 5.0), source(1, 0.1), source(2, 5.0)], ignore_index=True)
+    missed = pd.concat([light(2, 4.2), light(3, 2.9), light(1, 0.3)], ignore_index=True)
+    ledger = refusals(asked, missed, snr=SNR).set_index("SOURCE_NUMBER")
+    assert ledger.index.tolist() == [1, 3]
+    assert set(ledger["FILTER"]) == {"RECOVER"}
+    assert ledger["N_DETECTIONS"].tolist() == [4, 4]
+    assert ledger["MEASURED"].tolist() == pytest.approx([0.3, 2.9])
+    assert "missing" in ledger.loc[1, "REASON"]
+    assert "chance" in ledger.loc[3, "REASON"]
+    assert ledger.loc[3, "LIMIT"] == SNR
+
+
+def test_nothing_to_ask_about() -> None:
+    assert refused(source(1, 0.5).iloc[:0], light(1, 1.0).iloc[:0]) == []
+
+
+def test_weak_sources_have_no_detection_of_better_ones() -> None:
+    weak = pd.DataFrame(
+        {
+            "SOURCE_NUMBER": [7, 7, 8, 8],
+            "CATALOG_NUMBER": [1, 2, 1, 2],
+            "EXTENSION": 0,
+            "NUMBER": [1, 2, 3, 4],
+        }
+    )
+    better = pd.DataFrame({"CATALOG_NUMBER": [2], "EXTENSION": [0], "NUMBER": [4]})
+    assert without_shared(weak, better)["SOURCE_NUMBER"].tolist() == [7, 7]
