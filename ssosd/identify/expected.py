@@ -91,6 +91,9 @@ def expected_objects(
     limit : Limit
         The one that was used.
     """
+    if known.empty:
+        nothing = pd.DataFrame(columns=list(EXPECTED_COLUMNS)).astype({"SOURCE_NUMBER": "Int64"})
+        return nothing, limit or Limit(mag=np.nan, by="")
     table = known_table(known)
     keys = object_keys(table["NUMBER"], table["NAME"])
     objects, labels = pd.factorize(keys)

@@ -79,6 +79,10 @@ def known_table(columns: Mapping[str, object] | pd.DataFrame) -> pd.DataFrame:
     >>> len(known_table({}))
     0
     """
+    if len(columns) == 0:
+        return pd.DataFrame(
+            np.empty(0, dtype=[(name, np.dtype(kind)) for name, kind in KNOWN_COLUMNS.items()])
+        )
     given = pd.DataFrame({name: columns[name] for name in KNOWN_COLUMNS if name in columns})
     table = given.reindex(columns=list(KNOWN_COLUMNS))
     for name, kind in KNOWN_COLUMNS.items():
