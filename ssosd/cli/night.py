@@ -160,8 +160,8 @@ def run(
     from ssosd.plumbing.memory import keep_freed_memory
     from ssosd.station import Station
 
+    gc.freeze()
     keep_freed_memory()
-
     folder, target = Path.cwd() / folder, Path.cwd() / target
     cwd = Path.cwd()
 
