@@ -101,8 +101,10 @@ def with_holes(
         Whether the nearest pixel has a value; the place is NaN where it has none.
     """
     with np.errstate(divide="ignore", invalid="ignore"):
-        value = np.where(share > _LEAST_WEIGHT, value / share, nearest)
-    return np.where(there, value, np.float32(np.nan)).astype(np.float32)
+        filled = value / share
+    np.copyto(filled, nearest, where=~(share > _LEAST_WEIGHT))
+    np.copyto(filled, np.nan, where=~there)
+    return filled
 
 
 def _sum(image: FloatImage, base: NDArray[np.intp], across: FloatImage, along: FloatImage) -> FloatImage:

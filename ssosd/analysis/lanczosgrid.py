@@ -93,10 +93,10 @@ def _straight(
     there = _window(valid, left, low, width, height)
     if there.all():
         return value
-    x, y = (np.rint(columns @ places @ columns.T).astype(np.intp) for places in nodes)
-    near = y - low, x - left
     share = _sum(there.astype(np.float32), across, along)
-    return with_holes(value, share, nearest=image[near], there=there[near])
+    x, y = (np.rint(columns @ places @ columns.T).astype(np.intp) for places in nodes)
+    near = (y - low) * width + (x - left)
+    return with_holes(value, share, nearest=image.ravel().take(near), there=there.ravel().take(near))
 
 
 def _taps(shift: FloatArray) -> tuple[int, FloatImage]:

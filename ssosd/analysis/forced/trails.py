@@ -144,7 +144,9 @@ def _replaced(
         trails = _free(one.chip.lay(tracks, track, exposure), one.chip.shape.fwhm_px)
         shape, gain = one.chip.shape, one.chip.gain
         light = forced_flux(one.patches, trails, shape=shape, gain=gain)
-        full = forced_flux(one.patches, trails, shape=shape, gain=gain, also=one.patches.full)
+        full = light
+        if one.patches.full.any():
+            full = forced_flux(one.patches, trails, shape=shape, gain=gain, also=one.patches.full)
         placed = fitted_places(one.patches, trails, shape=shape, gain=gain, masked=one.masked)
         clear = forced_flux(one.patches, _at(trails, placed), shape=shape, gain=gain, masked=one.masked)
         good = (placed.flux > _LEAST_SNR * placed.err) & (placed.pull < _PULL)
