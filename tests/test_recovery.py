@@ -17,6 +17,7 @@ from ssosd.analysis.forced.trails import trail_rows
 from ssosd.analysis.painter.night import PaintedNight, PlacedMover, paint_night
 from ssosd.analysis.painter.sources import paint_list
 from ssosd.config import load_config
+from ssosd.ingest.prepare import Prepared
 from ssosd.model import Exposure
 from ssosd.reports.recovered import read_recovered_csv, recovered_markdown, write_recovered_csv
 from ssosd.sphere import offsets_arcsec, separation_arcsec
@@ -281,6 +282,33 @@ def test_pixels_without_weight_have_no_value(
     assert again.loc[row.name, "REASON"].startswith("0 % of its light")
     apart = np.hypot(rows["X_IMAGE"] - row["X_IMAGE"], rows["Y_IMAGE"] - row["Y_IMAGE"])
     elsewhere = (rows["CATALOG_NUMBER"] != CLOUDED_VISIT) | (apart > 60.0)
+    pd.testing.assert_frame_equal(again[elsewhere], rows[elsewhere])
+
+
+def test_copies_are_measured_in_the_place_of_the_exposures(field: Field, tmp_path: Path) -> None:
+    """As with injected movers: there is more light in one copy, which has its pixels in another HDU."""
+    exposures = field.left.linked.exposures
+    found = field.left.detections[field.left.detections["CATALOG_NUMBER"] != CLOUDED_VISIT]
+    rows = recovered_of(field, exposures, found)
+    row = rows[rows["STATE"] == "measured"].iloc[0]
+    copies = {}
+    for number, exposure in enumerate(exposures, start=1):
+        with fits.open(exposure.path) as hdus:
+            data, header = hdus[0].data.astype(np.float32), hdus[0].header
+        if number == CLOUDED_VISIT:
+            y, x = round(row["Y_IMAGE"]) - 1, round(row["X_IMAGE"]) - 1
+            data[y - 4 : y + 5, x - 4 : x + 5] = 60000.0
+        copy = tmp_path / f"{number}.fits"
+        fits.HDUList([fits.PrimaryHDU(), fits.ImageHDU(data, header)]).writeto(copy)
+        copies[exposure.digest] = Prepared(image=copy, weight=None, hdus=(0,), heads=())
+    photometry = photometry_of(field.left.linked, station=field.station)
+    pixels = Pixels.of(field.left, photometry, station=field.station, copies=copies)
+    table = found.assign(FIELD="F01", CANDIDATE="C")
+    again = recovered(table, pixels, station=field.station)
+    assert again.loc[row.name, "STATE"] == "saturated"
+    elsewhere = (rows["CATALOG_NUMBER"] != CLOUDED_VISIT) | (
+        np.hypot(rows["X_IMAGE"] - row["X_IMAGE"], rows["Y_IMAGE"] - row["Y_IMAGE"]) > 60.0
+    )
     pd.testing.assert_frame_equal(again[elsewhere], rows[elsewhere])
 
 

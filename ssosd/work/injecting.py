@@ -20,14 +20,17 @@ from ssosd.analysis.painter.movers import ephemeris
 from ssosd.analysis.photometry.calibrate import Photometry
 from ssosd.errors import BadInput, Retriable
 from ssosd.filters.chain import ChainSettings
+from ssosd.ingest.prepare import Prepared
 from ssosd.linker.scamp.link import Linked
 from ssosd.model import Catalogue, Exposure
 from ssosd.station import Station
 from ssosd.work.calibrating import photometry_of
+from ssosd.work.confirming import measured
 from ssosd.work.exposure import extract_prepared
 from ssosd.work.failure import failure
 from ssosd.work.linking import Progress, link_candidates
 from ssosd.work.painting import painted_copy
+from ssosd.work.recovering import Pixels
 
 _BRIGHTER, _FAINTER = 3.0, 1.0  # mag about the limit, for INJECT_MAG AUTO
 _LEAST_RADIUS = 2.0  # arcsec between a mover and a detection of it
@@ -141,7 +144,7 @@ def _measure(
     cats = room / "cats"
     cats.mkdir()
 
-    def inject(number: int) -> tuple[Catalogue, pd.DataFrame]:
+    def inject(number: int) -> tuple[Prepared, Catalogue, pd.DataFrame]:
         exposure = exposures[number - 1]
         hours = (exposure.mjd_mid - middle_mjd) * 24.0
         seen = ephemeris(movers, hours=hours, exptime_s=max(exposure.exptime_s, _SHORTEST_S), colour_mag=0.0)
@@ -159,23 +162,27 @@ def _measure(
         catalogue = extract_prepared(
             exposure, prepared, output=folder / "painted.cat", key="painted", station=station
         )
-        prepared.image.unlink()
         truth = seen.assign(id=movers["id"], rate=movers["rate"], mjd_mid=exposure.mjd_mid, whole=whole)
-        return catalogue, truth
+        return prepared, catalogue, truth
 
     with ThreadPoolExecutor(_THREADS) as pool:
         made = list(pool.map(inject, range(1, len(exposures) + 1)))
-    painted = {e.digest: catalogue for e, (catalogue, _) in zip(exposures, made, strict=True)}
-    found = link_candidates(
+    painted = {e.digest: catalogue for e, (_, catalogue, _) in zip(exposures, made, strict=True)}
+    left = link_candidates(
         exposures,
         painted,
         workdir=cats,
         station=station,
         progress=lambda _: None,
     )
+    again = photometry_of(left.linked, station=station)
+    copies = {e.digest: copy for e, (copy, _, _) in zip(exposures, made, strict=True)}
+    pixels = Pixels.of(left, again, station=station, copies=copies)
+    with pixels.chips:
+        found = measured(left, pixels, station=station).candidates
     return completeness_table(
-        found.detections,
-        pd.concat([truth for _, truth in made], ignore_index=True),
+        found,
+        pd.concat([truth for *_, truth in made], ignore_index=True),
         fewest=fewest,
         radius_arcsec=float(np.fmax(_LEAST_RADIUS, photometry.exposures["SEEING"].median())),
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -16,6 +17,8 @@ from ssosd.analysis.forced.trails import measure_trails, trail_rows
 from ssosd.analysis.photometry.calibrate import Photometry
 from ssosd.analysis.solved import WeightMap
 from ssosd.astromatic_setup import read_setup
+from ssosd.ingest.fitsblocks import read_layout
+from ssosd.ingest.prepare import Prepared
 from ssosd.ingest.weights import weight_planes
 from ssosd.linker.scamp.link import Linked
 from ssosd.reports.recovered import RECOVERED_COLUMNS
@@ -37,14 +40,31 @@ class Pixels:
     rest: FixedSky
 
     @classmethod
-    def of(cls, left: Candidates, photometry: Photometry, *, station: Station) -> Pixels:
-        """Get ready; no pixel is read yet."""
+    def of(
+        cls,
+        left: Candidates,
+        photometry: Photometry,
+        *,
+        station: Station,
+        copies: Mapping[str, Prepared] | None = None,
+    ) -> Pixels:
+        """Get ready; no pixel is read yet.
+
+        Parameters
+        ----------
+        left : Candidates
+        photometry : Photometry
+        station : Station
+        copies : mapping, optional
+            Of exposures, by digest, that are measured in their place.
+        """
         linked, detections = left.linked, left.positions
         stars = _stars_with_flux(linked.reference, photometry, detections)
+        facts = chip_facts(detections, linked=linked, photometry=photometry, station=station)
         return cls(
             linked=linked,
             photometry=photometry,
-            chips=Chips(chip_facts(detections, linked=linked, photometry=photometry, station=station)),
+            chips=Chips(_replaced(facts, linked, copies) if copies else facts),
             rest=FixedSky(detections, stars),
         )
 
@@ -151,6 +171,20 @@ def chip_facts(
         )
         for key, image in solved_images(linked).items()
     }
+
+
+def _replaced(
+    facts: Mapping[tuple[int, int], ChipFacts], linked: Linked, copies: Mapping[str, Prepared]
+) -> dict[tuple[int, int], ChipFacts]:
+    """The chips as they are in copies of the exposures."""
+    there = {}
+    for number, exposure in enumerate(linked.exposures, start=1):
+        copy = copies[exposure.digest]
+        images = [hdu.index for hdu in read_layout(copy.image).hdus if hdu.is_image]
+        for chip, hdu in zip(copy.hdus, images, strict=True):
+            solved = replace(facts[number, chip].solved, path=copy.image, hdu=hdu)
+            there[number, chip] = replace(facts[number, chip], solved=solved)
+    return there
 
 
 def _weight_maps(linked: Linked, folder: Path | None, kind: str) -> dict[tuple[int, int], WeightMap]:
