@@ -80,8 +80,10 @@ def _value_of(text: str) -> Value:
     if quoted:
         return quoted[1].replace("''", "'").rstrip()
     number = text.partition("/")[0].strip()
-    if number in ("T", "F", ""):
+    if number in ("T", "F"):
         return number == "T"
+    if not number:
+        return ""
     return int(number) if number.lstrip("+-").isdigit() else float(number.replace("D", "E"))
 
 
