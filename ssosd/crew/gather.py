@@ -7,7 +7,7 @@ from ssosd.crew.processes import Processes
 from ssosd.crew.threads import Threads
 from ssosd.station import Station
 
-#: Files for which starting processes, about two seconds, is worth while.
+#: Files for which starting processes, about a second, is worth while where nobody says how many.
 MANY_FILES = 60
 
 
