@@ -120,3 +120,14 @@ def test_stars_that_seem_to_move_by_refraction_are_no_movers():
     rest = np.flatnonzero(~outcome.keep[:400])
     told = [i for i in rest if reason(outcome, i) == "the rate is not significant against its error"]
     assert outcome.limit[told[0]] > 10.0
+
+
+def test_tails_of_the_stars_do_not_hide_a_slow_mover_of_the_tracklet_linker():
+    """Neighbours pull at centroids: stars at rest that scatter 1.07 of their errors are no refraction."""
+    stars = [mover(HOURS, rate=0.0, noise=0.107, seed=s) for s in range(2000)]
+    slow = mover(HOURS, rate=0.63, noise=0.0)  # 4.96 of its errors
+    by_scamp, by_us = ([row | {"LINKED_BY": name} for row in slow] for name in ("SCAMP", "TRACKLET"))
+    assert judged(*stars, by_us).keep[-1]
+    told = judged(*stars, by_scamp)
+    assert not told.keep[-1]
+    assert told.measured[-1] == pytest.approx(4.98, abs=0.05)

@@ -26,7 +26,7 @@ SIGNIFICANT = 4.8  # smallest rate in its own standard errors
 MIN_MOVED = 0.4  # arcsec: less is a centroid that wanders
 CALM_MOVED, OFTEN, ENOUGH = 1.5, 0.6, 100  # arcsec, share of the instants, number: sources at rest
 MOVING_SHARE, MOVING_NUMBER = 0.01, 5  # of these, that may be slow movers after all
-STEADY_SHARE = 0.1  # and of those whose motion is steady
+STEADY_SHARE, STEADY_MORE = 0.1, 1.1  # and of those whose motion is steady; so much unrest is usual
 FIT_CHANCE = 1e-4  # a fit is bad when so few of the true ones have as large a chi-square
 
 
@@ -67,9 +67,10 @@ def filter_plane_motion(detections: pd.DataFrame, grouping: Grouping) -> Outcome
     steady = simple.chi2 <= chdtri(np.maximum(2 * simple.n - 4, 1), FIT_CHANCE)
     often = simple.n >= OFTEN * simple.n.max(initial=0)
     calm = often & (moved < CALM_MOVED) & np.isfinite(significance)
+    unrest = _restlessness(significance[calm & steady], STEADY_SHARE)
     significant = SIGNIFICANT * np.where(
         by_tracklets(detections, grouping),
-        _restlessness(significance[calm & steady], STEADY_SHARE),
+        unrest if unrest > STEADY_MORE else 1.0,
         _restlessness(significance[calm], MOVING_SHARE),
     )
     resting = ~(significance >= significant)
