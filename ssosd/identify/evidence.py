@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from ssosd.errors import BadInput, Retriable
-from ssosd.plumbing.files import atomic_path
+from ssosd.plumbing.files import write_staged
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int32]
@@ -75,15 +76,16 @@ class Evidence:
         )
 
     def save(self, path: Path) -> None:
-        """Write the arrays in one step; the same arrays give the same bytes.
+        """Write the arrays into a folder that nobody reads yet; the same arrays give the same bytes.
 
         Raises
         ------
         Retriable, Misconfigured
             The file cannot be written.
         """
-        with atomic_path(path) as temporary, temporary.open("xb") as file:
-            np.savez(file, **{f.name: getattr(self, f.name) for f in fields(self)})
+        file = BytesIO()
+        np.savez(file, **{f.name: getattr(self, f.name) for f in fields(self)})
+        write_staged(path, file.getvalue())
 
     @classmethod
     def load(cls, path: Path) -> Evidence:

@@ -51,12 +51,17 @@ RECOVERED_COLUMNS: tuple[tuple[str, str, int | None, str], ...] = (
 )
 
 
-def write_recovered_csv(path: Path, rows: pd.DataFrame) -> None:
-    """Write the table, by field, candidate and exposure; a line of column names alone when it has no rows."""
+def recovered_csv(rows: pd.DataFrame) -> str:
+    """The table as text, by field, candidate and exposure; the column names alone when it has no rows."""
     columns = [name for name, *_ in RECOVERED_COLUMNS]
     ordered = rows.reindex(columns=columns).sort_values(columns[:3], kind="stable")
     text = {name: _text(ordered[name], digits) for name, _, digits, _ in RECOVERED_COLUMNS}
-    atomic_write_text(path, pd.DataFrame(text).to_csv(index=False, lineterminator="\n"))
+    return str(pd.DataFrame(text).to_csv(index=False, lineterminator="\n"))
+
+
+def write_recovered_csv(path: Path, rows: pd.DataFrame) -> None:
+    """Write `recovered_csv` in one step that other processes see."""
+    atomic_write_text(path, recovered_csv(rows))
 
 
 def _text(values: pd.Series, digits: int | None) -> list[str]:

@@ -16,10 +16,10 @@ from ssosd.identify.evidence import FILE_NAME as EVIDENCE
 from ssosd.identify.limits import measured_limit
 from ssosd.ingest.sequence import FieldSequence
 from ssosd.model import Catalogue
-from ssosd.plumbing.files import atomic_write_text, flush_tree
+from ssosd.plumbing.files import flush_tree, write_staged
 from ssosd.reports.recovered import FILE_NAME as RECOVERED
-from ssosd.reports.recovered import states_text, write_recovered_csv
-from ssosd.reports.tables import candidate_ids, funnel_text, write_candidates_csv
+from ssosd.reports.recovered import recovered_csv, states_text
+from ssosd.reports.tables import candidate_ids, candidates_csv, funnel_text
 from ssosd.station import Station
 from ssosd.work.asking import Access
 from ssosd.work.calibrating import photometry_of, quality_of_exposures, without_magnitudes
@@ -134,7 +134,7 @@ def _link_into(
         looking = beside.submit(_look, found, pixels, staged=staged, station=station)
         if station.config["FIXED_APER_MAGS"]:  # measured on the cutouts
             found, _ = looking.result()
-        write_candidates_csv(cats / "candidates.csv", found)
+        write_staged(cats / "candidates.csv", candidates_csv(found).encode("utf-8"))
         evidence_of(left).save(cats / EVIDENCE)
         identified = identify(
             staged,
@@ -164,7 +164,7 @@ def _link_into(
         dropped=linked.dropped,
         notes=tuple(notes),
     )
-    atomic_write_text(staged / "logs" / "sequence.log", _log_text(sequence, left, result))
+    write_staged(staged / "logs" / "sequence.log", _log_text(sequence, left, result).encode("utf-8"))
     flush_tree(staged)
     return result
 
@@ -183,7 +183,7 @@ def _look(
     notes = []
     if station.config["RECOVER"]:
         missed = recovered(found, pixels, station=station)
-        write_recovered_csv(staged / "cats" / RECOVERED, missed)
+        write_staged(staged / "cats" / RECOVERED, recovered_csv(missed).encode("utf-8"))
         notes += [states_text(missed)] if len(missed) else []
     found, of_pictures = pictures(
         found, linked=pixels.linked, staged=staged, station=station, files=pixels.chips.files
