@@ -4,6 +4,9 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 SUDO   := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
+# as ssosd itself has it; what is run here may import numpy before it
+export OPENBLAS_NUM_THREADS := 1
+
 .PHONY: install binaries demo test lint bench bench-compare soak docs clean
 
 install: binaries $(VENV)/.installed
