@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import re
-import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
@@ -100,7 +99,7 @@ class SolvedImage:
         return np.asarray(self.wcs().all_pix2world(np.asarray(pixels, dtype=np.float64), 1), np.float64)
 
     def wcs(self) -> WCS:
-        """The solved WCS, its two celestial axes: the same object each time in a thread, not to be changed.
+        """The solved WCS, its two celestial axes.
 
         Raises
         ------
@@ -108,20 +107,20 @@ class SolvedImage:
             The header text has no usable WCS.
         """
         try:
-            wcs = _wcs(self.header, threading.get_ident())
+            wcs = _wcs(self.header)
         except (ValueError, TypeError, VerifyError) as error:
             raise self._without_wcs(f": {error}") from error
         if wcs is None:
             raise self._without_wcs(", it is not celestial")
-        return wcs
+        return wcs.deepcopy()
 
     def _without_wcs(self, because: str) -> BadInput:
         return BadInput(f"{self.path.name}[{self.hdu}]: its solved header has no usable WCS{because}")
 
 
 @lru_cache(maxsize=64)
-def _wcs(text: str, _: int) -> WCS | None:
-    """Celestial axes of a header's text, None without any. For one thread: WCSLIB writes where it reads."""
+def _wcs(text: str) -> WCS | None:
+    """Celestial axes of a header's text, None without any; to be copied, as WCSLIB writes where it reads."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FITSFixedWarning)
         wcs = WCS(_astrometry(text))
