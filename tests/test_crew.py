@@ -183,6 +183,25 @@ def test_an_interrupt_while_workers_import_is_not_theirs(tmp_path):
 # ---- whole nights ------------------------------------------------------------------------------------
 
 
+def test_the_last_sequences_are_linked_side_by_side(night, alone, tmp_path):
+    """One after the other, the last would be linked by one worker while the other one is idle."""
+    given = []
+
+    class Noted(Threads):
+        def give(self, job):
+            given.append(type(job).__name__)
+            super().give(job)
+
+    out = run(
+        tmp_path / "out",
+        night.directory,
+        reference=night.refcat,
+        crew=lambda station: Noted(station=station, size=2),
+    )
+    assert given[-3:] == ["Extract", "Link", "Link"]
+    assert out.results == alone
+
+
 def test_two_processes_one_of_them_killed(night, alone, tmp_path):
     crews, killed = [], threading.Event()
 
