@@ -101,3 +101,16 @@ def test_slow_movers_are_no_wandering_centroids():
     ).pool
     assert pool.wander.size > 20
     assert (pool.wander > 0.5).sum() <= 2
+
+
+@pytest.mark.parametrize(
+    ("offsets", "is_linked"), [((0.0, 0.5, 0.75, 1.0), True), ((0.0, 1.0, 1.0, 1.0), False)]
+)
+def test_what_jumps_once_does_not_move(offsets, is_linked):
+    """As a star does that is blended with another one in one of four exposures: a line fits that well."""
+    size = 1.05 if is_linked else 0.95  # of both the motion is 5.5 of its errors
+    table = Night(movers=[replace(SLOW, rate=0.0)]).table()
+    table = table[(table["MOVER"] != 0) | (table["CATALOG_NUMBER"] != 2)].reset_index(drop=True)
+    best, false = found(linked(placed(table, [size * at for at in offsets])), 1)
+    assert best == ([4] if is_linked else [0])
+    assert false == 0

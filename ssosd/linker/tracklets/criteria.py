@@ -9,6 +9,7 @@ from ssosd.linker.tracklets.pixels import MOVED_PX
 from ssosd.linker.tracklets.pool import FWHM_PER_SIGMA, Pool
 
 COMPACT = 1.25  # size, in that of a star, of half of the detections of what moves less than `LITTLE_FWHM`
+ENOUGH, ALONE_SIGMA = 3, 1.5  # detections that are left, and the motion that these must have for themselves
 MAG_SCATTER, MAG_NOISE = 0.15, 1.5  # mag allowed: the first plus the second over the SNR
 # Hot pixels side by side, of which now the one, now the other is detected: their extent, and in the distance
 # that the sky moved.
@@ -33,6 +34,35 @@ def steady(pool: Pool, track: IntArray) -> BoolArray:
     mean = value.sum(axis=1) / n
     scatter = np.sqrt((np.where(seen, value - mean[:, None], 0.0) ** 2).sum(axis=1) / (n - 1.0))
     return np.asarray(scatter <= MAG_SCATTER + MAG_NOISE * 10.0 ** (0.4 * mean), dtype=bool)
+
+
+def hangs_on_one(pool: Pool, track: IntArray, angle: FloatArray) -> BoolArray:
+    """Whether a track of four detections or more hardly moves without one of them: it jumps, as blends do.
+
+    Parameters
+    ----------
+    pool : Pool
+    track : ndarray of int, shape (m, n_epochs)
+    angle : ndarray, shape (m,)
+        Of the motion, radians from x to y.
+
+    Returns
+    -------
+    ndarray of bool, shape (m,)
+        True where, without some detection, the rate along the motion is below `ALONE_SIGMA` of its error.
+    """
+    seen = track >= 0
+    along = pool.x[track] * np.cos(angle)[:, None] + pool.y[track] * np.sin(angle)[:, None]
+    w = np.where(seen, pool.sigma[track] ** -2.0, 0.0)
+    u = along - np.sum(w * along, axis=1, keepdims=True) / np.sum(w, axis=1, keepdims=True)
+    t = np.broadcast_to(pool.times - pool.times.mean(), u.shape)
+    n, mean_t, mean_u, square, product = (
+        np.sum(v, axis=1, keepdims=True) - v for v in (w, w * t, w * u, w * t**2, w * t * u)
+    )
+    spread_t = n * square - mean_t**2
+    sigma = (n * product - mean_t * mean_u) / np.sqrt(np.maximum(n * spread_t, 1e-30))
+    least = np.where(seen, sigma, np.inf).min(axis=1, initial=np.inf)
+    return np.asarray((seen.sum(axis=1) > ENOUGH) & (least < ALONE_SIGMA), dtype=bool)
 
 
 def too_large(pool: Pool, track: IntArray, rate: FloatArray) -> BoolArray:

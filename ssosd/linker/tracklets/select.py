@@ -94,7 +94,9 @@ def assess(
     accepted &= ~criteria.stays_in_pixels(pool, track, motion.rate * arc)
     accepted &= ~criteria.saturated(pool, track, motion.rate * arc)
     hardly = motion.rate * arc < HARDLY_FWHM * pool.fwhm
-    worst = np.where(motion.rate * arc < pool.fwhm, HARDLY_FIT_CHANCE, FIT_CHANCE)
+    within = motion.rate * arc < pool.fwhm
+    worst = np.where(within, HARDLY_FIT_CHANCE, FIT_CHANCE)
+    accepted &= ~within | ~criteria.hangs_on_one(pool, track, motion.angle)
     accepted &= chdtrc(np.maximum(dof, 1), motion.chi2) > worst
     accepted &= ~hardly | criteria.steady(pool, track)
     accepted &= (motion.rate * arc >= LITTLE_FWHM * pool.fwhm) | criteria.compact(pool, track)
