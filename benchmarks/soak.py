@@ -38,6 +38,9 @@ ROOT = Path(__file__).resolve().parents[1]
 BURSTS = (1 / 8, 3 / 8, 5 / 8)  # when they begin, as a share of all files
 BURST = 5000  # exposures that come in one
 QUEUE_LIMIT = Path("/proc/sys/fs/inotify/max_queued_events")
+OVERFLOWED = b"Inotify queue overflowed; filesystem events were lost"  # watchdog's words, once for each
+PROBE = "probe-"  # folders made to see whether the daemon watches
+COUNTERS = struct.Struct("<qq")  # events that reached the daemon; the last probe of which it got one
 BLOCK = 2880
 PER_NIGHT = 1500
 FIELDS_PER_NIGHT = 10
@@ -91,12 +94,16 @@ def drive(root: Path, target: Path, counter: Path) -> int:
         )
 
     work.extract_exposure, work.link_sequence = extract, link
-    with counter.open("r+b") as file, mmap.mmap(file.fileno(), 8) as count:
+    with counter.open("r+b") as file, mmap.mmap(file.fileno(), COUNTERS.size) as shared:
         real = Daemon.hint
 
         def hint(self: Daemon, path: Path) -> None:
-            struct.pack_into("<q", count, 0, struct.unpack_from("<q", count, 0)[0] + 1)
-            real(self, path)
+            hints, probe = COUNTERS.unpack_from(shared)
+            if path.name.startswith(PROBE):
+                COUNTERS.pack_into(shared, 0, hints, int(path.name.removeprefix(PROBE)))
+            else:
+                COUNTERS.pack_into(shared, 0, hints + 1, probe)
+                real(self, path)
 
         Daemon.hint = hint  # type: ignore[method-assign]
         os._exit(1 if nightwatch.watch(root, load_station=station, command="soak") else 0)
@@ -108,9 +115,9 @@ class Keeper:
     def __init__(self, root: Path, target: Path) -> None:
         self.root, self.target = root, target
         self.counter = target / "hints"
-        self.counter.write_bytes(bytes(8))
+        self.counter.write_bytes(bytes(COUNTERS.size))
         self.log = target / "soak.log"
-        self.starts = self.kills = 0
+        self.starts = self.kills = self.probes = 0
         self.process: subprocess.Popen[bytes] | None = None
 
     def start(self, *, wait_s: float = 0.0) -> None:
@@ -122,11 +129,20 @@ class Keeper:
                 stderr=log,
             )
         self.starts += 1
-        self.wait_until_it_watches(wait_s)
+        self.watches(wait_s)
 
-    def wait_until_it_watches(self, limit_s: float) -> None:
-        """Return when its run is in the store, or when time is up."""
-        _wait(lambda: len(_rows(self.target, "SELECT id FROM runs")) >= self.starts, limit_s)
+    def watches(self, limit_s: float) -> bool:
+        """Whether it gets the event of a folder that is made now, within so many seconds."""
+        first = self.probes + 1
+
+        def answered() -> bool:
+            self.probes += 1
+            probe = self.root / f"{PROBE}{self.probes}"
+            probe.mkdir()
+            probe.rmdir()
+            return self._counters[1] >= first
+
+        return _wait(answered, limit_s)
 
     def kill(self) -> None:
         """As a power cut does."""
@@ -136,12 +152,16 @@ class Keeper:
             self.process = None
             self.kills += 1
 
-    def freeze(self, frozen: bool) -> None:
-        """Stop it from running, so that the kernel's queue of events overflows; or let it go on."""
-        if self.process is not None:
-            if frozen:
-                self.wait_until_it_watches(60.0)
-            self.process.send_signal(signal.SIGSTOP if frozen else signal.SIGCONT)
+    def freeze(self) -> None:
+        """Stop it from running, so that the kernel's queue of events overflows.
+
+        RuntimeError when it does not watch within a minute.
+        """
+        assert self.process is not None
+        if not self.watches(60.0):
+            raise RuntimeError("the daemon does not watch")
+        self.process.send_signal(signal.SIGSTOP)
+        os.waitid(os.P_PID, self.process.pid, os.WSTOPPED | os.WNOWAIT)
 
     def check(self) -> None:
         """RuntimeError when it has ended by itself."""
@@ -159,20 +179,25 @@ class Keeper:
 
     def thaw(self, already: int) -> None:
         """Let it go on after a burst; RuntimeError when it says nothing of an overflow within a minute."""
-        self.freeze(False)
-        _wait(lambda: self.overflows > already, 60.0)
-        if self.overflows == already:
+        assert self.process is not None
+        self.process.send_signal(signal.SIGCONT)
+        if not _wait(lambda: self.overflows > already, 60.0):
             raise RuntimeError("the queue of events did not overflow in a burst")
 
     @property
     def hints(self) -> int:
         """Events that reached the daemon, all starts together."""
-        return int(struct.unpack("<q", self.counter.read_bytes())[0])
+        return self._counters[0]
+
+    @property
+    def _counters(self) -> tuple[int, int]:
+        hints, probe = COUNTERS.unpack(self.counter.read_bytes())
+        return hints, probe
 
     @property
     def overflows(self) -> int:
         """How often the kernel's queue of events overflowed, as watchdog said."""
-        return self.log.read_bytes().count(b"queue overflowed")
+        return self.log.read_bytes().count(OVERFLOWED)
 
 
 # ---- the telescope's side -------------------------------------------------------------------------------
@@ -348,7 +373,7 @@ def soak(
                 keeper.check()
                 order = plan.get(k)
                 if order == "freeze":
-                    keeper.freeze(True)
+                    keeper.freeze()
                     overflows = keeper.overflows
                     telescope.chatter(queue_limit)
                 elif order == "thaw":
@@ -419,10 +444,14 @@ def _count(target: Path, where: str = "1") -> int:
     return found[0][0] if found else 0
 
 
-def _wait(done: Callable[[], bool], limit_s: float) -> None:
+def _wait(done: Callable[[], bool], limit_s: float) -> bool:
+    """Whether it is done before the time is up."""
     until = time.monotonic() + limit_s
-    while time.monotonic() < until and not done():
+    while time.monotonic() < until:
+        if done():
+            return True
         time.sleep(0.1)
+    return False
 
 
 def _wait_for_the_end(keeper: Keeper, telescope: Telescope, until: float, say: Callable[[str], None]) -> None:
