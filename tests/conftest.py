@@ -10,7 +10,8 @@ from astropy.utils import iers
 from hypothesis import settings
 
 from ssosd.analysis.painter.night import PaintedNight
-from tests.replaying import ONE_FIELD
+from tests.inspecting import copied
+from tests.replaying import ONE_FIELD, Outcome, run
 from tests.sky import shared_sky
 from tests.stepping import Rig
 
@@ -60,3 +61,17 @@ def undisturbed(one: PaintedNight, tmp_path_factory: pytest.TempPathFactory) -> 
     found = live.in_the_morning()
     live.die()
     return found
+
+
+@pytest.fixture(scope="session")
+def inspectable(tmp_path_factory: pytest.TempPathFactory) -> Outcome:
+    """A field of two movers with cutouts; not to be written to."""
+    night = shared_sky(tmp_path_factory, **ONE_FIELD)
+    out = tmp_path_factory.mktemp("inspectable") / "out"
+    return run(out, night.directory, reference=night.refcat, EXTRACT_CUTOUTS=True, CUTOUT_SIZE=60)
+
+
+@pytest.fixture
+def inspected(inspectable: Outcome, tmp_path: Path) -> Path:
+    """A copy of that target, for verdicts."""
+    return copied(inspectable, tmp_path / "target")

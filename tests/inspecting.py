@@ -13,7 +13,6 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pandas as pd
-import pytest
 
 from ssosd.reports.recovered import FILE_NAME as RECOVERED
 from ssosd.reports.recovered import write_recovered_csv
@@ -23,15 +22,7 @@ from ssosd.store import STORE_NAME, Store
 from ssosd.web.app import inspector_app
 from ssosd.web.opening import find_meant, library_of
 from ssosd.web.serve import new_token, open_socket, serving
-from tests.replaying import ONE_FIELD, Outcome, run
-from tests.sky import shared_sky
-
-
-def replayed_night(tmp_path_factory: pytest.TempPathFactory) -> Outcome:
-    """A field of two movers with cutouts; not to be written to."""
-    night = shared_sky(tmp_path_factory, **ONE_FIELD)
-    out = tmp_path_factory.mktemp("inspected") / "out"
-    return run(out, night.directory, reference=night.refcat, EXTRACT_CUTOUTS=True, CUTOUT_SIZE=60)
+from tests.replaying import Outcome
 
 
 def copied(outcome: Outcome, target: Path) -> Path:

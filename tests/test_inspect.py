@@ -20,7 +20,6 @@ from ssosd.web.serve import open_socket
 from tests.inspecting import (
     copied,
     inspecting,
-    replayed_night,
     said_in_csv,
     said_in_store,
     without_a_detection,
@@ -30,25 +29,15 @@ pytestmark = pytest.mark.binaries
 
 
 @pytest.fixture(scope="module")
-def replayed(tmp_path_factory):
-    return replayed_night(tmp_path_factory)
-
-
-@pytest.fixture
-def target(replayed, tmp_path):
-    return copied(replayed, tmp_path / "target")
-
-
-@pytest.fixture(scope="module")
-def client(replayed, tmp_path_factory):
+def client(inspectable, tmp_path_factory):
     """An inspector that no test gives verdicts to."""
-    with inspecting(copied(replayed, tmp_path_factory.mktemp("asked") / "target")) as opened:
+    with inspecting(copied(inspectable, tmp_path_factory.mktemp("asked") / "target")) as opened:
         yield opened
 
 
 @pytest.fixture(scope="module")
-def names(replayed):
-    found = sorted(replayed.candidates["CANDIDATE"].unique())
+def names(inspectable):
+    found = sorted(inspectable.candidates["CANDIDATE"].unique())
     assert len(found) == 2
     return found
 
@@ -81,19 +70,19 @@ def names(replayed):
         ("NIGHT/candidates.csv", 404),
     ],
 )
-def test_addresses(client, replayed, path, status):
-    answer = client.get(path.replace("NIGHT", replayed.night))
+def test_addresses(client, inspectable, path, status):
+    answer = client.get(path.replace("NIGHT", inspectable.night))
     assert answer.status == status, answer.body
     assert answer.headers["content-security-policy"].startswith("default-src 'none'; script-src 'self'")
     assert answer.headers["cache-control"] == "no-store"
     assert answer.headers["referrer-policy"] == "no-referrer"
 
 
-def test_without_the_token_nothing_is_told(client, replayed):
+def test_without_the_token_nothing_is_told(client, inspectable):
     for path in (
         "/",
         "/wrong/",
-        f"/{replayed.night}/",
+        f"/{inspectable.night}/",
         "/static/style.css",
         client.root[:-2] + "/",
         client.root[:-1] + "x/",
@@ -102,10 +91,10 @@ def test_without_the_token_nothing_is_told(client, replayed):
         assert (answer.status, b"wrong or no token" in answer.body) == (403, True), path
 
 
-def test_another_name_of_this_machine_is_refused(client, replayed):
+def test_another_name_of_this_machine_is_refused(client, inspectable):
     """DNS rebinding: a page of evil.example whose name has come to mean 127.0.0.1."""
     port = urlsplit(client.url).port
-    page = f"{client.root}{replayed.night}/candidates"
+    page = f"{client.root}{inspectable.night}/candidates"
     for host in ("evil.example", f"evil.example:{port}", "127.0.0.1.evil.example", "", "[::1"):
         assert client.ask(page, Host=host).status == 421, host
     for host in (f"localhost:{port}", "localhost:9999", f"[::1]:{port}"):  # a tunnel has a port of its own
@@ -124,11 +113,11 @@ def test_another_name_of_this_machine_is_refused(client, replayed):
         ({"Content_Type": "application/x-www-form-urlencoded"}, 415),
     ],
 )
-def test_a_post_from_another_page_is_refused_and_changes_nothing(client, replayed, names, headers, status):
+def test_a_post_from_another_page_is_refused_and_changes_nothing(client, inspectable, names, headers, status):
     """Even by one who knows the token."""
     deed = {"candidate": names[0], "verdict": "artifact", "version": 0, "person": "Eve"}
-    assert client.post(f"{replayed.night}/verdicts", deed, **headers).status == status
-    assert client.get(f"{replayed.night}/changes?after=0").json["history"] == []
+    assert client.post(f"{inspectable.night}/verdicts", deed, **headers).status == status
+    assert client.get(f"{inspectable.night}/changes?after=0").json["history"] == []
 
 
 @pytest.mark.parametrize(
@@ -144,17 +133,17 @@ def test_a_post_from_another_page_is_refused_and_changes_nothing(client, replaye
         ({"note": "x" * 20_000}, 413),
     ],
 )
-def test_what_is_no_verdict_is_refused(client, replayed, names, change, status):
+def test_what_is_no_verdict_is_refused(client, inspectable, names, change, status):
     deed = {"candidate": names[0], "verdict": "artifact", "version": 0, "person": "Ada", **change}
-    assert client.post(f"{replayed.night}/verdicts", deed).status == status
-    assert client.get(f"{replayed.night}/changes?after=0").json["history"] == []
+    assert client.post(f"{inspectable.night}/verdicts", deed).status == status
+    assert client.get(f"{inspectable.night}/changes?after=0").json["history"] == []
 
 
-def test_reading_addresses_take_no_posts_and_the_others_no_gets(client, replayed):
+def test_reading_addresses_take_no_posts_and_the_others_no_gets(client, inspectable):
     assert client.post("live/status", {}).status == 405
-    assert client.post(f"{replayed.night}/candidates", {}).status == 405
-    assert client.get(f"{replayed.night}/verdicts").status == 405
-    assert client.ask(f"{client.root}{replayed.night}/verdicts", method="DELETE").status in (403, 415, 405)
+    assert client.post(f"{inspectable.night}/candidates", {}).status == 405
+    assert client.get(f"{inspectable.night}/verdicts").status == 405
+    assert client.ask(f"{client.root}{inspectable.night}/verdicts", method="DELETE").status in (403, 415, 405)
 
 
 def test_it_listens_on_the_loopback_interface_alone():
@@ -169,13 +158,13 @@ def test_it_listens_on_the_loopback_interface_alone():
 # ---- what it shows ----------------------------------------------------------------------------------------
 
 
-def test_pixels_are_the_cutout_s_to_within_a_step(client, replayed, names):
-    detail = client.get(f"{replayed.night}/candidates/{names[0]}").json
-    data = np.frombuffer(client.get(f"{replayed.night}/candidates/{names[0]}/pixels").body, dtype=np.uint8)
-    rows = replayed.candidates.query("CANDIDATE == @names[0]").sort_values("MID_EXPOSURE_MJD")
+def test_pixels_are_the_cutout_s_to_within_a_step(client, inspectable, names):
+    detail = client.get(f"{inspectable.night}/candidates/{names[0]}").json
+    data = np.frombuffer(client.get(f"{inspectable.night}/candidates/{names[0]}/pixels").body, dtype=np.uint8)
+    rows = inspectable.candidates.query("CANDIDATE == @names[0]").sort_values("MID_EXPOSURE_MJD")
     assert len(detail["frames"]) == len(rows) == 4
     assert data.size == sum(f["width"] * f["height"] for f in detail["frames"])
-    code, folder = detail["code"], replayed.target / replayed.night / rows["FIELD"].iloc[0] / "cutouts"
+    code, folder = detail["code"], inspectable.target / inspectable.night / rows["FIELD"].iloc[0] / "cutouts"
     for frame, (source, catalog) in zip(
         detail["frames"], rows[["SOURCE_NUMBER", "CATALOG_NUMBER"]].to_numpy(), strict=True
     ):
@@ -194,11 +183,11 @@ def test_pixels_are_the_cutout_s_to_within_a_step(client, replayed, names):
         assert np.hypot(*(np.array(peak) - 4 + (row - y, column - x))) < 2.0
 
 
-def test_overview_has_what_the_table_has(client, replayed, names):
-    seen = client.get(f"{replayed.night}/candidates").json
+def test_overview_has_what_the_table_has(client, inspectable, names):
+    seen = client.get(f"{inspectable.night}/candidates").json
     assert [c["id"] for c in seen["candidates"]] == names
     for entry in seen["candidates"]:
-        rows = replayed.candidates.query("CANDIDATE == @entry['id']").sort_values("MID_EXPOSURE_MJD")
+        rows = inspectable.candidates.query("CANDIDATE == @entry['id']").sort_values("MID_EXPOSURE_MJD")
         assert entry["rate"] == pytest.approx(rows["PM"].iloc[0])
         assert entry["n"] == len(rows)
         assert (entry["ra"], entry["dec"]) == pytest.approx(rows[["RA", "DEC"]].iloc[0].tolist())
@@ -206,17 +195,17 @@ def test_overview_has_what_the_table_has(client, replayed, names):
         pa = np.radians(entry["pa"])
         assert rows["PMRA"].iloc[0] == pytest.approx(entry["rate"] * np.sin(pa), rel=1e-6)
         assert rows["PMDEC"].iloc[0] == pytest.approx(entry["rate"] * np.cos(pa), rel=1e-6)
-    assert seen["nights"] == [{"name": replayed.night, "candidates": 2, "judged": 0}]
+    assert seen["nights"] == [{"name": inspectable.night, "candidates": 2, "judged": 0}]
 
 
-def test_a_cutout_that_is_lost_or_broken_leaves_its_frame_blank_with_a_reason(target, replayed, names):
-    rows = replayed.candidates.query("CANDIDATE == @names[0]").sort_values("MID_EXPOSURE_MJD")
-    folder = target / replayed.night / rows["FIELD"].iloc[0] / "cutouts"
+def test_a_cutout_that_is_lost_or_broken_leaves_its_frame_blank_with_a_reason(inspected, inspectable, names):
+    rows = inspectable.candidates.query("CANDIDATE == @names[0]").sort_values("MID_EXPOSURE_MJD")
+    folder = inspected / inspectable.night / rows["FIELD"].iloc[0] / "cutouts"
     paths = [folder / cutout_name(*pair) for pair in rows[["SOURCE_NUMBER", "CATALOG_NUMBER"]].to_numpy()]
     paths[0].unlink()
     paths[1].write_bytes(b"SIMPLE  =")
-    with inspecting(target) as client:
-        frames = client.get(f"{replayed.night}/candidates/{names[0]}").json["frames"]
+    with inspecting(inspected) as client:
+        frames = client.get(f"{inspectable.night}/candidates/{names[0]}").json["frames"]
     assert [bool(f["reason"]) for f in frames] == [True, True, False, False]
     assert paths[0].name in frames[0]["reason"]
 
@@ -229,19 +218,19 @@ def give(client, night, candidate, verdict, version=0, person="Ada"):
     return client.post(f"{night}/verdicts", deed)
 
 
-def test_a_verdict_goes_to_store_and_csv_and_undo_takes_it_back(target, replayed, names):
-    night, csv = replayed.night, target / replayed.night / "candidates.csv"
+def test_a_verdict_goes_to_store_and_csv_and_undo_takes_it_back(inspected, inspectable, names):
+    night, csv = inspectable.night, inspected / inspectable.night / "candidates.csv"
     before = csv.read_bytes()
-    with inspecting(target) as client:
+    with inspecting(inspected) as client:
         first = give(client, night, names[0], "asteroid")
         assert (first.status, first.json["taken"]) == (200, True)
-        assert said_in_store(target, night) == {names[0]: "asteroid"}  # at once, not at the end
+        assert said_in_store(inspected, night) == {names[0]: "asteroid"}  # at once, not at the end
         assert give(client, night, names[1], "artifact").status == 200
         assert give(client, night, names[0], "unknown", first.json["now"]["version"]).status == 200
-    assert said_in_store(target, night) == said_in_csv(csv) == {names[0]: "unknown", names[1]: "artifact"}
-    with Store(target / STORE_NAME) as store:
+    assert said_in_store(inspected, night) == said_in_csv(csv) == {names[0]: "unknown", names[1]: "artifact"}
+    with Store(inspected / STORE_NAME) as store:
         assert store.is_written(night)
-    with inspecting(target) as client:
+    with inspecting(inspected) as client:
         seen = {
             c["id"]: (c["verdict"], c["person"]) for c in client.get(f"{night}/candidates").json["candidates"]
         }
@@ -250,13 +239,13 @@ def test_a_verdict_goes_to_store_and_csv_and_undo_takes_it_back(target, replayed
         assert [b and (b["candidate"], b["verdict"]) for b in back] == [
             (names[0], "asteroid"), (names[1], None), (names[0], None), None,
         ]  # fmt: skip
-    assert said_in_store(target, night) == said_in_csv(csv) == {}
+    assert said_in_store(inspected, night) == said_in_csv(csv) == {}
     assert csv.read_bytes() == before
 
 
-def test_two_people_who_have_not_seen_each_other_s_verdict(target, replayed, names):
-    night = replayed.night
-    with inspecting(target) as one, inspecting(target, person="Bob") as two:
+def test_two_people_who_have_not_seen_each_other_s_verdict(inspected, inspectable, names):
+    night = inspectable.night
+    with inspecting(inspected) as one, inspecting(inspected, person="Bob") as two:
         mine = give(one, night, names[0], "asteroid").json["now"]
         theirs = give(two, night, names[0], "artifact", person="Bob")
         assert (theirs.status, theirs.json) == (409, {"taken": False, "now": mine})
@@ -264,12 +253,12 @@ def test_two_people_who_have_not_seen_each_other_s_verdict(target, replayed, nam
         assert give(two, night, names[0], "artifact", mine["version"], person="Bob").status == 200
         undone = one.post(f"{night}/undo", {"person": "Ada"})
         assert (undone.status, undone.json["now"]["person"]) == (409, "Bob")
-    assert said_in_csv(target / night / "candidates.csv") == {names[0]: "artifact"}
+    assert said_in_csv(inspected / night / "candidates.csv") == {names[0]: "artifact"}
 
 
-def test_many_verdicts_at_once_are_all_kept(target, replayed, names):
-    night = replayed.night
-    with inspecting(target) as client:
+def test_many_verdicts_at_once_are_all_kept(inspected, inspectable, names):
+    night = inspectable.night
+    with inspecting(inspected) as client:
         answers = []
 
         def judge(person):
@@ -290,22 +279,22 @@ def test_many_verdicts_at_once_are_all_kept(target, replayed, names):
     assert set(answers) <= {200, 409}
     assert len(answers) == 36
     assert len(history) == answers.count(200) >= 12
-    assert said_in_csv(target / night / "candidates.csv") == said_in_store(target, night)
+    assert said_in_csv(inspected / night / "candidates.csv") == said_in_store(inspected, night)
 
 
 def test_while_another_process_holds_the_target_verdicts_are_kept_and_the_files_follow_later(
-    target, replayed, names
+    inspected, inspectable, names
 ):
-    night, csv = replayed.night, target / replayed.night / "candidates.csv"
-    with TargetLock(target, purpose="replay", now=utc_now()):
-        with inspecting(target) as client:
+    night, csv = inspectable.night, inspected / inspectable.night / "candidates.csv"
+    with TargetLock(inspected, purpose="replay", now=utc_now()):
+        with inspecting(inspected) as client:
             assert give(client, night, names[0], "asteroid").status == 200
             files = client.get(f"{night}/changes?after=0").json["files"]
             assert files["state"] == "waiting"
             assert "ssosd replay" in files["detail"]
-        assert said_in_store(target, night) == {names[0]: "asteroid"}
+        assert said_in_store(inspected, night) == {names[0]: "asteroid"}
         assert said_in_csv(csv) == {}
-    with inspecting(target):  # the next one sees that the files are old
+    with inspecting(inspected):  # the next one sees that the files are old
         pass
     assert said_in_csv(csv) == {names[0]: "asteroid"}
 
@@ -313,14 +302,20 @@ def test_while_another_process_holds_the_target_verdicts_are_kept_and_the_files_
 # ---- what a person means ----------------------------------------------------------------------------------
 
 
-def test_night_target_folder_and_file_mean_the_same_night(target, replayed):
-    night = replayed.night
-    for what in (None, night, str(target), str(target / night), str(target / night / "candidates.csv")):
-        meant = find_meant(what, target)
-        assert (meant.target, meant.name, meant.table) == (target, night, None), what
-    for what in ("2031-01-01", str(target / "nothing")):
+def test_night_target_folder_and_file_mean_the_same_night(inspected, inspectable):
+    night = inspectable.night
+    for what in (
+        None,
+        night,
+        str(inspected),
+        str(inspected / night),
+        str(inspected / night / "candidates.csv"),
+    ):
+        meant = find_meant(what, inspected)
+        assert (meant.target, meant.name, meant.table) == (inspected, night, None), what
+    for what in ("2031-01-01", str(inspected / "nothing")):
         with pytest.raises(BadInput, match="no such night, file or folder"):
-            find_meant(what, target)
+            find_meant(what, inspected)
 
 
 def test_nowhere_is_no_night(tmp_path):
@@ -330,9 +325,9 @@ def test_nowhere_is_no_night(tmp_path):
         find_meant(str(tmp_path), tmp_path)
 
 
-def test_a_table_of_the_seed_is_inspected_and_only_its_three_columns_change(target, replayed, tmp_path):
+def test_a_table_of_the_seed_is_inspected_and_only_its_three_columns_change(inspected, inspectable, tmp_path):
     """A CSV without CANDIDATE, cutouts one folder up."""
-    field = target / replayed.night / replayed.candidates["FIELD"].iloc[0]
+    field = inspected / inspectable.night / inspectable.candidates["FIELD"].iloc[0]
     seed = tmp_path / "seed"
     (seed / "cats").mkdir(parents=True)
     (field / "cutouts").rename(seed / "cutouts")
@@ -361,7 +356,7 @@ def test_a_table_of_the_seed_is_inspected_and_only_its_three_columns_change(targ
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 def test_a_writer_that_ends_by_a_fault_of_ours_is_told_and_verdicts_are_kept_on(
-    target, replayed, names, monkeypatch
+    inspected, inspectable, names, monkeypatch
 ):
     ended = threading.Event()
     monkeypatch.setattr(threading, "excepthook", lambda _: ended.set())
@@ -369,31 +364,31 @@ def test_a_writer_that_ends_by_a_fault_of_ours_is_told_and_verdicts_are_kept_on(
     def broken(*_, **__):
         raise KeyError("SCORE")
 
-    with monkeypatch.context() as patched, inspecting(target) as client:
+    with monkeypatch.context() as patched, inspecting(inspected) as client:
         patched.setattr("ssosd.web.scribe.write_night", broken)
-        assert give(client, replayed.night, names[0], "asteroid").status == 200
+        assert give(client, inspectable.night, names[0], "asteroid").status == 200
         assert ended.wait(30)
-        assert client.get(f"{replayed.night}/changes?after=0").json["files"]["state"] == "failed"
-        assert give(client, replayed.night, names[1], "artifact").status == 200
-    with inspecting(target):  # the next inspector writes what this one could not
+        assert client.get(f"{inspectable.night}/changes?after=0").json["files"]["state"] == "failed"
+        assert give(client, inspectable.night, names[1], "artifact").status == 200
+    with inspecting(inspected):  # the next inspector writes what this one could not
         pass
     expected = {names[0]: "asteroid", names[1]: "artifact"}
-    assert said_in_store(target, replayed.night) == expected
-    assert said_in_csv(target / replayed.night / "candidates.csv") == expected
+    assert said_in_store(inspected, inspectable.night) == expected
+    assert said_in_csv(inspected / inspectable.night / "candidates.csv") == expected
 
 
 # ---- exposures without a detection --------------------------------------------------------------------------------
 
 
-def test_exposures_without_a_detection_are_told_in_order_of_time(target, replayed, names):
-    without_a_detection(target, replayed, names[0])
-    with inspecting(target) as client:
-        said = client.get(f"{replayed.night}/candidates/{names[0]}").json["missed"]
+def test_exposures_without_a_detection_are_told_in_order_of_time(inspected, inspectable, names):
+    without_a_detection(inspected, inspectable, names[0])
+    with inspecting(inspected) as client:
+        said = client.get(f"{inspectable.night}/candidates/{names[0]}").json["missed"]
         assert [(m["state"], m["mag"], m["limit"], m["snr"]) for m in said] == [
             ("measured", 20.75, None, 4.1),
             ("too faint", None, 21.3, 1.2),
         ]
-        assert client.get(f"{replayed.night}/candidates/{names[1]}").json["missed"] == []
-        for path in (target / replayed.night).glob(f"*/cats/{RECOVERED}"):
+        assert client.get(f"{inspectable.night}/candidates/{names[1]}").json["missed"] == []
+        for path in (inspected / inspectable.night).glob(f"*/cats/{RECOVERED}"):
             path.unlink()
-        assert client.get(f"{replayed.night}/candidates/{names[0]}").json["missed"] == []
+        assert client.get(f"{inspectable.night}/candidates/{names[0]}").json["missed"] == []

@@ -8,9 +8,7 @@ from contextlib import contextmanager
 import pytest
 
 from tests.inspecting import (
-    copied,
     inspecting,
-    replayed_night,
     said_in_csv,
     said_in_store,
     without_a_detection,
@@ -35,16 +33,6 @@ def browser():
         opened = driver.chromium.launch(executable_path=CHROMIUM, args=FLAGS.split())
         yield opened
         opened.close()
-
-
-@pytest.fixture(scope="module")
-def replayed(tmp_path_factory):
-    return replayed_night(tmp_path_factory)
-
-
-@pytest.fixture
-def target(replayed, tmp_path):
-    return copied(replayed, tmp_path / "target")
 
 
 @contextmanager
@@ -81,26 +69,26 @@ def kept(page):
     reads(page, "#files", "kept")
 
 
-def test_exposures_without_a_detection_stand_beside_it(browser, target, replayed):
-    with inspecting(target) as client, tab(browser, client.url) as page:
+def test_exposures_without_a_detection_stand_beside_it(browser, inspected, inspectable):
+    with inspecting(inspected) as client, tab(browser, client.url) as page:
         first = name(page)
         assert page.is_hidden("#without")
-    without_a_detection(target, replayed, first)
-    with inspecting(target) as client, tab(browser, client.url) as page:
+    without_a_detection(inspected, inspectable, first)
+    with inspecting(inspected) as client, tab(browser, client.url) as page:
         assert page.inner_text("#missed").split("\n") == [
             "19:12:00", "measured, 20.75 G", "21:36:00", "too faint, fainter than 21.3"
         ]  # fmt: skip
 
 
-def test_keys_give_verdicts_that_store_and_csv_have(browser, target, replayed):
-    with inspecting(target) as client, tab(browser, client.url) as page:
+def test_keys_give_verdicts_that_store_and_csv_have(browser, inspected, inspectable):
+    with inspecting(inspected) as client, tab(browser, client.url) as page:
         first = name(page)
         page.keyboard.press("ArrowRight")
         second = name(page)
         assert first != second
         page.keyboard.press("ArrowLeft")
         kept(page)
-        assert said_in_store(target, replayed.night) == {first: "asteroid", second: "artifact"}
+        assert said_in_store(inspected, inspectable.night) == {first: "asteroid", second: "artifact"}
         assert page.inner_text("#count") == "2 of 2 judged"
         page.keyboard.press("ArrowDown")
         assert (name(page), page.inner_text("#said")) == (first, "asteroid")
@@ -108,29 +96,29 @@ def test_keys_give_verdicts_that_store_and_csv_have(browser, target, replayed):
         kept(page)
         reads(page, "#files", "kept, files written")
         expected = {first: "unknown", second: "artifact"}
-        assert said_in_csv(replayed_csv(target, replayed)) == expected
+        assert said_in_csv(replayed_csv(inspected, inspectable)) == expected
         page.keyboard.press("u")
         reads(page, "#said", "asteroid")
-        assert said_in_store(target, replayed.night) == {**expected, first: "asteroid"}
-    assert said_in_csv(replayed_csv(target, replayed)) == {**expected, first: "asteroid"}
+        assert said_in_store(inspected, inspectable.night) == {**expected, first: "asteroid"}
+    assert said_in_csv(replayed_csv(inspected, inspectable)) == {**expected, first: "asteroid"}
 
 
-def replayed_csv(target, replayed):
-    return target / replayed.night / "candidates.csv"
+def replayed_csv(target, inspectable):
+    return target / inspectable.night / "candidates.csv"
 
 
-def test_a_key_that_is_held_down_judges_once(browser, target, replayed):
-    with inspecting(target) as client, tab(browser, client.url) as page:
+def test_a_key_that_is_held_down_judges_once(browser, inspected, inspectable):
+    with inspecting(inspected) as client, tab(browser, client.url) as page:
         first = name(page)
         page.keyboard.down("ArrowRight")
         page.keyboard.down("ArrowRight")
         page.keyboard.up("ArrowRight")
         kept(page)
-        assert said_in_store(target, replayed.night) == {first: "asteroid"}
+        assert said_in_store(inspected, inspectable.night) == {first: "asteroid"}
 
 
-def test_it_blinks_until_it_is_paused_and_looks_as_it_is_told_to(browser, target):
-    with inspecting(target) as client, tab(browser, client.url) as page:
+def test_it_blinks_until_it_is_paused_and_looks_as_it_is_told_to(browser, inspected):
+    with inspecting(inspected) as client, tab(browser, client.url) as page:
         look = page.locator("#blink").screenshot
         seen = {page.wait_for_timeout(170) or look() for _ in range(12)}
         assert len(seen) >= 3
@@ -152,9 +140,9 @@ def test_it_blinks_until_it_is_paused_and_looks_as_it_is_told_to(browser, target
         assert page.inner_text("#count") == "0 of 2 judged"
 
 
-def test_verdicts_wait_while_the_tunnel_is_broken(browser, target, replayed):
+def test_verdicts_wait_while_the_tunnel_is_broken(browser, inspected, inspectable):
     """The browser itself says on the console that it has no network; that is no fault of the page."""
-    with inspecting(target) as client:
+    with inspecting(inspected) as client:
         page = browser.new_context().new_page()
         page.goto(client.url)
         page.wait_for_selector("#film button")
@@ -162,18 +150,18 @@ def test_verdicts_wait_while_the_tunnel_is_broken(browser, target, replayed):
         page.context.set_offline(True)
         page.keyboard.press("ArrowRight")
         reads(page, "#files", "1 verdict waits")
-        assert said_in_store(target, replayed.night) == {}
+        assert said_in_store(inspected, inspectable.night) == {}
         page.context.set_offline(False)
         page.reload()  # and they outlive the page
         page.wait_for_selector("#film button")
         kept(page)
         reads(page, "#count", "1 of 2 judged")
-        assert said_in_store(target, replayed.night) == {first: "asteroid"}
+        assert said_in_store(inspected, inspectable.night) == {first: "asteroid"}
         page.context.close()
 
 
-def test_who_has_not_seen_another_s_verdict_is_shown_it_and_looks_again(browser, target, replayed):
-    with inspecting(target) as client, inspecting(target) as other, tab(browser, client.url) as ada:
+def test_who_has_not_seen_another_s_verdict_is_shown_it_and_looks_again(browser, inspected, inspectable):
+    with inspecting(inspected) as client, inspecting(inspected) as other, tab(browser, client.url) as ada:
         bob = browser.new_page()
         nothing_new = {"history": [], "files": {"state": "written", "detail": ""}}
         bob.route("**/changes?*", lambda route: route.fulfill(json=nothing_new))
@@ -189,23 +177,23 @@ def test_who_has_not_seen_another_s_verdict_is_shown_it_and_looks_again(browser,
         reads(bob, "#toast", f"Ada said asteroid of {first}")
         reads(bob, "#said", "asteroid, says Ada")
         assert name(bob) == first
-        assert said_in_store(target, replayed.night) == {first: "asteroid"}
+        assert said_in_store(inspected, inspectable.night) == {first: "asteroid"}
         bob.keyboard.press("ArrowLeft")  # now that Bob knows
         kept(bob)
         reads(ada, f"[data-id='{first}'] .word", "artifact")  # and Ada is told by herself
-        assert said_in_store(target, replayed.night) == {first: "artifact"}
+        assert said_in_store(inspected, inspectable.night) == {first: "artifact"}
         bob.context.close()
 
 
 @pytest.mark.parametrize("scheme", ["dark", "light"])
 def test_the_live_page_shows_the_night_and_has_nothing_to_click_but_light_and_dark(
-    browser, target, replayed, scheme
+    browser, inspected, inspectable, scheme
 ):
-    with inspecting(target) as client, tab(browser, f"{client.url}live/") as page:
+    with inspecting(inspected) as client, tab(browser, f"{client.url}live/") as page:
         page.emulate_media(color_scheme=scheme)
         page.wait_for_selector("#fields td")
-        assert page.inner_text("#night") == replayed.night
-        assert replayed.candidates["FIELD"].iloc[0] in page.inner_text("#fields")
+        assert page.inner_text("#night") == inspectable.night
+        assert inspectable.candidates["FIELD"].iloc[0] in page.inner_text("#fields")
         assert page.locator("button, input, select, form, a").evaluate_all("all => all.map(e => e.id)") == [
             "theme"
         ]

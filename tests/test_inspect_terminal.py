@@ -18,19 +18,9 @@ from ssosd.store import STORE_NAME, Store
 from ssosd.web.filmstrip import filmstrip
 from ssosd.web.opening import find_meant, library_of
 from ssosd.web.terminal import VERDICT_KEYS, inspect_in_terminal
-from tests.inspecting import copied, replayed_night, said_in_csv, said_in_store
+from tests.inspecting import said_in_csv, said_in_store
 
 LEFT, RIGHT, UP, DOWN = "\x1b[D", "\x1b[C", "\x1b[A", "\x1b[B"
-
-
-@pytest.fixture(scope="module")
-def replayed(tmp_path_factory):
-    return replayed_night(tmp_path_factory)
-
-
-@pytest.fixture
-def target(replayed, tmp_path):
-    return copied(replayed, tmp_path / "target")
 
 
 def session(target, keys: Iterable[str], *, person="Ada"):
@@ -92,50 +82,50 @@ def test_the_ticks_stand_beside_the_candidate_and_not_on_it():
 
 
 @pytest.mark.binaries
-def test_verdicts_by_keys_go_where_the_browsers_go(replayed, target):
-    order = triage(replayed.candidates, {})
+def test_verdicts_by_keys_go_where_the_browsers_go(inspectable, inspected):
+    order = triage(inspectable.candidates, {})
     assert len(order) == 2
-    seen, left = session(target, [RIGHT, LEFT])
+    seen, left = session(inspected, [RIGHT, LEFT])
     assert left == 0
     assert seen.index(order[0]) < seen.index(order[1])
     assert "▀" in seen
     wanted = {order[0]: "asteroid", order[1]: "artifact"}
-    assert said_in_store(target, replayed.night) == wanted
-    assert said_in_csv(target / replayed.night / "candidates.csv") == wanted
+    assert said_in_store(inspected, inspectable.night) == wanted
+    assert said_in_csv(inspected / inspectable.night / "candidates.csv") == wanted
 
 
 @pytest.mark.binaries
-def test_back_next_undo_and_the_end(replayed, target):
-    one, other = triage(replayed.candidates, {})
-    _, left = session(target, ["n", DOWN, "w", "u", "a", "q", "x"])
+def test_back_next_undo_and_the_end(inspectable, inspected):
+    one, other = triage(inspectable.candidates, {})
+    _, left = session(inspected, ["n", DOWN, "w", "u", "a", "q", "x"])
     assert left == 1
-    assert said_in_store(target, replayed.night) == {one: "asteroid"}
-    seen, left = session(target, ["x"])
+    assert said_in_store(inspected, inspectable.night) == {one: "asteroid"}
+    seen, left = session(inspected, ["x"])
     assert one not in seen, "it begins at the first one without a verdict"
     assert left == 0
-    assert said_in_store(target, replayed.night) == {one: "asteroid", other: "artifact"}
-    assert "nothing to take back" in session(target, ["u"], person="Ben")[0]
+    assert said_in_store(inspected, inspectable.night) == {one: "asteroid", other: "artifact"}
+    assert "nothing to take back" in session(inspected, ["u"], person="Ben")[0]
 
 
 @pytest.mark.binaries
-def test_who_comes_second_is_told(replayed, target):
-    one, _ = triage(replayed.candidates, {})
+def test_who_comes_second_is_told(inspectable, inspected):
+    one, _ = triage(inspectable.candidates, {})
 
     def keys():
-        with Store(target / STORE_NAME) as store:
-            store.give_verdict(replayed.night, one, "artifact", person="Ben", version=0)
+        with Store(inspected / STORE_NAME) as store:
+            store.give_verdict(inspectable.night, one, "artifact", person="Ben", version=0)
         yield "a"
 
-    seen, _ = session(target, keys())
+    seen, _ = session(inspected, keys())
     assert "Ben said artifact meanwhile" in seen
-    assert said_in_store(target, replayed.night) == {one: "artifact"}
+    assert said_in_store(inspected, inspectable.night) == {one: "artifact"}
 
 
 @pytest.mark.binaries
-def test_cutouts_that_are_gone_are_said(replayed, target):
-    for path in (target / replayed.night).glob("*/cutouts/*"):
+def test_cutouts_that_are_gone_are_said(inspectable, inspected):
+    for path in (inspected / inspectable.night).glob("*/cutouts/*"):
         path.unlink()
-    seen, _ = session(target, [])
+    seen, _ = session(inspected, [])
     assert "frames have no cutout" in seen
     assert "▀" not in seen
 
@@ -150,7 +140,7 @@ def test_every_key_is_documented(request):
 
 
 @pytest.mark.binaries
-def test_where_there_is_no_terminal_the_next_step_is_told(target):
-    done = CliRunner().invoke(main, ["inspect", "--terminal", "-t", str(target)])
+def test_where_there_is_no_terminal_the_next_step_is_told(inspected):
+    done = CliRunner().invoke(main, ["inspect", "--terminal", "-t", str(inspected)])
     assert done.exit_code == 1
     assert "no terminal" in done.output
