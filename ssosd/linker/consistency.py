@@ -58,11 +58,9 @@ def made_consistent(detections: pd.DataFrame) -> pd.DataFrame:
         if terms is None:
             continue
         used = stars[here]
+        sigma = plane.sigma[here][used]
+        weight = 1.0 / np.hypot(sigma, np.median(sigma))  # the brightest few shall not decide alone
         for place, offset in ((x, dx), (y, dy)):
-            sigma = plane.sigma[here][used]
-            weight = 1.0 / np.hypot(
-                sigma, float(np.median(sigma))
-            )  # the brightest few shall not decide alone
             place[here] -= terms @ clipped_fit(terms[used], offset[here][used], weight)
     ra, dec = detections["RA"].to_numpy(np.float64).copy(), detections["DEC"].to_numpy(np.float64).copy()
     ra[plane.rows], dec[plane.rows] = to_sky(plane, x, y)

@@ -19,9 +19,10 @@ from ssosd.web.filmstrip import filmstrip
 from ssosd.web.subject import Subject
 
 #: The browser's keys (those with arrows as terminals send them), and letters for who has no arrows.
-VERDICT_KEYS = {"\x1b[D": ARTIFACT, "x": ARTIFACT, "\x1b[C": ASTEROID, "a": ASTEROID} | {
-    "\x1b[A": UNKNOWN,
-    "w": UNKNOWN,
+VERDICT_KEYS = {
+    **dict.fromkeys(("\x1b[D", "x"), ARTIFACT),
+    **dict.fromkeys(("\x1b[C", "a"), ASTEROID),
+    **dict.fromkeys(("\x1b[A", "w"), UNKNOWN),
 }
 BACK, UNDO, NEXT, QUIT = ("\x1b[B", "b", "\x7f", "\b"), ("u",), ("n", " "), ("q", "\x1b", "\x03", "\x04")
 _HELP = "← x artifact   → a asteroid   ↑ w unknown   ↓ b back   n next   u undo   q end"
