@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from astropy.io import fits
 
 from ssosd.errors import BadInput, Retriable
 from ssosd.intake import admit
@@ -459,6 +460,25 @@ def test_a_dead_chip_does_not_cost_the_night(night):
     assert night.outcomes()["4.fits"] == "exposure"
     night.settle(120)
     night.settle()  # the first one is tried again by itself
+    assert set(night.outcomes().values()) == {"exposure"}
+
+
+@pytest.mark.parametrize("restart", [False, True])
+def test_plain_files_among_compressed_ones_need_not_wait(night, restart):
+    """A tile-compressed file has one HDU more, the empty primary, than the same frame without."""
+    for number in range(6):
+        head = header(DATE__OBS=f"2026-11-14T20:{number:02d}:00.000")
+        data = pixels(dtype="i2", seed=number)
+        if number in (1, 2, 4):
+            fits.HDUList([fits.PrimaryHDU(), fits.CompImageHDU(data, head)]).writeto(
+                night.root / f"{number}.fits.fz"
+            )
+        else:
+            write(night.root / f"{number}.fits", head, data)
+        night.settle()
+        assert len(night.recorded) == number + 1
+        if restart:
+            night.restart()
     assert set(night.outcomes().values()) == {"exposure"}
 
 

@@ -13,18 +13,23 @@ _ALTHOUGH = "taken although "  # how a warning begins that tells of a habit
 
 
 class Kind(NamedTuple):
-    """Files that are like each other; another window or binning of an instrument is another kind."""
+    """Files that are like each other; another window or binning of an instrument is another kind.
+
+    So is a tile-compressed file: it has an empty primary HDU before what was one HDU.
+    """
 
     telescope: str
     instrument: str
     width_px: int  # of the first science image
     height_px: int
+    compressed: bool  # in tiles, by its name
 
     @classmethod
     def of(cls, exposure: Exposure) -> Kind:
         """The kind of an exposure's file."""
         chip = exposure.chips[0]
-        return cls(exposure.telescope, exposure.instrument, chip.width_px, chip.height_px)
+        compressed = exposure.path.lower().endswith(".fz")
+        return cls(exposure.telescope, exposure.instrument, chip.width_px, chip.height_px, compressed)
 
 
 class Habits:

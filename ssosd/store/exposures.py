@@ -211,12 +211,13 @@ class Exposures(Base):
     def telling_exposures(self) -> list[Exposure]:
         """Those that tell what is usual for an instrument, oldest first.
 
-        The last two of each window of each instrument, and one of each set of warnings with a habit.
+        The last two of each window of each instrument, tile-compressed or not, and one of each set of
+        warnings with a habit.
         """
         found = self.rows(
             "SELECT header, mjd_mid FROM (SELECT header, mjd_mid, row_number() OVER (PARTITION BY telescope,"
-            " instrument, json_extract(header, '$.chips[0].width_px', '$.chips[0].height_px')"
-            " ORDER BY mjd_mid DESC, digest) AS newest FROM exposures) WHERE newest <= 2"
+            " instrument, json_extract(header, '$.chips[0].width_px', '$.chips[0].height_px'),"
+            " path LIKE '%.fz' ORDER BY mjd_mid DESC, digest) AS newest FROM exposures) WHERE newest <= 2"
             " UNION SELECT header, min(mjd_mid) FROM exposures WHERE warnings LIKE '%taken although%'"
             " GROUP BY telescope, instrument, warnings ORDER BY mjd_mid"
         )
