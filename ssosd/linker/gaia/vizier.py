@@ -118,7 +118,10 @@ class _Asking:
         if self._table is not None:
             return self._table
         why = self._failure or f"no complete answer within {self._limit_s:.3g} s"
-        raise ServiceUnavailable(f"{host}: {why}", next_step="it is asked again; ASTREF_CATALOG takes a file")
+        raise ServiceUnavailable(
+            f"{host}: {why}",
+            next_step="it is asked again; ASTREF_CATALOG takes a file, which needs no network",
+        )
 
     def _run(self) -> None:
         from astropy import units as u
@@ -169,4 +172,9 @@ def _gist(error: Exception) -> str:
     text = " ".join(str(error).split())
     if "parse" in text:
         return "its answer cannot be read: " + text.rpartition("Exception: ")[2][:120]
+    cause: BaseException | None = error
+    while cause is not None:  # below three layers of libraries
+        if isinstance(cause, OSError) and cause.strerror:
+            return f"no connection ({cause.strerror})"
+        cause = cause.__cause__ or cause.__context__
     return f"{type(error).__name__}: {text[:160]}"
