@@ -8,11 +8,14 @@ import re
 import sqlite3
 from pathlib import Path, PurePosixPath
 
+import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from ssosd.analysis.inject.curve import completeness_curves
+from ssosd.night.files import calibrated_magnitudes
 from ssosd.reports.summary import MATCH_STATES, OUTCOMES, audit, night_summary, summary_json
 from ssosd.reports.summary_text import summary_text
 from ssosd.store import STORE_NAME, Store
@@ -82,6 +85,23 @@ def summary_of(rows, **changes):
     given = {"night": NIGHT, "exposures_per_field": 4, "data": DATA, "target": TARGET, "completeness": curves}
     given |= rows
     return night_summary(**{**given, **changes})
+
+
+def test_magnitudes_are_calibrated_where_they_can_be_and_else_say_that_they_are_not(rows):
+    summary = summary_of(rows, calibrated={"A_1": (20.41239, "G")})
+    first, second = summary["candidates"]["listed"][:2]
+    assert (first["mag"], first["mag_calib"], first["band"]) == (19.5, 20.412, "G")
+    assert (second["mag_calib"], second["band"]) == (None, None)
+    lines = {line.split()[0]: line.split() for line in summary_text(summary).splitlines() if "A_" in line}
+    assert lines["A_1"][-4:-2] == ["20.41", "G"]
+    assert "instrumental" in lines[second["candidate"]]
+
+
+def test_a_candidate_seen_in_two_bands_names_both():
+    table = pd.DataFrame({"CANDIDATE": ["A_1", "A_1", "A_1", "A_2"], "MAG_CALIB": [20.0, 20.4, np.nan, np.nan],
+                          "BAND": ["r", "g", "", ""]})  # fmt: skip
+    assert calibrated_magnitudes(table) == {"A_1": (20.2, "g/r")}
+    assert calibrated_magnitudes(table[1:0]) == {}
 
 
 def test_every_file_of_the_night_has_its_outcome(rows):

@@ -95,6 +95,7 @@ def write_night(
         summed = _write_summary(
             folder,
             night,
+            candidates,
             station=station,
             store=store,
             folders=folders,
@@ -142,6 +143,16 @@ def candidate_rows(night: str, candidates: pd.DataFrame) -> list[dict[str, Any]]
         {"night": night, "candidate": candidate, **{str(name): value for name, value in row.items()}}
         for candidate, row in zip(table.index, table.to_dict("records"), strict=True)
     ]
+
+
+def calibrated_magnitudes(candidates: pd.DataFrame) -> dict[str, tuple[float, str]]:
+    """Median calibrated magnitude and its band, of each candidate that has one; several bands as ``r/g``."""
+    rows = candidates[candidates["MAG_CALIB"].notna()]
+    if rows.empty:
+        return {}
+    grouped = rows.groupby("CANDIDATE")
+    bands = grouped["BAND"].agg(lambda of: "/".join(sorted(set(of))))
+    return dict(zip(bands.index, zip(grouped["MAG_CALIB"].median(), bands, strict=True), strict=True))
 
 
 def with_verdicts(candidates: pd.DataFrame, verdicts: Mapping[str, Verdict]) -> pd.DataFrame:
@@ -201,6 +212,7 @@ def _write_recovered(path: Path, sequences: Iterable[SequenceRow]) -> None:
 def _write_summary(
     folder: Path,
     night: str,
+    candidates: pd.DataFrame,
     *,
     station: Station,
     store: Store,
@@ -218,6 +230,7 @@ def _write_summary(
         night=night,
         files=store.file_rows(night),
         **rows,
+        calibrated=calibrated_magnitudes(candidates),
         completeness=completeness_curves(injected),
         unaccounted=lost,
         exposures_per_field=station.config["EXPOSURES_PER_FIELD"],

@@ -56,6 +56,7 @@ def night_summary(
     known: Iterable[Row] = (),
     rejections: Iterable[Row] = (),
     drafts: Iterable[Row] = (),
+    calibrated: Mapping[str, tuple[float, str]] | None = None,
     completeness: Sequence[Summary] = (),
     unaccounted: Iterable[PurePath | str] = (),
     exposures_per_field: int = 0,
@@ -87,6 +88,8 @@ def night_summary(
         Columns ``sequence, reason, n``: how many sources each criterion rejected.
     drafts : iterable of mapping
         Columns ``kind, path, n_observations``.
+    calibrated : mapping, optional
+        Median calibrated magnitude and its band, by candidate, of those that have one.
     completeness : sequence of dict
         From `ssosd.analysis.inject.curve`, as it is written.
     unaccounted : iterable of path
@@ -130,7 +133,11 @@ def night_summary(
         for row in ordered
     ]
     names = {row["id"]: row["field"] for row in ordered}
-    listed = [_candidate(row, field=names.get(i, "")) for i, rows in in_field.items() for row in rows]
+    listed = [
+        _candidate(row, field=names.get(i, ""), calibrated=(calibrated or {}).get(row["candidate"]))
+        for i, rows in in_field.items()
+        for row in rows
+    ]
     return {
         "schema": SCHEMA,
         "night": night,
@@ -236,7 +243,7 @@ def _field(
     }
 
 
-def _candidate(row: Row, *, field: str) -> Summary:
+def _candidate(row: Row, *, field: str, calibrated: tuple[float, str] | None) -> Summary:
     known = " ".join(str(part) for part in (row["known_number"], row["known_name"]) if part)
     return {
         "candidate": row["candidate"],
@@ -251,6 +258,8 @@ def _candidate(row: Row, *, field: str) -> Summary:
         "pm_ra": _rounded(row["pm_ra"], 3),
         "pm_dec": _rounded(row["pm_dec"], 3),
         "mag": _rounded(row["mag"], 3),
+        "mag_calib": _rounded(calibrated[0], 3) if calibrated else None,
+        "band": calibrated[1] if calibrated else None,
     }
 
 

@@ -86,14 +86,15 @@ def _candidates(found: Mapping[str, Any]) -> list[str]:
     rows = [
         (
             row["candidate"], row["n_detections"], _number(row["ra_deg"], ".5f"),
-            _number(row["dec_deg"], "+.5f"), _number(row["pm"], ".2f"), _number(row["mag"], ".2f"),
-            row["known"] or row["match_state"],
+            _number(row["dec_deg"], "+.5f"), _number(row["pm"], ".2f"),
+            _number(row["mag"] if row["band"] is None else row["mag_calib"], ".2f"),
+            row["band"] or "instrumental", row["known"] or row["match_state"],
         )
         for row in found["listed"]
     ]  # fmt: skip
     if not rows:
         return []
-    return ["Candidates", *_table(("candidate", "n", "RA", "Dec", '"/h', "mag", "known as"), rows)]
+    return ["Candidates", *_table(("candidate", "n", "RA", "Dec", '"/h', "mag", "band", "known as"), rows)]
 
 
 def _known(fields: list[Summary]) -> list[str]:
