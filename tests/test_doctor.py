@@ -75,6 +75,11 @@ def config(tmp_path: Path) -> Config:
         "OBSERVATORY_CODE": "688",
         "CROSSMATCH_SKYBOT": "False",
         "ASTREF_CATALOG": str(reference(tmp_path / "ref.cat")),
+        "AST_CAT": "Gaia3",
+        "SUBMITTER": "A. Nobody",
+        "MEASURERS": "A. Nobody",
+        "TELESCOPE_DESIGN": "Reflector",
+        "TELESCOPE_APERTURE": "0.6",
     }
     return load_config(None, overrides=given, cwd=tmp_path)
 
@@ -119,6 +124,21 @@ def test_where_all_is_well_all_is_ok_and_nothing_is_left_behind(
     assert "50 stars" in found["ASTREF_CATALOG"].detail
     assert "Anderson Mesa" in found["OBSERVATORY_CODE"].detail
     assert str(target) in found["target"].detail
+
+
+def test_what_the_drafts_will_lack_is_told_in_the_afternoon(
+    config: Config, tmp_path: Path, programs_here: str
+) -> None:
+    given = {
+        "ASTREF_CATALOG": str(config["ASTREF_CATALOG"]), "CROSSMATCH_SKYBOT": "False",
+        "OBSERVATORY_CODE": "688", "MEASURERS": "A. Nobody",
+    }  # fmt: skip
+    poor = load_config(None, overrides=given, cwd=tmp_path)
+    found = look(poor, tmp_path, programs_here)
+    others_are_well(found, "AST_CAT", "drafts")
+    assert exit_code(found.values()) == 0
+    assert found["drafts"].detail.endswith("SUBMITTER, TELESCOPE_DESIGN, TELESCOPE_APERTURE")
+    assert "UNK" in found["AST_CAT"].detail
 
 
 @pytest.mark.binaries

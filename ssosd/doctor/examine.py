@@ -54,6 +54,7 @@ def examine(
         ("files for images", lambda: setup.check_image_files(config)),
         (reference.NAME, lambda: reference.check_reference(config, time_limit_s=time_limit_s)),
         ("OBSERVATORY_CODE", lambda: outside.check_observatory(config)),
+        ("drafts", lambda: setup.check_draft_header(config)),
         ("target", lambda: place.check_target(target)),
         ("disk", lambda: place.check_disk(target)),
         ("sqlite", lambda: place.check_sqlite(target)),

@@ -30,18 +30,32 @@ def check_reference(config: Mapping[str, Any], *, time_limit_s: float) -> list[F
     setup = read_setup(setup_path)
     wanted = config[NAME]
     if isinstance(wanted, Path):
-        return [_local(wanted, setup)]
+        return [_local(wanted, setup), *_nameless(config)]
     if wanted == _TILES:
         return [_tiles(config, time_limit_s)]
     name = str(wanted or setup.get(NAME) or _CATALOGUE).upper()
     if name == "FILE":
         files = _words(setup, "ASTREFCAT_NAME", _FILE)
-        return [_local(_beside(setup_path, Path(file)), setup) for file in files]
+        return [*(_local(_beside(setup_path, Path(file)), setup) for file in files), *_nameless(config)]
     if name == "NONE":
         raise Misconfigured(
             "NONE: SCAMP needs a reference catalogue", next_step="name a FITS-LDAC file or GAIA-EDR3"
         )
     return [_online(name, setup, time_limit_s)]
+
+
+def _nameless(config: Mapping[str, Any]) -> list[Finding]:
+    """A file of stars that AST_CAT does not name: nobody knows what its magnitudes are."""
+    if config["AST_CAT"] != "AUTO":
+        return []
+    return [
+        Finding(
+            name="AST_CAT",
+            state="warn",
+            detail="AUTO does not tell of a file: no magnitudes are calibrated, drafts have astCat UNK",
+            next_step="set AST_CAT to the MPC's name of that catalogue, such as Gaia3",
+        )
+    ]
 
 
 def _beside(setup_path: Path, file: Path) -> Path:

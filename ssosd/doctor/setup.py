@@ -22,6 +22,7 @@ _FILES = {
     "SCAMP_CONFIG": r"(?mi)^\s*CROSSID_RADIUS\s",
     "SWARP_CONFIG": r"(?mi)^\s*[A-Z_]+\s+\S",
 }
+_ADES_DEMANDS = ("SUBMITTER", "MEASURERS", "TELESCOPE_DESIGN", "TELESCOPE_APERTURE")
 _INIT = "`ssosd init` copies working ones"
 
 
@@ -112,6 +113,19 @@ def check_image_files(config: Mapping[str, Any]) -> list[Finding]:
             )
         )
     return findings
+
+
+def check_draft_header(config: Mapping[str, Any]) -> Finding:
+    """Look for what ADES demands in the header of a draft; nothing else depends on it."""
+    lacking = [name for name in _ADES_DEMANDS if config[name] in ((), "False", 0.0)]
+    if not lacking:
+        return Finding(name="drafts", state="ok", detail=f"by {', '.join(config['SUBMITTER'])}")
+    return Finding(
+        name="drafts",
+        state="warn",
+        detail=f"not ready to be sent: the MPC asks for {', '.join(lacking)}",
+        next_step="set them in the configuration",
+    )
 
 
 def needed_columns() -> set[str]:
