@@ -219,7 +219,10 @@ def folder(outcome: Outcome) -> Path:
 def test_a_verdict_brings_a_candidate_into_the_drafts(replayed: Outcome):
     drafts = folder(replayed)
     assert not list(drafts.glob("*.psv"))  # nobody has looked, nothing is known
-    assert "unchecked: nothing to send" in (drafts / "README.txt").read_text()
+    n = replayed.candidates["CANDIDATE"].nunique()
+    readme = (drafts / "README.txt").read_text()
+    assert f"unchecked: nothing to send\n  {n} candidates wait for the verdict asteroid" in readme
+    assert f"ssosd inspect {replayed.night}" in readme
     first, second = sorted(replayed.candidates["CANDIDATE"].unique())[:2]
     with Store(replayed.target / STORE_NAME) as store:
         store.give_verdict(replayed.night, first, "asteroid", person="Ada", version=0)
@@ -270,10 +273,11 @@ def test_the_official_converter_takes_our_psv_and_both_forms_agree(night, tmp_pa
 
 @pytest.mark.binaries
 def test_what_the_header_lacks_is_said(night, tmp_path):
-    out = run(tmp_path / "out", night.directory, reference=night.refcat, DRAFT_POLICY="ALL")
+    out = run(tmp_path / "out", night.directory, reference=night.refcat, DRAFT_POLICY="ALL", AST_CAT="AUTO")
     readme = (folder(out) / "README.txt").read_text()
     for name in ("submitter/name", "measurers/name", "telescope/design", "telescope/aperture"):
-        assert f"header: {name} is not known; ADES demands it" in readme
+        assert f"header: {name} is not known; ADES demands it, set " in readme
+    assert len(re.findall("astCat: warning: UNK", readme)) == 2  # once in PSV and XML, not once a line
 
 
 @pytest.mark.binaries

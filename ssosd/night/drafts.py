@@ -19,7 +19,7 @@ from ssosd.reports.ades.draft import render_ades
 from ssosd.reports.ades.rows import NOTE2
 from ssosd.reports.context import Context, reference_code
 from ssosd.reports.lint.draft import lint_text
-from ssosd.reports.lint.render import problem_lines
+from ssosd.reports.lint.render import gathered_lines
 from ssosd.reports.lint.sky import Sent
 from ssosd.reports.mpc80 import render_draft
 from ssosd.reports.names import already_sent, temporary_names
@@ -106,6 +106,7 @@ class _Prepared:
     groups: Mapping[str, pd.DataFrame]  # rows by group, those that were sent left out
     names: Mapping[str, str]  # trkSub by candidate
     scores: Mapping[str, float]  # NEO_SCORE of all that may be sent, by candidate
+    n_waiting: Mapping[str, int]  # by group, candidates that DRAFT_POLICY leaves out
     n_sent: int  # positions left out as they were sent
     sent: Sequence[Sent]  # the ledger of all nights
 
@@ -114,18 +115,27 @@ def _prepared(night: str, candidates: pd.DataFrame, *, station: Station, store: 
     """Choose and name; what was sent keeps its name and is not written again."""
     sent = store.rows("SELECT night, key, stn, mjd, ra_deg, dec_deg FROM sent_positions")
     gone, taken = already_sent(candidates, [row for row in sent if row["night"] == night])
-    chosen = select_for_drafts(candidates[~gone], policy=station.config["DRAFT_POLICY"])
+    policy = station.config["DRAFT_POLICY"]
     sendable = select_for_drafts(candidates, policy="ALL")
+    groups, unsent = _groups(candidates[~gone], policy=policy), _groups(candidates[~gone], policy="ALL")
+    waiting = {name: set(rows["CANDIDATE"]) - set(groups[name]["CANDIDATE"]) for name, rows in unsent.items()}
     return _Prepared(
         night=night,
-        groups={**chosen, **split_neos(chosen["unknown"], limit=NEO_LIMIT)},
+        groups=groups,
         names=temporary_names(candidates, night=night, taken=taken),
         scores=_scores(sendable["unknown"]) | _scores(sendable["unchecked"]),
+        n_waiting={name: len(candidates) for name, candidates in waiting.items()},
         n_sent=int(gone.sum()),
         sent=[
             Sent(stn=row["stn"], mjd=row["mjd"], ra_deg=row["ra_deg"], dec_deg=row["dec_deg"]) for row in sent
         ],
     )
+
+
+def _groups(candidates: pd.DataFrame, *, policy: str) -> dict[str, pd.DataFrame]:
+    """Rows of each of `GROUPS`."""
+    chosen = select_for_drafts(candidates, policy=policy)
+    return {**chosen, **split_neos(chosen["unknown"], limit=NEO_LIMIT)}
 
 
 def _scores(rows: pd.DataFrame) -> dict[str, float]:
@@ -166,7 +176,7 @@ def _draft(
     for form, text in texts.items():
         if text:
             found = lint_text(text, exposures=times, sent=prepared.sent)
-            problems += problem_lines(found, name=f"{group}.{form}")
+            problems += gathered_lines(found, name=f"{group}.{form}")
     return Draft(
         group=group,
         texts={form: text for form, text in texts.items() if text},
@@ -225,11 +235,12 @@ def _readme(prepared: _Prepared, drafts: Sequence[Draft], *, without: int, stati
         lines += [f"  {candidate}  {score:.0f}" for score, candidate in near]
         lines += [""]
     for draft in drafts:
+        waiting = _waiting(prepared.n_waiting[draft.group], night, policy=config["DRAFT_POLICY"])
         if not draft.texts:
-            lines += [f"{draft.group}: {_NOTHING}", ""]
+            lines += [f"{draft.group}: {_NOTHING}", *waiting, ""]
             continue
         state = f"{len(draft.problems)} things to look at" if draft.problems else "ready"
-        lines += [f"{draft.group}: {draft.n_observations} observations, {state}"]
+        lines += [f"{draft.group}: {draft.n_observations} observations, {state}", *waiting]
         lines += [f"  {problem}" for problem in draft.problems]
         form = {"ack": draft.acknowledgement, "ac2": mail, "obj_type": _OBJECT_TYPES[draft.group]}
         fields = [*(f"{name}={value}" for name, value in form.items()), f"source=<{draft.group}.xml"]
@@ -244,3 +255,13 @@ def _readme(prepared: _Prepared, drafts: Sequence[Draft], *, without: int, stati
     if without:
         lines += [f"{POINTINGS} lacks {without} exposures whose limiting magnitude is not known"]
     return "\n".join(lines).rstrip() + "\n"
+
+
+def _waiting(count: int, night: str, *, policy: str) -> list[str]:
+    """How many candidates a draft lacks because nobody called them asteroids, and what to do about it."""
+    if not count:
+        return []
+    candidates = "1 candidate waits" if count == 1 else f"{count} candidates wait"
+    return [
+        f"  {candidates} for the verdict asteroid, as DRAFT_POLICY {policy} has it: ssosd inspect {night}"
+    ]

@@ -93,16 +93,16 @@ class Context:
     comments: tuple[str, ...] = ()
     software: tuple[tuple[str, str], ...] = ()  # (astrometry | photometry | objectDetection, name)
 
-    def missing(self) -> tuple[str, ...]:
-        """What ADES demands and is not there, by its element."""
+    def missing(self) -> dict[str, str]:
+        """What ADES demands and is not there: by its element, the parameter that tells it."""
         needed = {
-            "submitter/name": bool(self.submitter),
-            "measurers/name": bool(self.measurers),
-            "telescope/design": bool(self.design),
-            "telescope/aperture": self.aperture_m is not None and self.aperture_m > 0,
-            "telescope/detector": bool(self.detector),
+            ("submitter/name", "SUBMITTER"): bool(self.submitter),
+            ("measurers/name", "MEASURERS"): bool(self.measurers),
+            ("telescope/design", "TELESCOPE_DESIGN"): bool(self.design),
+            ("telescope/aperture", "TELESCOPE_APERTURE"): self.aperture_m is not None and self.aperture_m > 0,
+            ("telescope/detector", "DETECTOR"): bool(self.detector),
         }
-        return tuple(name for name, there in needed.items() if not there)
+        return dict(told for told, there in needed.items() if not there)
 
     def mpc80_header(self, *, ast_cat: str) -> dict[str, str | Sequence[str]]:
         """Records for `ssosd.reports.mpc80.render_draft`, those alone that are known.

@@ -220,7 +220,7 @@ def calibrate(
         given = (filter_bands or {}).get(filter_name, band_of_filter(filter_name)) if band is None else band
         target, reason = _target(given, reference, reference_band)
         if catalogue in _NAMELESS:
-            reason = "the reference catalogue is not named: its magnitudes may be of any kind"
+            reason = "the reference catalogue is not named in AST_CAT: its magnitudes may be of any kind"
         elif not reason and not target:
             reason = f"no band of the MPC's stands for FILTER {filter_name!r}"
         calibration, row = _exposure(

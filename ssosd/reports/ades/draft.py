@@ -105,9 +105,12 @@ def render_ades(
         )
     if not rows:
         return AdesDraft(psv="", xml="", n_observations=0, problems=tuple(problems))
-    problems += [f"header: {name} is not known; ADES demands it" for name in context.missing()]
+    problems += [
+        f"header: {name} is not known; ADES demands it, set {parameter}"
+        for name, parameter in context.missing().items()
+    ]
     if ast_cat == UNKNOWN_CATALOGUE:
-        problems.append("the astrometric reference catalogue is not known: astCat is UNK")
+        problems.append("the astrometric reference catalogue is not known: astCat is UNK; AST_CAT names it")
     header = header_elements(context, code=code)
     return AdesDraft(
         psv=psv_text(header, rows),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from rich.console import Group, RenderableType
 from rich.table import Table
@@ -36,6 +37,23 @@ def problem_lines(problems: Sequence[Problem], *, name: str) -> list[str]:
     return [
         f"{name}:{p.row}:{p.column + ':' if p.column else ''} {p.severity}: {p.message} [{p.rule}]"
         for p in problems
+    ]
+
+
+def gathered_lines(problems: Sequence[Problem], *, name: str) -> list[str]:
+    """As `problem_lines`, but what is the same in many rows is said once, with the first of them.
+
+    >>> same = [Problem(row, "astCat", "catalogue", "warning", "UNK") for row in (10, 11, 12)]
+    >>> gathered_lines(same, name="neo.psv")
+    ['neo.psv:10:astCat: warning: UNK [catalogue], and in 2 more lines']
+    """
+    alike: dict[Problem, list[Problem]] = {}
+    for p in problems:
+        alike.setdefault(replace(p, row=0), []).append(p)
+    return [
+        problem_lines(found[:1], name=name)[0]
+        + (f", and in {more} more lines" if (more := len(found) - 1) else "")
+        for found in alike.values()
     ]
 
 
