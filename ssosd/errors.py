@@ -40,3 +40,16 @@ class ServiceUnavailable(Retriable):
 
 class Misconfigured(SsosdError):  # noqa: N818
     """The set-up is wrong (a parameter, a missing binary, an unwritable folder): stop and tell the person."""
+
+
+def without_subject(message: str, subject: str) -> str:
+    """What a message says, for where a reader has read already what it is about.
+
+    >>> without_subject("a.fits: no time", "/data/a.fits"), without_subject("NIGHT/A: no", "NIGHT/A")
+    ('no time', 'no')
+    >>> without_subject("a.fits[1]: no time", "/data/a.fits")
+    'a.fits[1]: no time'
+    """
+    for name in (subject, subject.rpartition("/")[2]):
+        message = message.removeprefix(f"{name}: ")
+    return message

@@ -128,6 +128,14 @@ def test_known_objects_are_counted_brightest_first() -> None:
     assert known_objects([]) is None
 
 
+def test_what_wants_a_person_is_said_first(night: pd.DataFrame) -> None:
+    row = dict.fromkeys(("exposure", "field", "filter", "why_not", "zero_point", "seeing_arcsec"), None)
+    row |= {"limit_5sigma": None, "sky": None, "zero_point_err": None, "path": "/a.fits", "mjd_mid": 61358.9}
+    quality = [row | {"file": f"{k}.fits", "why_not": "AST_CAT" if k else None} for k in range(3)]
+    assert "No calibrated magnitudes in 2 of 3 exposures: AST_CAT" in page(night, quality=quality)
+    assert "No calibrated magnitudes" not in page(night, quality=quality[:1])
+
+
 def test_figures_of_the_night_take_gaps() -> None:
     row = {
         "exposure": "d",
@@ -227,7 +235,7 @@ def test_report_writes_a_night_again_or_leaves_it_to_the_daemon(tmp_path: Path) 
     assert done.written
     text = done.page.read_text(encoding="utf-8")
     assert "Night of 2026-11-14" in text
-    assert "C is parked: C: 2 usable exposures, 3 are needed" in text
+    assert "C is parked: 2 usable exposures, 3 are needed" in text
     assert rewrite_night(tmp_path, night=NIGHT).page.read_text(encoding="utf-8") == text
     with TargetLock(tmp_path, purpose="run", now=utc_now()):
         assert not rewrite_night(tmp_path, night=None).written

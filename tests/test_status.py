@@ -103,7 +103,7 @@ def test_it_says_so_when_the_daemon_is_dead(target, hold):
     status = read_status(target, now_s=NOW_S)
     assert (status["exit_code"], status["daemon"]["state"]) == (2, "dead")
     assert "dead: no sign of life since 2026-11-15T01:59:57" in status["because"][0]
-    assert "start it with" in render_status(status)
+    assert f"ssosd run /data -t '{target}')" in render_status(status)
     assert status["queue"]["settling"] == 0  # nobody looks at files any more
 
 
@@ -202,9 +202,9 @@ def test_the_screen_says_it_all(target):
         "night 2026-11-14", "9 seen: 5 exposures, 1 duplicates, 1 ignored, 2 parked, 0 gone",
         "3: 1 open, 0 linking, 1 done (1 partial), 1 parked", "the oldest came 8 min 20 s ago",
         "SkyBoT: 1 sequences unchecked: SkyBoT does not answer", "partial: 3 linked", "1 left out",
-        "parked (4)", "x.fits: no WCS", "next: solve it", "again in 30 s", "ssosd retry", "ssosd 0.1.0",
+        "parked (4)", "x.fits: no WCS", "next: solve it", "again in 30 s", f"retry --all -t '{target}'", "ssosd 0.1.0",
         "/r/mpc80.txt", "2026-11-13 (0 candidates)", "parked in other nights: 1",
-        "C: 2 usable exposures, 3 are needed (wait)",
+        "sequence 2026-11-14/C", "\n      2 usable exposures, 3 are needed\n", f"{NIGHT}/C: 2 usable exposures",
     ):  # fmt: skip
         assert words in text
     assert "\x1b" not in text

@@ -220,7 +220,7 @@ def test_the_text_says_it_all(rows):
         "3: 1 known, 0 possibly known, 1 unknown, 1 unchecked", "9 files: 5 exposure, 1 duplicate",
         "1 NOT ACCOUNTED FOR", "partial: 3 linked", "unchecked: SkyBoT does not answer",
         "left out e4.fits: clouds", "A: all 900, FILTER_PM 3", "3  PM below PM_LOW", "5945 Roachapproach",
-        "parked   x.fits: x.fits: no WCS (solve it)", "ignored  flat.fits: calibration frame",
+        "parked   x.fits: no WCS (solve it)", "ignored  flat.fits: calibration frame",
         "mpc80: 9 observations, mpc80.txt", "  z.fits",
     ):  # fmt: skip
         assert words in text

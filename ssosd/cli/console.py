@@ -13,6 +13,7 @@ from rich.markup import escape
 from rich.padding import Padding
 from rich.table import Table
 
+from ssosd.errors import without_subject
 from ssosd.pipeline import Linked
 from ssosd.replay import Replayed
 from ssosd.reports.tables import render_funnel
@@ -43,8 +44,9 @@ def show_sequence(linked: Linked, console: Console) -> None:
     log = logging.getLogger("ssosd")
     subject = f"{linked.sequence.night} {linked.sequence.field}"
     if linked.error is not None:
-        console.print(f"[bold]{subject}[/bold]  [red]parked:[/red] {linked.error}", highlight=False)
-        log.error("%s parked: %s", subject, linked.error)
+        why = without_subject(str(linked.error), f"{linked.sequence.night}/{linked.sequence.field}")
+        console.print(f"[bold]{subject}[/bold]  [red]parked:[/red] {escape(why)}", highlight=False)
+        log.error("%s parked: %s", subject, why)
         return
     if linked.identified is not None:
         console.print(f"[bold]{subject}[/bold]  compared with the known objects again", highlight=False)

@@ -11,7 +11,7 @@ from functools import partial
 from ssosd import work
 from ssosd.daemon.backlog import Backlog, Waiting
 from ssosd.errands import Errands
-from ssosd.errors import SsosdError
+from ssosd.errors import SsosdError, without_subject
 from ssosd.ingest.sequence import FieldSequence, completeness
 from ssosd.inquiry import IdentifyJob
 from ssosd.model import Catalogue
@@ -212,13 +212,14 @@ class NightWork:
         if not because:
             return
         plan = self._corridor.plan(sequence, ready, again=False)
-        about = {"sequence": "/".join(name)}
+        subject = "/".join(name)
+        about = {"sequence": subject}
         if isinstance(plan, Linked):
             if plan.error is not None:
-                log.warning("parked %s/%s: %s", *name, plan.error, extra=about)
+                log.warning("parked %s: %s", subject, without_subject(str(plan.error), subject), extra=about)
             return
         if isinstance(plan, LinkJob):
-            log.info("linking %s/%s: %s", *name, because, extra=about)
+            log.info("linking %s: %s", subject, because, extra=about)
             self._store.claim_sequence(plan.number, because=because)
         self._send(plan)
 
@@ -250,18 +251,19 @@ class NightWork:
             self._blame(outcome)
         linked = self._corridor.record(plan, outcome)
         self._write_due.pop(night, None)
-        about = {"sequence": f"{night}/{field}"}
+        subject = f"{night}/{field}"
+        about = {"sequence": subject}
         if linked.stale:
-            log.info("%s/%s has changed while it was linked: once more", night, field, extra=about)
+            log.info("%s has changed while it was linked: once more", subject, extra=about)
         elif linked.error is not None:
-            log.error("parked %s/%s: %s", night, field, linked.error, extra=about)
+            log.error("parked %s: %s", subject, without_subject(str(linked.error), subject), extra=about)
         elif linked.identified is not None:
             count = linked.identified.candidates["CANDIDATE"].nunique() - _unchecked(linked.identified)
-            log.info("compared %s/%s again: %d candidates checked", night, field, count, extra=about)
+            log.info("compared %s again: %d candidates checked", subject, count, extra=about)
             self.catch_up()
         elif linked.result is not None:
             count = linked.result.candidates["CANDIDATE"].nunique()
-            log.info("linked %s/%s: %d candidates", night, field, count, extra=about)
+            log.info("linked %s: %d candidates", subject, count, extra=about)
         self._recorded()
 
     def _write_if_due(self, night: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from ssosd.errors import without_subject
 from ssosd.reports.summary import Summary
 
 _LISTED = 40  # of files that are no exposures; the JSON has them all
@@ -151,7 +152,8 @@ def _audit(audited: Mapping[str, Any]) -> list[str]:
         lines += [*([""] if lines else []), "Files that are no exposures"]
         for row in rows[:_LISTED]:
             next_step = f" ({row['next_step']})" if row["next_step"] else ""
-            lines.append(f"  {row['outcome']:<8} {row['file']}: {_one_line(row['reason'])}{next_step}")
+            reason = _one_line(without_subject(row["reason"] or "", row["file"]))
+            lines.append(f"  {row['outcome']:<8} {row['file']}: {reason}{next_step}")
         if len(rows) > _LISTED:
             lines.append(f"  and {len(rows) - _LISTED} more, in the JSON summary")
     return lines

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import Any
 
+from ssosd.errors import without_subject
 from ssosd.status.process import RUNNING
 from ssosd.status.read import EXIT_FINE, EXIT_TROUBLE, Status
 
@@ -59,7 +61,8 @@ def _head(status: Status, paint: Any) -> list[str]:
         lines.append(f"  process {daemon['pid']} since {_clock(daemon['since'])}, {sign}")
     lines += [f"  {paint(reason, colour)}" for reason in status["because"]]
     if daemon["state"] in ("dead", "stopped", "never") and not daemon["held_by"]:
-        lines.append("  start it with: systemctl start ssosd   (or: ssosd run FOLDER -t TARGET)")
+        folder, target = (shlex.quote(path) for path in (daemon["folder"] or "FOLDER", status["target"]))
+        lines.append(f"  start it with: systemctl start ssosd   (or: ssosd run {folder} -t {target})")
     return lines
 
 
@@ -164,11 +167,12 @@ def _parked(status: Status, paint: Any) -> list[str]:
         again = row["next_try_in_s"]
         later = "" if again is None else f", again in {duration(again)}"
         lines.append(f"  {row['kind']} {row['subject']}{tries}{later}")
-        lines += [f"      {_one_line(row['reason'])}"] if row["reason"] else []
+        reason = _one_line(without_subject(row["reason"] or "", row["subject"]))
+        lines += [f"      {reason}"] if reason else []
         lines += [f"      next: {row['next_step']}"] if row["next_step"] else []
     more = status["parked_total"] - min(_SHOWN_PARKED, len(status["parked"]))
     lines += [f"  and {more} more: ssosd status --json, or the view `parked` of the store"] if more else []
-    return [*lines, "  take up again with: ssosd retry"]
+    return [*lines, f"  take all up again with: ssosd retry --all -t {shlex.quote(status['target'])}"]
 
 
 def _last_error(error: dict[str, Any] | None, paint: Any) -> list[str]:
@@ -179,7 +183,7 @@ def _last_error(error: dict[str, Any] | None, paint: Any) -> list[str]:
     return [
         "",
         f"{title}   {_clock(error['at'])}{mended}",
-        f"  {error['subject']}: {_one_line(error['message'])}",
+        f"  {error['subject']}: {_one_line(without_subject(error['message'], error['subject']))}",
     ]
 
 

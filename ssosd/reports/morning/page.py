@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 
+from ssosd.errors import without_subject
 from ssosd.model import Blink
 from ssosd.reports.morning.candidates import FAST_ARCSEC_H, Card, cards
 from ssosd.reports.morning.night import Row, completeness, figures, funnel, known_objects, typical
@@ -83,16 +85,17 @@ def morning_html(
         files=sorted(files),
         station=station,
         quality={row["file"]: row for row in quality},
-        troubles=troubles(summary, found),
+        troubles=troubles(summary, found, quality),
     )
 
 
-def troubles(summary: Summary, found: Sequence[Card]) -> list[str]:
+def troubles(summary: Summary, found: Sequence[Card], quality: Sequence[Mapping[str, Any]]) -> list[str]:
     """What wants a person before anything else, one sentence each."""
     said = [f"{len(lost)} files are not accounted for."] if (lost := summary["audit"]["unaccounted"]) else []
     for field in summary["fields"]:
+        name = f"{summary['night']}/{field['field']}"
         if field["state"] == "parked":
-            said.append(f"{field['field']} is parked: {field['reason']}")
+            said.append(f"{field['field']} is parked: {without_subject(field['reason'] or '', name)}")
         elif field["state"] != "done":
             said.append(f"{field['field']} is not done yet ({field['state']}).")
         elif field["partial"]:
@@ -101,6 +104,9 @@ def troubles(summary: Summary, found: Sequence[Card]) -> list[str]:
     if unchecked:
         because = {field["unchecked_because"] for field in summary["fields"]} - {None}
         said.append(f"{unchecked} candidates are unchecked: {'; '.join(sorted(because))}")
+    uncalibrated = Counter(row["why_not"] for row in quality if row["why_not"])
+    for why, count in sorted(uncalibrated.items()):
+        said.append(f"No calibrated magnitudes in {count} of {len(quality)} exposures: {why}")
     if parked := summary["audit"]["outcomes"]["parked"]:
         said.append(f"{parked} files are parked, see the end of this page.")
     return said
