@@ -452,6 +452,7 @@ def test_a_dead_chip_does_not_cost_the_night(night):
     assert night.outcomes()["2.fits"] == "parked"
     assert isinstance(night.recorded[-1].error, Retriable)
     assert night.reason("2.fits") == "2.fits: not whole: 4 HDUs, the instrument's other files have 5"
+    assert night.recorded[-1].taken_mjd == night.recorded[0].exposure.mjd_mid + 2.0 / 1440.0
     mef(night.root / "3.fits", 3, chips=3)
     night.wait_long()
     assert night.outcomes()["3.fits"] == "exposure"

@@ -246,7 +246,7 @@ class Arrivals:
             return _parked(path, look, gravest.text, error=BadInput)
         if gravest.kind == "end" or self.habits.came_to_rest(exposure, taken.missing):
             return replace(taken, exposure=taken_although(exposure, taken.missing), missing=())
-        return _parked(path, look, gravest.text, error=Retriable)
+        return replace(_parked(path, look, gravest.text, error=Retriable), taken_mjd=exposure.mjd_mid)
 
     def recorded(self, taken: TakenIn) -> None:
         """The store has it: no longer on its way."""
