@@ -54,6 +54,8 @@ def test_help_names_every_verb(tmp_path: Path) -> None:
     result = invoke("--help", cwd=tmp_path)
     assert result.exit_code == 0
     assert all(re.search(rf"^  {verb} ", result.output, re.MULTILINE) for verb in VERBS)
+    assert "..." not in result.output.partition("Commands:")[2]  # whole sentences
+    assert max(len(line) for line in result.output.splitlines()) <= 80
     assert invoke(cwd=tmp_path).output == result.output
 
 

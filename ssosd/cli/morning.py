@@ -72,7 +72,7 @@ def report(night: datetime | None, *, target: Path, as_text: bool) -> None:
     help="Record that this draft was sent: the linter then knows its positions.",
 )
 def mpc(night: datetime, *, target: Path, draft: str | None) -> None:
-    """Write the drafts of NIGHT again, after new verdicts say, and print what is to be known of them.
+    """Write the drafts of NIGHT again, as after new verdicts, and print what is to be known of them.
 
     ssosd itself never sends a draft.
     """

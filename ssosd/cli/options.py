@@ -40,6 +40,14 @@ class ErrorsInOneLine(click.Group):
                 click.echo(f"       {error.next_step}", err=True)
             ctx.exit(2 if isinstance(error, Misconfigured) else 1)
 
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the verbs with the whole first sentence of each, which click would cut to one line."""
+        whole = 10 * formatter.width
+        with formatter.section("Commands"):
+            formatter.write_dl(
+                [(name, self.commands[name].get_short_help_str(whole)) for name in self.list_commands(ctx)]
+            )
+
 
 def of_a_run(function: _F) -> _F:
     """Options that every working verb has, the seed's letters among them."""

@@ -126,6 +126,7 @@ class Daemon:
         self.nights.take_up()
         self.scan()
         self._begun = True
+        self.beat()  # so that the status need not wait for the clock's first
 
     def run(self) -> None:
         """Go round until told to stop."""
