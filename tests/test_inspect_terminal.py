@@ -54,7 +54,7 @@ def a_blink(n: int, side: int = 64) -> Blink:
     ("n", "width", "rows"), [(5, 130, 1), (5, 80, 2), (12, 80, 4), (1, 20, 1), (3, 200, 1)]
 )
 def test_frames_stand_side_by_side_as_wide_as_the_terminal_allows(n, width, rows):
-    lines = filmstrip(a_blink(n), width=width)
+    lines = filmstrip(a_blink(n), width=width, height=200)
     assert max(len(line) for line in lines) <= width
     assert sum(len(line) == 0 for line in lines) == rows - 1
     greys = [
@@ -65,7 +65,7 @@ def test_frames_stand_side_by_side_as_wide_as_the_terminal_allows(n, width, rows
 
 
 def test_the_ticks_stand_beside_the_candidate_and_not_on_it():
-    lines = filmstrip(a_blink(1), width=64)
+    lines = filmstrip(a_blink(1), width=64, height=200)
     amber = [
         (y, x)
         for y, line in enumerate(lines)
@@ -76,6 +76,19 @@ def test_the_ticks_stand_beside_the_candidate_and_not_on_it():
     assert {x for y, x in amber if y < 16} == {32}
     assert (16, 32) not in amber
     assert len(amber) == 4 + 3  # four letters, and four pixels in three lines
+
+
+@pytest.mark.parametrize(("n", "height"), [(5, 18), (3, 18), (12, 40), (1, 30)])
+def test_where_the_terminal_is_low_the_candidates_are_on_it_all_the_same(n, height):
+    lines = filmstrip(a_blink(n), width=80, height=height)
+    assert len(lines) <= height
+    amber = [
+        span
+        for line in lines
+        for span in line.spans
+        if (255, 176, 0) in (tuple(span.style.color.triplet), tuple(span.style.bgcolor.triplet))
+    ]
+    assert len(amber) >= 6 * n  # the ticks of every frame
 
 
 # ---- keys -----------------------------------------------------------------------------------------------------

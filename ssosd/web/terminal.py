@@ -25,6 +25,7 @@ VERDICT_KEYS = {
     **dict.fromkeys(("\x1b[A", "w"), UNKNOWN),
 }
 BACK, UNDO, NEXT, QUIT = ("\x1b[B", "b", "\x7f", "\b"), ("u",), ("n", " "), ("q", "\x1b", "\x03", "\x04")
+_TEXT_LINES = 6  # below the frames, the facts in two
 _HELP = "← x artifact   → a asteroid   ↑ w unknown   ↓ b back   n next   u undo   q end"
 
 
@@ -111,7 +112,7 @@ def _show(subject: Subject, entry: Json, place: str, console: Console) -> None:
             unseen += 1
     console.clear()
     if stamps:
-        for line in filmstrip(make_blink(stamps), width=console.width):
+        for line in filmstrip(make_blink(stamps), width=console.width, height=console.height - _TEXT_LINES):
             console.print(line, no_wrap=True, soft_wrap=True)
     if unseen:
         console.print(Text(f"{unseen} of {len(rows)} frames have no cutout", style="dim"))
