@@ -232,9 +232,11 @@ def test_flags_of_parameters_change_the_outcome(
 
 @pytest.mark.binaries
 def test_what_the_console_shows(one: PaintedNight, base: dict[str, object], tmp_path: Path) -> None:
-    result = invoke("replay", one.directory, "-t", "out", *flags(**base), cwd=tmp_path)
+    nameless = base | {"AST_CAT": "AUTO"}
+    result = invoke("replay", one.directory, "-t", "out", *flags(**nameless), cwd=tmp_path)
     out = result.output
     assert "2026-11-14 F01  4 exposures" in out
+    assert "note no calibrated magnitudes in 4 of 4 exposures: the reference catalogue" in out
     counts = [
         int(found[1])
         for step in ("All Sources", "FILTER_DETEC", "FILTER_PM", "FILTER_MOTION", "FILTER_PIXEL", "LINKER")
@@ -248,9 +250,9 @@ def test_what_the_console_shows(one: PaintedNight, base: dict[str, object], tmp_
     assert "4 files, 4 extracted, 0 catalogues reused, 1 of 1 sequences done, 2 candidates" in out
     for name in ("2026-11-14/candidates.csv", "2026-11-14/drafts/README.txt", "ssosd.db"):
         assert str(tmp_path / "out" / name) in out
-    again = invoke("replay", one.directory, "-t", "out", *flags(**base), cwd=tmp_path)
+    again = invoke("replay", one.directory, "-t", "out", *flags(**nameless), cwd=tmp_path)
     assert "done before with the same settings" in again.output
-    quiet = invoke("replay", one.directory, "-t", "out", "-q", *flags(**base), cwd=tmp_path)
+    quiet = invoke("replay", one.directory, "-t", "out", "-q", *flags(**nameless), cwd=tmp_path)
     assert (quiet.exit_code, quiet.output) == (0, "")
 
 

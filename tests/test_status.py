@@ -102,7 +102,7 @@ def test_it_says_so_when_the_daemon_is_dead(target, hold):
     child.wait()
     status = read_status(target, now_s=NOW_S)
     assert (status["exit_code"], status["daemon"]["state"]) == (2, "dead")
-    assert "dead: no sign of life since 2026-11-15T01:59:57" in status["because"][0]
+    assert "dead: no sign of life since 2026-11-15 01:59:57 UTC" in status["because"][0]
     assert f"ssosd run /data -t '{target}')" in render_status(status)
     assert status["queue"]["settling"] == 0  # nobody looks at files any more
 

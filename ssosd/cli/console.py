@@ -40,7 +40,7 @@ def start_log(target: Path, *, level: str, started: datetime) -> Path:
 
 
 def show_sequence(linked: Linked, console: Console) -> None:
-    """One sequence as it ends: the seed's funnel, what was left out, or why it is parked."""
+    """One sequence as it ends: the seed's funnel and what is to be known of it, or why it is parked."""
     log = logging.getLogger("ssosd")
     subject = f"{linked.sequence.night} {linked.sequence.field}"
     if linked.error is not None:
@@ -72,12 +72,10 @@ def show_sequence(linked: Linked, console: Console) -> None:
         log.info("%s %s %d", subject, name, count)
     for note in result.notes:
         log.warning("%s %s", subject, note)
-    names = {e.digest: e.name for e in linked.sequence.exposures}
-    for drop in result.dropped:
-        console.print(
-            f"    [yellow]left out[/yellow] {names.get(drop.digest, drop.digest)}: {drop.reason}",
-            highlight=False,
-        )
+    of_headers = tuple(f"{e.name}: " for e in linked.sequence.exposures)  # these are in the log alone
+    for note in result.notes:
+        if not note.startswith(of_headers):
+            console.print(f"    [yellow]note[/yellow] {escape(note)}", highlight=False)
     _show_known(result.identified, console)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -57,6 +58,7 @@ def demo(folder: Path, *, seed: int, quiet: bool) -> None:
     from ssosd.cli.console import show_night, show_replay, show_sequence
     from ssosd.demo import run_demo
 
+    logging.getLogger("ssosd").addHandler(logging.NullHandler())  # all of it is on the console
     console = Console(quiet=quiet)
     code = run_demo(
         folder,

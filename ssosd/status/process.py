@@ -82,3 +82,8 @@ def daemon_state(
         "beat_age_s": None if age is None else round(age, 1),
         "held_by": lock["phrase"] if lock else None,
     }
+
+
+def clock(iso: str | None) -> str:
+    """An ISO time to the second, as ``2026-11-15 02:14:07 UTC``."""
+    return "?" if iso is None else f"{iso[:10]} {iso[11:19]} UTC"

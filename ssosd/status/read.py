@@ -9,7 +9,7 @@ from typing import Any
 
 from ssosd.errors import Misconfigured
 from ssosd.status import night as figures
-from ssosd.status.process import RUNNING, daemon_state, last_heartbeat, read_lock
+from ssosd.status.process import RUNNING, clock, daemon_state, last_heartbeat, read_lock
 from ssosd.status.run import last_run, site_longitude_deg
 from ssosd.status.services import services
 from ssosd.status.snapshot import STORE_NAME, Snapshot, look
@@ -180,14 +180,15 @@ def _judge(
 
 def _not_running(daemon: dict[str, Any]) -> str:
     """Why the daemon is not at work, as one phrase."""
+    last = clock(daemon["last_beat"])
     if daemon["state"] == "stalled":
-        return f"no sign of life since {daemon['last_beat']} of {daemon['held_by']}, which still lives"
+        return f"no sign of life since {last} of {daemon['held_by']}, which still lives"
     if daemon["held_by"]:
         return f"no daemon: the target is in use by {daemon['held_by']}"
     if daemon["state"] == "dead":
-        return f"the daemon is dead: no sign of life since {daemon['last_beat']}, and no farewell"
+        return f"the daemon is dead: no sign of life since {last}, and no farewell"
     if daemon["state"] == "stopped":
-        return f"the daemon was stopped at {daemon['last_beat']}"
+        return f"the daemon was stopped at {last}"
     return "no daemon has ever run here"
 
 

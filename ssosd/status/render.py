@@ -6,7 +6,7 @@ import shlex
 from typing import Any
 
 from ssosd.errors import without_subject
-from ssosd.status.process import RUNNING
+from ssosd.status.process import RUNNING, clock
 from ssosd.status.read import EXIT_FINE, EXIT_TROUBLE, Status
 
 _SHOWN_PARKED = 8
@@ -51,14 +51,14 @@ def _head(status: Status, paint: Any) -> list[str]:
     daemon = status["daemon"]
     code = status["exit_code"]
     colour = _GREEN if code == EXIT_FINE else _YELLOW if code == EXIT_TROUBLE else _RED
-    lines = [f"{paint('ssosd: ' + status['verdict'], colour)}   {status['target']}   {_clock(status['at'])}"]
+    lines = [f"{paint('ssosd: ' + status['verdict'], colour)}   {status['target']}   {clock(status['at'])}"]
     if daemon["state"] in RUNNING:
         what = f"{daemon['state']} {daemon['folder'] or ''}".strip()
         detail = f", {daemon['detail']}" if daemon["detail"] else ""
         lines.append(f"  {what}{detail}")
         beat = daemon["beat_age_s"]
         sign = "no sign of life yet" if beat is None else f"last sign of life {duration(beat)} ago"
-        lines.append(f"  process {daemon['pid']} since {_clock(daemon['since'])}, {sign}")
+        lines.append(f"  process {daemon['pid']} since {clock(daemon['since'])}, {sign}")
     lines += [f"  {paint(reason, colour)}" for reason in status["because"]]
     if daemon["state"] in ("dead", "stopped", "never") and not daemon["held_by"]:
         folder, target = (shlex.quote(path) for path in (daemon["folder"] or "FOLDER", status["target"]))
@@ -182,7 +182,7 @@ def _last_error(error: dict[str, Any] | None, paint: Any) -> list[str]:
     title = paint(f"last {error['level']}", _BOLD)
     return [
         "",
-        f"{title}   {_clock(error['at'])}{mended}",
+        f"{title}   {clock(error['at'])}{mended}",
         f"  {error['subject']}: {_one_line(without_subject(error['message'], error['subject']))}",
     ]
 
@@ -206,11 +206,6 @@ def _one_line(text: str | None) -> str:
     """Text without line ends, cut where it gets too long for a screen."""
     line = " ".join((text or "").split())
     return line if len(line) <= 300 else f"{line[:297]}..."
-
-
-def _clock(iso: str | None) -> str:
-    """An ISO time to the second, as ``2026-11-15 02:14:07 UTC``."""
-    return "?" if iso is None else f"{iso[:10]} {iso[11:19]} UTC"
 
 
 def duration(seconds: float) -> str:
