@@ -215,6 +215,29 @@ def test_comets(tmp_path, orbits):
     assert separation_arcsec(row["RA"], row["DEC"], seen.ra[0], seen.dec[0]) < 0.01
 
 
+def test_a_parabolic_comet_near_the_sun_takes_fast_steps(tmp_path, orbits):
+    """Eccentricity 1 leaves the perihelion out of axis times (1 - e); slow steps pass the Earth by 2 arcmin."""
+    path = tmp_path / "CometEls.txt"
+    of = {"0.967311": "1P/Halley", "1.000000": "C/2026 A1 (Parabola)", "1.200000": "C/2026 B1 (Hyperbola)"}
+    path.write_text(
+        "".join(
+            HALLEY.replace("0.967311", e).replace(f"{'1P/Halley':56s}", f"{n:56s}") for e, n in of.items()
+        )
+    )
+    comets = read_comets(path)
+    assert comets is not None
+    assert_allclose(comets.q, 0.583972, rtol=1e-6)
+    night = prepare_night(
+        orbits=orbits,
+        comets=path,
+        cache=tmp_path / "cache",
+        site=SITE,
+        midnight_utc=midnight_of(60796.2, SITE),
+        ephemeris=ErfaEphemeris(),
+    )
+    assert night.fast[night.orbits.comet[night.rows]].tolist() == [True] * len(of)
+
+
 @pytest.mark.parametrize(
     ("offset", "radius"), [(-0.45, 20.0), (-0.1, 3.0), (0.0, 60.0), (0.3, 1.0), (0.49, 10.0)]
 )

@@ -52,6 +52,7 @@ def read_comets(path: Path) -> Orbits | None:
         g=slope.astype(np.float32),
         a=a.astype(np.float32),
         e=e.astype(np.float32),
+        q=q.astype(np.float32),
         runoff=np.full(n, _RUNOFF, dtype=np.float32),
         first=epoch.astype(np.float32),
         last=epoch.astype(np.float32),

@@ -21,6 +21,7 @@ class Orbits:
     g: NDArray[np.float32]  # slope parameter; for comets the factor K of 2.5 K log r
     a: NDArray[np.float32]  # semi-major axis, AU; infinite or negative for open orbits
     e: NDArray[np.float32]
+    q: NDArray[np.float32]  # perihelion distance, AU; of a parabola a and e do not tell it
     runoff: NDArray[np.float32]  # growth of the error in heliocentric longitude, arcsec/year
     first: NDArray[np.float32]  # MJD between which it was observed: no growth there
     last: NDArray[np.float32]
@@ -30,11 +31,6 @@ class Orbits:
 
     def __len__(self) -> int:
         return len(self.epoch)
-
-    @property
-    def q(self) -> Array:
-        """Perihelion distance, AU."""
-        return np.asarray(self.a * (1.0 - self.e), dtype=np.float64)
 
 
 def joined(parts: list[Orbits]) -> Orbits:

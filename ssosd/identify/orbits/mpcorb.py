@@ -93,6 +93,7 @@ def _parsed(whole: bytes) -> Orbits | None:
         g=magnitudes(grid[:, 14:19], 0.15),
         a=a.astype(np.float32),
         e=e.astype(np.float32),
+        q=(a * (1.0 - e)).astype(np.float32),
         runoff=runoff_arcsec_per_year(uncertainty=grid[:, 105], arc_days=arc_days),
         first=first.astype(np.float32),
         last=last.astype(np.float32),
