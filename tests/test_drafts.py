@@ -16,6 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ssosd.afterwards.rewrite import rewrite_night
+from ssosd.afterwards.seedcsv import draft_of_csv
 from ssosd.afterwards.sent import record_sent
 from ssosd.analysis.painter.night import PaintedNight
 from ssosd.cli import main
@@ -388,3 +389,21 @@ def test_a_seed_users_table(tmp_path):
     missing = CliRunner().invoke(main, ["--mpc", str(tmp_path / "none.csv")])
     assert missing.exit_code == 1
     assert "none.csv" in missing.output
+
+
+def test_a_table_of_artifacts_alone_and_one_half_inspected(tmp_path):
+    rows = [
+        {"SOURCE_NUMBER": n, "RA": 10.0, "DEC": 13.6, "MID_EXPOSURE_MJD": 61358.8 + n / 100} for n in (1, 2)
+    ]
+    artifact = {"INSPECTED": True, "ASTEROID": False, "UNKNOWN": False}
+    path = tmp_path / "all.csv"
+    pd.DataFrame([row | artifact for row in rows]).to_csv(path, index=False)
+    with pytest.raises(BadInput, match="artifacts"):
+        draft_of_csv(path, code="493")
+    assert not (tmp_path / "all_mpc.txt").exists()
+
+    path = tmp_path / "half.csv"  # nothing is said of the second one: its cells are blank
+    pd.DataFrame([rows[0] | artifact, rows[1]]).to_csv(path, index=False)
+    written, draft = draft_of_csv(path, code="493")
+    assert draft.n_observations == 1
+    assert sightings_of(written.read_text())[0].mjd == pytest.approx(rows[1]["MID_EXPOSURE_MJD"], abs=1e-6)

@@ -29,7 +29,7 @@ def draft_of_csv(path: Path, *, code: str) -> tuple[Path, Draft]:
     Raises
     ------
     BadInput
-        No such table, or a column is missing.
+        No such table, a column is missing, or nothing is left without the artifacts.
     Misconfigured
         No such observatory.
     """
@@ -38,8 +38,10 @@ def draft_of_csv(path: Path, *, code: str) -> tuple[Path, Draft]:
     if missing or table.empty:
         raise BadInput(f"{path}: no candidates to write: no {', '.join(missing) or 'rows'}")
     if {"INSPECTED", "ASTEROID", "UNKNOWN"} <= set(table.columns):
-        said = table[["INSPECTED", "ASTEROID", "UNKNOWN"]].astype(bool)
+        said = table[["INSPECTED", "ASTEROID", "UNKNOWN"]].astype("boolean").fillna(value=False).astype(bool)
         table = table[~(said["INSPECTED"] & ~said["ASTEROID"] & ~said["UNKNOWN"])]
+    if table.empty:
+        raise BadInput(f"{path}: no candidates to write: all of them are called artifacts")
     if "CANDIDATE" not in table:
         table = table.assign(CANDIDATE=table["SOURCE_NUMBER"].astype("Int64").astype("str").str.zfill(6))
     if "MATCHED" in table and "MATCH_STATE" not in table:
