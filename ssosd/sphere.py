@@ -36,6 +36,7 @@ def to_radec(vectors: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float6
     """Sky positions in degrees, RA in [0, 360), of vectors of shape (..., 3) of any length."""
     v = np.asarray(vectors, dtype=np.float64)
     ra = np.degrees(np.arctan2(v[..., 1], v[..., 0])) % 360.0
+    ra = np.where(ra < 360.0, ra, 0.0)  # a hair below 0 is 360 by its remainder
     dec = np.degrees(np.arctan2(v[..., 2], np.hypot(v[..., 0], v[..., 1])))
     return ra, dec
 

@@ -203,6 +203,12 @@ def test_rate_errors_are_what_repeated_observations_scatter():
     assert rates.chi2.mean() == pytest.approx(4.0, rel=0.05)
 
 
+@pytest.mark.parametrize("y", [-1e-17, -5e-324, -0.0, 0.0])
+def test_right_ascension_is_never_a_whole_turn(y):
+    ra, dec = sphere.to_radec([1.0, y, 0.0])
+    assert (ra, dec) == (0.0, 0.0)
+
+
 def test_positions_that_are_not_finite_do_not_move_the_centre():
     groups = Grouping.of([1, 1, 1], [0, 1, 2])
     plane = motion.tangent_plane(
