@@ -15,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from lxml import etree
 
+from ssosd.config.tables.images import SCAMP_CATALOGUES
 from ssosd.errors import BadInput
 from ssosd.reports.ades.digits import dec_text, magnitude_text, ra_text, time_text
 from ssosd.reports.ades.draft import render_ades
@@ -24,6 +25,7 @@ from ssosd.reports.designation import Designation, known_designation, pack_numbe
 from ssosd.reports.lint.draft import lint_text
 from ssosd.reports.lint.fields import mjd_of
 from ssosd.reports.mpc80 import render_draft
+from ssosd.reports.mpc_values import CATALOGUES, OLD_CATALOGUES
 from ssosd.reports.obs80 import Precision, format_date, format_dec, format_magnitude, format_ra
 from ssosd.reports.position_errors import position_errors, pull_of_known
 from ssosd.reports.unpack import unpack
@@ -318,6 +320,13 @@ def test_nothing_is_made_up():
         assert name in said
     assert "XXX" not in draft.psv
     assert [p for p in lint_text(draft.psv) if p.rule == "schema"]
+
+
+def test_a_reference_catalogue_is_named_as_the_mpc_lists_it_or_not_at_all():
+    names = {name: catalogue_code(name) for name in SCAMP_CATALOGUES}
+    assert set(names.values()) <= CATALOGUES | OLD_CATALOGUES
+    assert names["PPMX"] == "UNK"  # VizieR I/312; the MPC's PPMXL is I/317
+    assert names["GSC-2.3"] == "GSC2.3"
 
 
 def test_one_that_cannot_be_written_does_not_cost_the_others():

@@ -22,7 +22,8 @@ NET_NAMES = {
     "UCAC5": "UCAC-5",
     "URAT1": "URAT-1",
 }
-#: What SCAMP's ASTREF_CATALOG is called in ADES.
+#: What SCAMP's ASTREF_CATALOG is called in ADES. PPMX (Roeser et al. 2008, VizieR I/312) has no name there:
+#: PPMXL (2010, I/317) is another catalogue.
 SCAMP_CATALOGUES = {
     "REFCAT": "Gaia3",
     "GAIA-DR3": "Gaia3",
@@ -33,10 +34,10 @@ SCAMP_CATALOGUES = {
     "UCAC-4": "UCAC4",
     "UCAC-3": "UCAC3",
     "URAT-1": "URAT1",
-    "PPMX": "PPMXL",
     "2MASS": "2MASS",
     "USNO-A2": "USNOA2",
     "USNO-B1": "USNOB1",
+    "GSC-2.3": "GSC2.3",
     "NOMAD-1": "NOMAD",
     "TYCHO-2": "Tyc2",
     "CMC-15": "CMC15",
