@@ -11,6 +11,27 @@ FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.intp]
 BoolArray = NDArray[np.bool_]
 
+SAME_INSTANT_S = 2.0  # exposures whose middles are closer in time show no motion against each other
+
+
+def instants(mjd: FloatArray) -> IntArray:
+    """Number the instants of some times (MJD) in their order, -1 for times that are not finite; shape (n,).
+
+    An instant lasts 2 s from its first time on, so that a fast camera's frames are not all of one.
+
+    >>> (instants(np.array([0.0, 1.5, 3.0, 4.5, np.nan, 0.0]) / 86400.0)).tolist()
+    [0, 0, 1, 1, -1, 0]
+    """
+    result = np.full(mjd.size, -1, dtype=np.intp)
+    finite = np.isfinite(mjd)
+    moments, place = np.unique(mjd[finite], return_inverse=True)
+    starts, at = [], 0
+    while at < moments.size:
+        starts.append(at)
+        at = int(np.searchsorted(moments, moments[at] + SAME_INSTANT_S / 86400.0, side="right"))
+    result[finite] = np.searchsorted(starts, place, side="right") - 1
+    return result
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Grouping:

@@ -83,6 +83,12 @@ def test_two_exposures_of_one_instant_are_one_position():
     assert (reason(outcome), outcome.measured[0]) == ("detected at too few instants to tell motion", 2)
 
 
+def test_frames_of_a_fast_camera_are_not_all_of_one_instant():
+    """Forty frames 1.9 s after one another: none is 2 s from the next, the last is 74 s from the first."""
+    outcome = judged(mover(np.arange(40) * 1.9 / 3600.0, rate=3600.0))
+    assert outcome.keep[0], reason(outcome)
+
+
 def test_rows_that_are_not_numbers_are_passed_over():
     rows = mover(HOURS, rate=30.0, noise=0.01)
     rows[1]["RA"] = float("nan")

@@ -241,6 +241,13 @@ def test_exposures_of_one_instant_are_one_epoch():
     assert table["MID_EXPOSURE_MJD"].min() == MJD0
 
 
+def test_frames_of_a_fast_camera_are_epochs():
+    """Twelve frames 1.9 s after one another, two to an epoch."""
+    hours = np.arange(12) * 1.9 / 3600.0
+    plane = project(Night(hours=tuple(hours), stars=20, noise=0).table())
+    assert np.allclose(plane.times - plane.times[0], hours[::2], atol=1e-6)
+
+
 def test_pieces_of_a_trail_are_one_detection():
     """A trail of 33 arcsec falls into two pieces in every frame; their middle is the object's place."""
     rate, pa, exptime = 1000.0, 60.0, 120.0

@@ -15,12 +15,11 @@ from scipy.special import chdtri
 
 from ssosd import motion
 from ssosd.filters.outcome import Criterion, Outcome, by_tracklets, sorted_column
-from ssosd.grouping import BoolArray, FloatArray, Grouping, IntArray
+from ssosd.grouping import BoolArray, FloatArray, Grouping, IntArray, instants
 from ssosd.trackfit import fit_motion
 
 COLUMNS = ("RA", "DEC", "MID_EXPOSURE_MJD", "EXPTIME", "ERR_POSITION")
 
-SAME_INSTANT_DAY = 2.0 / 86400.0  # exposures closer in time show no motion against each other
 MIN_INSTANTS = 3  # two positions fit any motion
 SIGNIFICANT = 4.8  # smallest rate in its own standard errors
 MIN_MOVED = 0.4  # arcsec: less is a centroid that wanders
@@ -54,7 +53,7 @@ def filter_plane_motion(detections: pd.DataFrame, grouping: Grouping) -> Outcome
     t = sorted_column(detections, "MID_EXPOSURE_MJD", grouping)
     ra, dec = sorted_column(detections, "RA", grouping), sorted_column(detections, "DEC", grouping)
     sigma = sorted_column(detections, "ERR_POSITION", grouping)
-    instant = _instants(t)
+    instant = instants(t)
     usable = np.isfinite(ra) & np.isfinite(dec) & (instant >= 0)
     n_instants = _count_instants(grouping, instant, usable)
     few = n_instants < MIN_INSTANTS
@@ -124,16 +123,6 @@ def _restlessness(significance: FloatArray, share: float) -> float:
     beyond = max(share, MOVING_NUMBER / significance.size)
     expected = math.sqrt(-2.0 * math.log(beyond))  # quantile of a rate in its errors: Rayleigh's distribution
     return max(1.0, float(np.quantile(significance, 1.0 - beyond)) / expected)
-
-
-def _instants(t: FloatArray) -> IntArray:
-    """Number the instants in order of time, -1 for times that are not finite; shape as `t`."""
-    finite = np.isfinite(t)
-    order = np.argsort(t[finite], kind="stable")
-    step = np.diff(t[finite][order], prepend=t[finite][order][:1]) > SAME_INSTANT_DAY
-    result = np.full(t.size, -1, dtype=np.intp)
-    result[np.flatnonzero(finite)[order]] = np.cumsum(step)
-    return result
 
 
 def _count_instants(grouping: Grouping, instant: IntArray, usable: BoolArray) -> IntArray:

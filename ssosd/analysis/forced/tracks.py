@@ -10,12 +10,11 @@ import pandas as pd
 from numpy.typing import ArrayLike
 
 from ssosd.analysis.forced.profile import FloatArray
-from ssosd.grouping import BoolArray, IntArray
+from ssosd.grouping import SAME_INSTANT_S, BoolArray, IntArray
 from ssosd.model import Exposure
 from ssosd.sphere import ARCSEC_PER_DEG, offsets_arcsec, to_radec, unit_vectors
 from ssosd.trackfit import Motion, fit_motion
 
-_SAME_INSTANT_S = 2.0  # exposures whose middles are closer show no motion against each other
 _LEAST_ERROR = 0.02  # arcsec: no position is better
 
 
@@ -99,7 +98,7 @@ def _moves(candidates: pd.DataFrame, mjd: FloatArray) -> BoolArray:
     time = pd.Series(mjd[candidates["CATALOG_NUMBER"].to_numpy(np.intp) - 1], index=candidates.index)
     of_source = time.groupby(candidates["SOURCE_NUMBER"])
     span = of_source.transform("max") - of_source.transform("min")
-    return (span * 86400.0 > _SAME_INSTANT_S).to_numpy(bool)
+    return (span * 86400.0 > SAME_INSTANT_S).to_numpy(bool)
 
 
 def position_errors(candidates: pd.DataFrame) -> FloatArray:

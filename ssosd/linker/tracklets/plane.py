@@ -10,7 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from ssosd.errors import Misconfigured
-from ssosd.grouping import BoolArray, FloatArray, IntArray
+from ssosd.grouping import BoolArray, FloatArray, IntArray, instants
 from ssosd.sphere import ARCSEC_PER_DEG, mean_position, offsets_arcsec, to_radec, unit_vectors
 
 NEEDED = (
@@ -19,7 +19,6 @@ NEEDED = (
     "FLAGS_EXTRACTION",
 )
 ERR_POSITION = "ERR_POSITION"  # column of the errors that `ssosd.linker.errors` has calibrated, arcsec
-SAME_INSTANT_S = 2.0  # exposures whose middles are closer in time show no motion against each other
 SATURATED = 4  # bit of SExtractor's FLAGS
 SMALLEST_ERROR = 0.02  # arcsec: no centroid is better, whatever is claimed
 LARGEST_ERROR = 1.0  # arcsec: of an error that is unknown or absurd
@@ -161,13 +160,11 @@ def _of_two(first: IntArray | FloatArray, second: FloatArray) -> FloatArray:
 
 def _epochs(mjd: FloatArray, exptime_s: FloatArray) -> tuple[FloatArray, FloatArray, IntArray]:
     """Instants in hours after their middle, their exposure times in hours, and the instant of each row."""
-    moments, inverse = np.unique(mjd, return_inverse=True)
-    if not moments.size:
-        return np.empty(0), np.empty(0), np.empty(0, dtype=np.intp)
-    step: FloatArray = np.append(np.inf, np.diff(moments))
-    new: BoolArray = np.greater(step * 86400.0, SAME_INSTANT_S)
-    first = moments[new]
-    epoch = (np.cumsum(new) - 1)[inverse].astype(np.intp)
+    epoch = instants(mjd)
+    if not epoch.size:
+        return np.empty(0), np.empty(0), epoch
+    first = np.full(int(epoch.max()) + 1, np.inf)
+    np.minimum.at(first, epoch, mjd)
     exptimes = np.zeros(first.size)
     np.maximum.at(exptimes, epoch, np.nan_to_num(exptime_s))
     return (first - 0.5 * (first[0] + first[-1])) * 24.0, exptimes / 3600.0, epoch
