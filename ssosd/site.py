@@ -19,6 +19,8 @@ from ssosd.errors import Misconfigured
 EARTH_RADIUS_M = 6_378_137.0
 FLATTENING = 1.0 / 298.257223563
 _E2 = FLATTENING * (2.0 - FLATTENING)
+#: Codes of the geocentre, and of occultations reduced to it.
+_EARTH_CENTRE = ("500", "244")
 
 _MJD_EPOCH = date(1858, 11, 17).toordinal()
 _DAY = 1.0
@@ -109,6 +111,16 @@ def site_from_code(code: str) -> Site:
         rho_cos_phi=rho_cos,
         rho_sin_phi=rho_sin,
     )
+
+
+def moves(code: str) -> bool:
+    """Whether each observation of a code has to tell where it was made: spacecraft and roving observers.
+
+    >>> moves("247"), moves("688"), moves("500"), moves("???")
+    (True, False, False, False)
+    """
+    entry = _codes().get(code)
+    return entry is not None and code not in _EARTH_CENTRE and not (entry.get("cos") or entry.get("sin"))
 
 
 def site_from(

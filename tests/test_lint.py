@@ -285,6 +285,33 @@ def test_two_errors_in_one_line_are_both_said():
     assert {p[1] for p in found(bad) if p[2] == "form"} == {"33-44", "45-56"}
 
 
+def test_who_has_no_place_of_his_own_tells_where_he_was():
+    """Roving observers (247) and spacecraft, by the MPC's RovingObs.html and the ADES location group."""
+
+    def said(text):
+        return [(p.row, p.column) for p in lint_text(text) if p.rule == "location"]
+
+    plain = [line.replace("  493", "  247") for line in LINES.splitlines()]
+    alone = "\n".join(plain[:5] + plain[5:8])
+    assert said(alone) == [(6, "78-80"), (7, "78-80"), (8, "78-80")]
+    with_v = alone.replace("  C2026", "  V2026")
+    assert said(with_v) == [(6, "15"), (7, "15"), (8, "15")]
+    in_two = plain[:5]
+    for line in plain[5:8]:
+        in_two.append(line.replace("  C2026", "  V2026"))
+        in_two.append(f"{line[:14]}v{line[15:32]}1  10.123400 +45.123400   690{'':16}247")
+    assert {len(line) for line in in_two[5:]} == {80}
+    assert said("\n".join(in_two)) == []
+    in_two[6] = in_two[6].replace("14.834029", "14.834028")  # of another record
+    assert said("\n".join(in_two)) == [(6, "15")]
+
+    psv = PSV.replace("|493|", "|247|")
+    assert said(psv) == [(row, "stn") for row in (FIRST, FIRST + 1, FIRST + 2)]
+    named = psv.replace("|stn|", "|stn|sys  |ctr|pos1  |pos2  |pos3 |")
+    assert said(named.replace("|247|", "|247|WGS84|399|10.123|45.123|690.0|")) == []
+    assert said(LINES.replace("  493", "  500")) == said(PSV) == []
+
+
 def test_what_the_linter_knows_is_consistent():
     assert LETTER_BANDS <= ADES_BANDS
     assert not {"C", "L", "u"} & ADES_BANDS

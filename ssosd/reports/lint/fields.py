@@ -20,7 +20,7 @@ from ssosd.reports.mpc_values import (
     REFUSED_BANDS,
 )
 from ssosd.reports.problem import Problem, Severity, Sighting
-from ssosd.site import site_from_code
+from ssosd.site import moves, site_from_code
 
 _MJD_EPOCH = datetime(1858, 11, 17, tzinfo=UTC)
 _TIME = re.compile(r"(\d{4})-(\d\d)-(\d\d)T(\d\d):(\d\d):(\d\d(?:\.\d{1,6})?)Z", re.ASCII)
@@ -104,6 +104,11 @@ def _listed(values: Row, row: int) -> Iterable[Problem]:
 
     if (stn := values.get("stn")) is not None:
         yield from _code(row, "stn", stn)
+        if moves(stn) and not {"sys", "ctr", "pos1", "pos2", "pos3"} <= set(values):
+            said = (
+                f"{stn} has no place of its own: sys, ctr and pos1 to pos3 tell where this was observed from"
+            )
+            yield problem("stn", "location", said)
     mode = values.get("mode")
     if mode in HISTORICAL_MODES:
         yield problem("mode", "mode", f"{mode} is not for observations of today", "warning")

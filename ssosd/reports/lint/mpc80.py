@@ -13,7 +13,7 @@ from ssosd.reports.mpc_values import LETTER_BANDS, NOTE2_LISTED, NOTE2_TODAY, RE
 from ssosd.reports.obs80 import Observation, parse_observation
 from ssosd.reports.problem import Problem, Severity, Sighting
 from ssosd.reports.unpack import Identity, unpack
-from ssosd.site import site_from_code
+from ssosd.site import moves, site_from_code
 
 _COLUMNS = ("16-32", "33-44", "45-56")
 _WIDTH = 80
@@ -29,6 +29,7 @@ _PLACEHOLDER = re.compile(
     r"\b(?:x{3,}|todo|fixme|lorem|placeholder|your[ _]?name|john doe|jane doe)\b|\?{3,}|<[^>]*>",
     re.IGNORECASE,
 )
+_IN_TWO = frozenset(letter.upper() for letter in SECOND_LINES)
 _EARLIEST_DIGITAL = 44239.0  # 1980-01-01
 
 
@@ -62,7 +63,7 @@ def lint_mpc80(lines: Sequence[str]) -> tuple[list[Problem], list[Sighting]]:
             continue
         batches[-1].observations += 1
         found, sighting = _observation(row, line)
-        problems += found
+        problems += [*found, *_place(row, line, lines[row : row + 1])]
         if sighting is not None:
             sightings.append(sighting)
             problems += _station(batches[-1], sighting)
@@ -116,6 +117,23 @@ def _station(batch: _Batch, sighting: Sighting) -> Iterable[Problem]:
     if codes and sighting.stn not in codes:
         said = f"observed at {sighting.stn}, but the header is of {', '.join(sorted(codes))}"
         yield Problem(sighting.row, "78-80", "station", "warning", said)
+
+
+def _place(row: int, line: str, following: Sequence[str]) -> Iterable[Problem]:
+    """Where it was observed, which a second line tells of who has no place of his own.
+
+    https://minorplanetcenter.net/iau/info/RovingObs.html and SatelliteObs.html
+    """
+    kind, code = line[14:15], line[77:80]
+    if kind and kind in _IN_TWO:
+        second = next(iter(following), "").rstrip("\r\n")
+        wanted = line[:12], line[15:32], kind.lower(), code
+        if (second[:12], second[15:32], second[14:15], second[77:80]) != wanted:
+            said = f"{kind} in column 15 without the second line of this record, of {kind.lower()}"
+            yield Problem(row, "15", "location", "error", said)
+    elif moves(code):
+        said = f"{code} has no place of its own: a second line has to tell where this was observed from"
+        yield Problem(row, "78-80", "location", "error", said)
 
 
 def _code(row: int, columns: str, code: str) -> Iterable[Problem]:
