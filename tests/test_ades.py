@@ -274,6 +274,14 @@ def test_what_is_no_designation_is_refused(bad):
         unpack(Designation(number=bad[0], provisional=bad[1]))
 
 
+@pytest.mark.parametrize(
+    ("columns", "name"),
+    [("    SJ98U010", "S/1998 U 1"), ("    SK03J020", "S/2003 J 2"), ("    SK19SA10", "S/2019 S 101")],
+)
+def test_new_satellites_come_back(columns, name):
+    assert unpack(Designation(number=columns[:5], provisional=columns[5:])).prov_id == name
+
+
 def test_errors_are_projected_on_the_sky_once():
     """An error of 0.2" along RA at Dec 80 is 0.2" with cos Dec, whatever the degrees of RA."""
     table = detections(

@@ -368,8 +368,7 @@ def test_comets_have_their_columns(name: str, columns: str) -> None:
     assert known_designation(number="-", name=name).columns == columns
     if name[0].isdigit():
         number, _, bare = name.partition("/")
-        if "-" not in bare:
-            assert known_designation(number=number, name=bare).columns == columns
+        assert known_designation(number=number, name=bare).columns == columns
 
 
 @pytest.mark.parametrize(

@@ -163,6 +163,8 @@ def known_designation(*, number: str, name: str) -> Designation:
     number, name = _tidy(number).strip("()"), _tidy(name)
     if number.isascii() and number.isdigit() and int(number) > 0:
         return Designation(number=pack_number(int(number)))
+    if _NUMBERED_COMET.fullmatch(number):
+        return pack_comet(f"{number}/{name}")  # the name may have the fragment
     for text in (number, name):
         if _NUMBERED_COMET.fullmatch(text) or re.match(r"[PCDXAI]/", text):
             return pack_comet(text)

@@ -20,6 +20,7 @@ _NUMBER = re.compile(r"[0-9A-Za-z]\d{4}", re.ASCII)
 _LARGE_NUMBER = re.compile(r"~[0-9A-Za-z]{4}", re.ASCII)
 _COMET_NUMBER = re.compile(r"(\d{4})([PDI])", re.ASCII)
 _SATELLITE = re.compile(r"[JSUNM]\d{3}S", re.ASCII)
+_NEW_SATELLITE = re.compile(r"([IJKL])(\d\d)([MJSUN])([0-9A-Za-z]\d)0", re.ASCII)
 _PROVISIONAL = re.compile(r"([IJKL])(\d\d)([A-HJ-Y])([0-9A-Za-z]\d)([A-HJ-Z])", re.ASCII)
 _EXTENDED = re.compile(r"_([0-9A-Za-z])([A-HJ-Y])([0-9A-Za-z]{4})", re.ASCII)
 _SURVEY = re.compile(r"(?:PLS|T([123])S)(\d{4})", re.ASCII)
@@ -61,6 +62,9 @@ def unpack(designation: Designation) -> Identity:
     if len(number.strip()) == 1 and number.strip() in "CPDXAI":
         return Identity(prov_id=f"{number.strip()}/{_comet(provisional)}")
     trailing = provisional.strip()
+    if number.strip() == "S" and (moon := _NEW_SATELLITE.fullmatch(trailing)) is not None:
+        order = _BASE62.index(moon[4][0]) * 10 + int(moon[4][1])
+        return Identity(prov_id=f"S/{_year(moon)} {moon[3]} {order}")
     if (comet := _COMET_NUMBER.fullmatch(number)) is not None:
         if trailing and not re.fullmatch(r"[a-z]{1,2}", trailing, re.ASCII):
             return Identity(perm_id=f"{int(comet[1])}{comet[2]}", prov_id=f"{comet[2]}/{_comet(trailing)}")
