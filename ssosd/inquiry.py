@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from ssosd import work
@@ -27,7 +28,7 @@ from ssosd.station import Station
 from ssosd.store import SequenceRow, Store
 from ssosd.work import Identified
 from ssosd.work.asking import ORBITS, SKYBOT
-from ssosd.work.identifying import FILES, FOLDERS, REGIONS, needed_detections
+from ssosd.work.identifying import FILES, FOLDERS, REGIONS
 
 log = logging.getLogger("ssosd.daemon")
 SKYBOT_NAME = "SkyBoT"
@@ -102,7 +103,7 @@ class Inquiry:
     def _job(self, row: SequenceRow, exposures: Sequence[Exposure], station: Station) -> IdentifyJob:
         by_digest = {e.digest: e for e in exposures}
         linked = tuple(by_digest[d] for d in self._store.linked_exposures(row.id) if d in by_digest)
-        ledger = self._store.rejections(row.id, at_least=needed_detections(station.config))
+        ledger = pd.DataFrame(self._store.rejections(row.id), columns=_LEDGER)
         quality = pd.DataFrame(self._store.quality(row.id))
         return IdentifyJob(
             row=row,
@@ -113,7 +114,7 @@ class Inquiry:
                 dec_deg=linked[0].dec_deg if linked else 0.0,
                 exposures=linked,
             ),
-            ledger=pd.DataFrame(ledger, columns=_LEDGER),
+            ledger=ledger.astype({"MEASURED": np.float64, "LIMIT": np.float64}),  # None is NaN
             limit=measured_limit(quality) if len(quality) else None,
             access=self.access(linked, station),
         )

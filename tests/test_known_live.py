@@ -147,6 +147,8 @@ def test_a_replay_catches_up_too(one, service, tmp_path):
     assert all(name in again.draft and name not in unchecked for name in PACKED)
     fresh = run(tmp_path / "fresh", one.directory, reference=one.refcat, **asked)
     assert fresh.draft == again.draft
+    late = again.results
+    assert [name for name, text in fresh.results.items() if late.get(name) != text] == []
 
 
 def test_a_restart_forgets_nothing_that_is_to_be_asked(live, service):

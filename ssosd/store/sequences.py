@@ -87,13 +87,13 @@ class Sequences(Verdicts, Knowledge):
         )
         return tuple(row["exposure"] for row in found)
 
-    def rejections(self, number: int, *, at_least: int) -> list[dict[str, Any]]:
-        """The ledger of a sequence, of sources with this many detections or more, as the chain's columns."""
+    def rejections(self, number: int) -> list[dict[str, Any]]:
+        """The ledger of a sequence, as the chain's columns."""
         return self.rows(
             "SELECT source_number AS SOURCE_NUMBER, filter AS FILTER, reason AS REASON,"
             ' measured AS MEASURED, limit_value AS "LIMIT", n_detections AS N_DETECTIONS FROM rejections'
-            " WHERE sequence = ? AND n_detections >= ? ORDER BY source_number",
-            [number, at_least],
+            " WHERE sequence = ? ORDER BY source_number",
+            [number],
         )
 
     def quality(self, number: int) -> list[dict[str, Any]]:
