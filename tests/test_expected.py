@@ -10,12 +10,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ssosd.config import PARAMETERS
+from ssosd.filters.settings import ChainSettings
 from ssosd.identify.evidence import Evidence
 from ssosd.identify.expected import EXPECTED_COLUMNS, OUTCOMES, expected_objects
 from ssosd.identify.known import known_table
 from ssosd.identify.limits import Limit, limit_from_known, measured_limit
 from ssosd.identify.places import look
 from ssosd.sphere import to_radec, unit_vectors
+from ssosd.work.identifying import needed_detections
 
 N, NEEDED, RADIUS = 5, 4, 10.0
 RA, DEC, SIZE = 150.0, 20.0, 0.2  # centre and half a side of the only chip, degrees
@@ -253,3 +256,23 @@ def test_the_nearest_detection_that_is_no_star(points, east, north):
     if best is not None:
         chosen = points[int(found.sources[0, 0])]
         assert np.hypot(chosen[1] - east, chosen[2] - north) == pytest.approx(best[0], abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("needed", "changes"),
+    [
+        (4, {}),
+        (3, {"FILTER_DETEC": False}),  # two positions fit any motion
+        (3, {"DETECTIONS": (1,)}),
+        (3, {"DETECTIONS": (1,), "LINKER": "SCAMP"}),
+        (2, {"DETECTIONS": (1,), "LINKER": "SCAMP", "MOTION_FIT": "SEED"}),
+        (2, {"FILTER_DETEC": False, "LINKER": "SCAMP", "MOTION_FIT": "SEED"}),
+        (1, {"FILTER_DETEC": False, "LINKER": "SCAMP", "FILTER_MOTION": False}),
+        (5, {"DETECTIONS": (1, 3, 4), "FILTER_MOTION": False}),
+        (2, {"DETECTIONS": (1, 3, 4), "LINKER": "SCAMP", "FILTER_MOTION": False}),
+    ],
+)
+def test_detections_that_an_object_needs_are_those_of_a_candidate(needed, changes):
+    names = [*ChainSettings.__slots__, "LINKER"]
+    config = {n.upper(): PARAMETERS[n.upper()].parse(PARAMETERS[n.upper()].default) for n in names}
+    assert needed_detections(config | changes) == needed

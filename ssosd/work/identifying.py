@@ -6,7 +6,7 @@ done again without linking when they say something else.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
@@ -16,6 +16,7 @@ from typing import Any
 import pandas as pd
 
 from ssosd.analysis.residuals import matched_detections, residual_statistics
+from ssosd.filters.chain import PLANE, ChainSettings
 from ssosd.identify.evidence import FILE_NAME, Evidence
 from ssosd.identify.expected import Limit, expected_objects
 from ssosd.identify.magnitudes import magnitude_histogram
@@ -140,11 +141,13 @@ def identify(
     return identified
 
 
-def needed_detections(config: Any) -> int:
-    """Fewest detections that a candidate has."""
-    if not config["FILTER_DETEC"]:
-        return 1
-    return next(n for n in count(1) if n not in config["DETECTIONS"])
+def needed_detections(config: Mapping[str, Any]) -> int:
+    """Fewest detections that a candidate has: as DETECTIONS says, and as telling its motion takes."""
+    settings = ChainSettings.from_mapping(config)
+    if config["LINKER"] != "SCAMP" or (settings.filter_motion and settings.motion_fit == PLANE):
+        return settings.fewest_detections
+    rejected = settings.detections if settings.filter_detec else ()
+    return next(n for n in count(2 if settings.filter_motion else 1) if n not in rejected)
 
 
 def _collisions(found: pd.DataFrame) -> tuple[str, ...]:
