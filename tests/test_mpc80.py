@@ -644,3 +644,13 @@ def test_format_magnitude_keeps_its_point_in_column_68() -> None:
     assert format_magnitude(99.94) == "99.9 "
     with pytest.raises(BadInput):
         format_magnitude(99.96)
+
+
+@pytest.mark.parametrize("band", [{}, {"BAND": ["", "", None, "", ""]}])
+def test_a_magnitude_without_a_band_is_not_given_as_one_in_b(band: dict[str, object]) -> None:
+    """A blank column 71 is B to the MPC; ADES has no such magnitude either."""
+    draft = render_draft(candidates=candidates(MAG_CALIB=20.0, **band), code="688", night="2026-11-14")
+    assert {line[65:71] for line in observations(draft.text)} == {" " * 6}
+    assert [p for p in draft.problems if "without a band" in p]
+    unmeasured = render_draft(candidates=candidates(MAG_CALIB=99.0, **band), code="688", night="2026-11-14")
+    assert not [p for p in unmeasured.problems if "without a band" in p]

@@ -167,7 +167,7 @@ def _lines(
             mjd_mid=mjd,
             ra_deg=ra,
             dec_deg=dec,
-            mag=mag if math.isfinite(mag) and mag < _NO_MAGNITUDE else None,
+            mag=mag if band and math.isfinite(mag) and mag < _NO_MAGNITUDE else None,
             band=band,
             code=code,
             note2=note2,
@@ -198,7 +198,16 @@ def _whole_night(rows: pd.DataFrame) -> list[str]:
         )
     if "MAG_CALIB" not in rows:
         said.append("no calibrated magnitudes (MAG_CALIB): columns 66-71 are blank")
+    elif bool(((rows["MAG_CALIB"].astype(float) < _NO_MAGNITUDE) & ~_banded(rows)).any()):
+        said.append("magnitudes without a band (BAND) are left out: the MPC takes a blank one for B")
     return said
+
+
+def _banded(rows: pd.DataFrame) -> pd.Series:
+    """Rows with a band."""
+    if "BAND" not in rows:
+        return pd.Series(data=False, index=rows.index)
+    return rows["BAND"].map(_text) != ""
 
 
 def _header(
