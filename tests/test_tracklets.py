@@ -269,3 +269,5 @@ def test_pieces_of_a_trail_are_one_detection():
     assert np.hypot(x - want[:, 0], y - want[:, 1]).max() < 2.0
     assert linked.sources["PM"].iloc[0] == pytest.approx(rate, rel=0.01)
     assert linked.detections["FLUX"].to_numpy() == pytest.approx(34.0)
+    # of 20 and 14 counts, each to one count: 34 to the root of 2
+    assert linked.detections["MAGERR"].to_numpy() == pytest.approx(1.0857 * np.sqrt(2.0) / 34.0, rel=1e-3)

@@ -17,6 +17,7 @@ from ssosd.trackfit import Motion, fit_motion
 BAD_MOTION = 64  # bit of FLAGS_SCAMP that speaks of SCAMP's own linking
 PIECES_FLAG = 16  # added to FLAGS_SSOS: position and brightness of several pieces of one trail
 LONGEST_HALF_FWHM = 6.0  # of a piece
+_MAG_PER_RELATIVE = 2.5 / np.log(10.0)  # error of a magnitude over the relative error of its flux
 SOURCE_COLUMNS = (
     *("SOURCE_NUMBER", "N_DETECTIONS", "N_PIECES", "PM", "PMERR", "PMRA", "PMRA_ERR", "PMDEC", "PMDEC_ERR"),
     *("ACCELERATION", "ARC_HOURS", "CHI2", "DOF", "CHI2_DOF", "RMS", "MAG", "MAG_SCATTER"),
@@ -123,6 +124,9 @@ def _join_fluxes(
     if "FLUXERR" in table:
         square = detections["FLUXERR"].to_numpy(np.float64)[source] ** 2
         new["FLUXERR"] = np.sqrt(np.bincount(row, square, minlength=n))
+    if {"FLUX", "FLUXERR"} <= new.keys() and "MAGERR" in table:
+        with np.errstate(divide="ignore", invalid="ignore"):
+            new["MAGERR"] = _MAG_PER_RELATIVE * new["FLUXERR"] / np.where(new["FLUX"] > 0.0, new["FLUX"], 0.0)
     for name, values in new.items():
         table[name] = np.where(several & np.isfinite(values), values, table[name].to_numpy(np.float64))
     return several
