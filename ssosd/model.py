@@ -7,6 +7,8 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+#: Added to FLAGS_SSOS: position and brightness of several pieces of one trail.
+PIECES_FLAG = 16
 #: Added to FLAGS_SSOS: the position along the trail is the track's, not measured in this exposure.
 PLACED_FLAG = 32
 

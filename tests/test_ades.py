@@ -294,6 +294,15 @@ def test_errors_are_projected_on_the_sky_once():
     assert wide.ra[0] == pytest.approx(math.hypot(0.2, 0.3))
 
 
+def test_the_middle_of_a_trails_pieces_has_not_the_error_of_one_piece():
+    """Of a trail of 33" cut in two anywhere it is off by 2", 30 times the error of a piece's centre."""
+    table = detections(n=3, FLAGS_SSOS=[0, 16, 64])
+    written = rows(render(table).psv)
+    assert [[bool(row[name]) for name in ("rmsRA", "rmsDec", "rmsCorr")] for row in written] == [
+        [True] * 3, [False] * 3, [True] * 3,
+    ]  # fmt: skip
+
+
 @pytest.mark.parametrize(("factor", "there"), [(1.0, True), (4.0, False), (0.1, False)])
 def test_errors_that_known_objects_do_not_bear_out_are_left_out(factor, there):
     rng = np.random.default_rng(5)

@@ -12,7 +12,8 @@ from ssosd.errors import Misconfigured
 from ssosd.filters.chain import ChainSettings, run_chain
 from ssosd.linker.tracklets.link import Tracklets, link_tracklets
 from ssosd.linker.tracklets.plane import project
-from ssosd.linker.tracklets.table import PIECES_FLAG, SOURCE_COLUMNS
+from ssosd.linker.tracklets.table import SOURCE_COLUMNS
+from ssosd.model import PIECES_FLAG
 from ssosd.sphere import offsets_arcsec, wrap_deg
 from tests.tracklets_sky import MJD0, Mover, Night, found, ring
 

@@ -8,6 +8,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from ssosd.model import PIECES_FLAG
+
 _ARCSEC = 3600.0
 _FEWEST = 10  # matched detections for a verdict
 _TRUSTED = (0.5, 2.0)  # the scatter of residuals over the stated error
@@ -29,7 +31,7 @@ def position_errors(detections: pd.DataFrame, *, scatter_arcsec: float = 0.0) ->
     ----------
     detections : DataFrame
         ERRA_WORLD, ERRB_WORLD (deg, of the solved positions) and ERRTHETA_WORLD (deg, position angle of the
-        first from north to east).
+        first from north to east); FLAGS_SSOS where it is there.
     scatter_arcsec : float
         Added to both in quadrature; 0 where ERRA_WORLD has it already, as SCAMP's has by its
         ASTRACCURACY_KEY.
@@ -37,7 +39,8 @@ def position_errors(detections: pd.DataFrame, *, scatter_arcsec: float = 0.0) ->
     Returns
     -------
     PositionErrors
-        NaN for rows without a positive finite error, and for a table without these columns.
+        NaN for rows without a positive finite error, and for a table without these columns; for joined pieces
+        of a trail too, whose middle is off by arcseconds where the errors are those of one piece's centre.
 
     Examples
     --------
@@ -54,6 +57,8 @@ def position_errors(detections: pd.DataFrame, *, scatter_arcsec: float = 0.0) ->
     )
     a, b, angle = a * _ARCSEC, b * _ARCSEC, np.radians(theta)
     good = np.isfinite(a) & np.isfinite(b) & np.isfinite(angle) & (a > 0.0) & (b > 0.0)
+    if "FLAGS_SSOS" in detections:
+        good &= (detections["FLAGS_SSOS"].to_numpy(np.int64) & PIECES_FLAG) == 0
     a, b, angle = (np.where(good, x, np.nan) for x in (a, b, angle))
     east = (a * np.sin(angle)) ** 2 + (b * np.cos(angle)) ** 2 + scatter_arcsec**2
     north = (a * np.cos(angle)) ** 2 + (b * np.sin(angle)) ** 2 + scatter_arcsec**2

@@ -17,11 +17,10 @@ from ssosd.analysis.forced.tracks import Tracks, track_candidates
 from ssosd.analysis.photometry.stars import MAG_PER_RELATIVE, mag_of_one_count
 from ssosd.errors import BadInput
 from ssosd.grouping import BoolArray, IntArray
-from ssosd.model import PLACED_FLAG, Exposure
+from ssosd.model import PIECES_FLAG, PLACED_FLAG, Exposure
 from ssosd.sphere import ARCSEC_PER_DEG
 
-TRAIL_FLAG = 64  # added to FLAGS_SSOS: place and light of the whole trail
-_PIECES_FLAG = 16  # which it takes the place of, as of `PLACED_FLAG`
+TRAIL_FLAG = 64  # in the place of other flags of trails in FLAGS_SSOS: place and light of the whole trail
 _LEAST_SNR = 4.0
 _CLEAR, _FULL = 0.6, 0.02  # least share of the light clear of stars, largest on full pixels
 _FREE_LENGTH, _FREE_FWHM = 0.25, 0.7  # how far off the middle may be, 1 sigma along and across
@@ -215,7 +214,7 @@ def _measures(
         "FLUXERR": err,
         "MAG": mag,
         "MAGERR": mag_err,
-        "FLAGS_SSOS": (flags & ~(_PIECES_FLAG | PLACED_FLAG)) | TRAIL_FLAG,
+        "FLAGS_SSOS": (flags & ~(PIECES_FLAG | PLACED_FLAG)) | TRAIL_FLAG,
     }
 
 

@@ -10,12 +10,11 @@ from ssosd.grouping import FloatArray, IntArray
 from ssosd.linker.tracklets.plane import to_sky
 from ssosd.linker.tracklets.pool import Pool
 from ssosd.linker.tracklets.trails import middles
-from ssosd.model import PLACED_FLAG
+from ssosd.model import PIECES_FLAG, PLACED_FLAG
 from ssosd.sphere import offsets_arcsec, to_radec, unit_vectors
 from ssosd.trackfit import Motion, fit_motion
 
 BAD_MOTION = 64  # bit of FLAGS_SCAMP that speaks of SCAMP's own linking
-PIECES_FLAG = 16  # added to FLAGS_SSOS: position and brightness of several pieces of one trail
 LONGEST_HALF_FWHM = 6.0  # of a piece
 _MAG_PER_RELATIVE = 2.5 / np.log(10.0)  # error of a magnitude over the relative error of its flux
 SOURCE_COLUMNS = (

@@ -56,8 +56,8 @@ def render_ades(
     candidates : DataFrame
         Detections with CANDIDATE, MID_EXPOSURE_MJD (UTC, d), RA, DEC (deg ICRS). Used where they are there:
         MATCHED, SKYBOT_NUMBER, SKYBOT_NAME, SKYBOT_DELTARA, SKYBOT_DELTADEC; ERRA_WORLD, ERRB_WORLD,
-        ERRTHETA_WORLD (deg); MAG_CALIB, MAG_CALIB_ERR, BAND, PHOT_CAT; SNR_WIN, SEEING (arcsec), EXPTIME (s),
-        DATE-OBS, NOTES, REMARKS.
+        ERRTHETA_WORLD (deg), FLAGS_SSOS; MAG_CALIB, MAG_CALIB_ERR, BAND, PHOT_CAT; SNR_WIN, SEEING (arcsec),
+        EXPTIME (s), DATE-OBS, NOTES, REMARKS.
     code : str
         Observatory code.
     night : str
