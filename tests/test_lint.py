@@ -9,6 +9,7 @@ import sys
 from importlib.metadata import distribution
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -20,6 +21,7 @@ from ssosd.reports.lint.draft import Problem, Sent, has_errors, kind_of, lint_fi
 from ssosd.reports.lint.render import problem_lines, render_problems, verdict
 from ssosd.reports.lint.schema import element_order, schema_path
 from ssosd.reports.mpc_values import ADES_BANDS, CATALOGUES, LETTER_BANDS, MODES
+from ssosd.reports.obs80 import format_date
 
 LINES = """\
 COD 493
@@ -278,6 +280,19 @@ def test_times_are_within_exposures_and_nothing_is_sent_twice():
     assert [p[:3] for p in found(PSV, sent=sent)] == [(FIRST, "ra", "sent-before")]
     other = [Sent(stn="688", mjd=61358.8345, ra_deg=34.5285, dec_deg=13.56627)]
     assert not found(PSV, sent=other)
+
+
+@pytest.mark.parametrize("seconds", [0.0, 0.02, 1.0])
+def test_the_middle_of_the_shortest_exposure_is_within_it(seconds):
+    """Frames of a video camera are shorter than what rounding to the sixth decimal of the day may be off."""
+    middles = 61358.834 + np.arange(40) * 1.37e-5
+    text = "COD 493\n" + "".join(
+        "     sFxe000  C" + format_date(mjd) + f"02 18 06.614+13 33 58.57{'':21}493\n" for mjd in middles
+    )
+    exposures = [(mjd - seconds / 2.0 / 86400.0, seconds) for mjd in middles]
+    assert not [p for p in lint_text(text, exposures=exposures) if p.rule == "not-in-exposure"]
+    late = [(start - 1.0 / 86400.0, 0.0) for start, _ in exposures]
+    assert len([p for p in lint_text(text, exposures=late) if p.rule == "not-in-exposure"]) == 40
 
 
 def test_two_errors_in_one_line_are_both_said():

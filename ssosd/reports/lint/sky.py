@@ -27,6 +27,9 @@ _CURVED = 0.02  # of the path's length: parallax bends it
 _BROKEN_ARCSEC, _BROKEN = 10.0, 0.1  # more than this and it is another object
 _FASTEST = 36_000.0  # arcsec/h, 10 deg/h
 _DAY = 86_400.0
+_ROUNDED_DAY = (
+    0.51e-6  # half of the sixth decimal of the day, the last of the 80 columns, and the double's own
+)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -202,7 +205,7 @@ def _outside(sightings: Sequence[Sighting], exposures: Sequence[tuple[float, flo
     starts = np.array([start for start, _ in exposures])
     ends = np.array([start + seconds / _DAY for start, seconds in exposures])
     for s in sightings:
-        if not bool(((starts <= s.mjd) & (s.mjd <= ends)).any()):
+        if not bool(((starts - _ROUNDED_DAY <= s.mjd) & (s.mjd <= ends + _ROUNDED_DAY)).any()):
             said = "this time is within no exposure of the night"
             yield Problem(s.row, s.columns[0], "not-in-exposure", "error", said)
 
