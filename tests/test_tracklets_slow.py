@@ -114,3 +114,25 @@ def test_what_jumps_once_does_not_move(offsets, is_linked):
     best, false = found(linked(placed(table, [size * at for at in offsets])), 1)
     assert best == ([4] if is_linked else [0])
     assert false == 0
+
+
+@pytest.mark.parametrize(
+    ("theta", "smear", "is_linked"),
+    [
+        (None, 1.0, True),
+        (90.0, 1.0, True),  # across its motion
+        (0.0, 1.0, False),  # along it: a pair, or a galaxy, whose centroid wanders
+        (0.0, 1.25, True),  # as all stars are: the telescope drifts
+    ],
+)
+def test_what_is_drawn_out_along_its_motion_does_not_move(theta, smear, is_linked):
+    table = Night(movers=[replace(SLOW, rate=1.3, snr=10.0)]).table()
+    own = table["MOVER"] == 0
+    table.loc[~own, "AWIN_IMAGE"] *= smear
+    if smear > 1.0:
+        table.loc[~own, "THETAWIN_IMAGE"] = 0.0
+    if theta is not None:
+        table.loc[own, ["AWIN_IMAGE", "BWIN_IMAGE", "THETAWIN_IMAGE"]] = 1.25, 0.95, theta
+    best, false = found(linked(table), 1)
+    assert best == ([5] if is_linked else [0])
+    assert false == 0

@@ -10,6 +10,8 @@ from ssosd.linker.tracklets.pool import FWHM_PER_SIGMA, Pool
 
 COMPACT = 1.25  # size, in that of a star, of half of the detections of what moves less than `LITTLE_FWHM`
 ENOUGH, ALONE_SIGMA = 3, 1.5  # detections that are left, and the motion that these must have for themselves
+# (A^2 - B^2) / (A B) along the motion: more than the first plus the second over the SNR is drawn out.
+DRAWN_OUT, DRAWN_NOISE = 0.2, 1.5
 MAG_SCATTER, MAG_NOISE = 0.15, 1.5  # mag allowed: the first plus the second over the SNR
 # Hot pixels side by side, of which now the one, now the other is detected: their extent, and in the distance
 # that the sky moved.
@@ -63,6 +65,27 @@ def hangs_on_one(pool: Pool, track: IntArray, angle: FloatArray) -> BoolArray:
     sigma = (n * product - mean_t * mean_u) / np.sqrt(np.maximum(n * spread_t, 1e-30))
     least = np.where(seen, sigma, np.inf).min(axis=1, initial=np.inf)
     return np.asarray((seen.sum(axis=1) > ENOUGH) & (least < ALONE_SIGMA), dtype=bool)
+
+
+def drawn_out(pool: Pool, track: IntArray, angle: FloatArray, rate: FloatArray) -> BoolArray:
+    """Whether a track's detections are longer along the motion than a star and its trail: pairs, galaxies.
+
+    Their centroid wanders along their length, by more than the errors claim for it.
+
+    Parameters
+    ----------
+    pool : Pool
+    track : ndarray of int, shape (m, n_epochs)
+    angle, rate : ndarray, shape (m,)
+        Of the motion, radians from x to y, arcsec/h.
+    """
+    seen = track >= 0
+    n = np.maximum(seen.sum(axis=1), 1)
+    excess = np.real((pool.stretch[track] - pool.star_stretch) * np.exp(-2j * angle)[:, None])
+    excess = excess - (rate[:, None] * pool.plane.exptimes) ** 2 / 12.0  # of a uniform trail
+    along = np.where(seen, excess / pool.size[track] ** 2, 0.0).sum(axis=1) / n
+    noise = np.where(seen, 10.0 ** (0.4 * pool.brightness[track]), 0.0).sum(axis=1) / n
+    return np.asarray(along > DRAWN_OUT + DRAWN_NOISE * noise, dtype=bool)
 
 
 def too_large(pool: Pool, track: IntArray, rate: FloatArray) -> BoolArray:

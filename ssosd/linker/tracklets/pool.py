@@ -46,6 +46,7 @@ class Pool:
     density: FloatArray  # of the pool around each detection, per arcsec^2 and epoch
     fwhm: float  # of a star, arcsec
     star_size: FloatArray  # sqrt(A B) of a star in each epoch, arcsec, shape (n_epochs,)
+    star_stretch: NDArray[np.complex128]  # of a star in each epoch, as `stretch`
     wander: FloatArray  # extents of the places whose centroid wanders, arcsec, ascending
 
     @property
@@ -184,6 +185,7 @@ def make_pool(
         density=_density(plane, members),
         fwhm=float(np.clip(fwhm, 1.5 * plane.scale, 10.0 * plane.scale)),
         star_size=star_size,
+        star_stretch=_star_stretches(plane, solid & ~plane.saturated & (plane.snr > CLEAR_SNR)),
         wander=_extents(plane, members, place, shared),
     )
 
@@ -211,6 +213,16 @@ def _star_sizes(plane: Plane, stars: BoolArray) -> FloatArray:
         if here.sum() >= FEW_STARS:
             sizes[epoch] = np.median(plane.size[here])
     return sizes * plane.scale
+
+
+def _star_stretches(plane: Plane, stars: BoolArray) -> NDArray[np.complex128]:
+    """Median stretch of the stars of each epoch, arcsec^2; none where there are few."""
+    stretches = np.zeros(plane.n_epochs, dtype=np.complex128)
+    for epoch in range(plane.n_epochs):
+        here = plane.stretch[stars & (plane.epoch == epoch)]
+        if here.size >= FEW_STARS:
+            stretches[epoch] = np.median(here.real) + 1j * np.median(here.imag)
+    return stretches
 
 
 def _extents(plane: Plane, members: IntArray, place: IntArray, shared: IntArray) -> FloatArray:

@@ -17,6 +17,7 @@ from ssosd.linker.tracklets.pool import GATE_CHI2, Pool
 from ssosd.trackfit import Motion, arc_hours
 
 MOTION_SIGMA = 4.8  # of the rate: of 4000 stars at rest one in twenty fields seems to move so
+CLEAR_SIGMA = 12.0  # what moves by less than a FWHM and this must not be drawn out along its motion
 FIT_CHANCE = 1e-4  # a fit is bad when so few true ones have as large a chi-square
 HARDLY_FIT_CHANCE = 1e-2  # of what moves by less than a FWHM: a centroid that wanders fits badly
 MIN_MOVED = 0.4  # arcsec: less is a centroid that wanders
@@ -97,6 +98,8 @@ def assess(
     within = motion.rate * arc < pool.fwhm
     worst = np.where(within, HARDLY_FIT_CHANCE, FIT_CHANCE)
     accepted &= ~within | ~criteria.hangs_on_one(pool, track, motion.angle)
+    unclear = hardly & (motion.rate < CLEAR_SIGMA * error)
+    accepted &= ~unclear | ~criteria.drawn_out(pool, track, motion.angle, motion.rate)
     accepted &= chdtrc(np.maximum(dof, 1), motion.chi2) > worst
     accepted &= ~hardly | criteria.steady(pool, track)
     accepted &= (motion.rate * arc >= LITTLE_FWHM * pool.fwhm) | criteria.compact(pool, track)
