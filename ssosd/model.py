@@ -11,6 +11,8 @@ from typing import Any
 PIECES_FLAG = 16
 #: Added to FLAGS_SSOS: the position along the trail is the track's, not measured in this exposure.
 PLACED_FLAG = 32
+#: Added to FLAGS_SSOS: a star at rest was taken out of the place and the light.
+SWALLOWED_FLAG = 128
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

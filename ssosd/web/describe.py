@@ -26,6 +26,7 @@ _SSOS = {
     16: "pieces of a trail",
     32: "place by the motion",
     64: "trail",
+    128: "a star taken out",
 }
 _SCAMP_OFF = 64
 #: Columns that only some tables have, and their keys.

@@ -22,6 +22,7 @@ from ssosd.linker.merge import (
 )
 from ssosd.linker.refcat import read_bright_sources
 from ssosd.linker.scamp.link import Linked, link
+from ssosd.linker.swallowed import without_swallowed_stars
 from ssosd.linker.tied import tied_to_reference
 from ssosd.linker.tracklets.link import MAX_CHANCE, WEAK_CHANCE, Tracklets, link_tracklets
 from ssosd.linker.tracklets.sources import judge_sources
@@ -112,7 +113,7 @@ def candidates_of(linked: Linked, *, config: Config, progress: Progress) -> Cand
     linker, detections = config["LINKER"], linked.detections
     if linker != "SCAMP" or (settings.filter_motion and settings.motion_fit == "PLANE"):
         detections = tied_to_reference(made_consistent(detections), linked.reference)
-        detections = with_position_errors(detections)
+        detections = without_swallowed_stars(with_position_errors(detections))
     tracklets = None
     if linker != "SCAMP":
         tracklets = link_tracklets(
