@@ -17,6 +17,7 @@ from lxml import etree
 
 from ssosd.config.tables.images import SCAMP_CATALOGUES
 from ssosd.errors import BadInput
+from ssosd.model import SWALLOWED_FLAG
 from ssosd.reports.ades.digits import dec_text, magnitude_text, ra_text, time_text
 from ssosd.reports.ades.draft import render_ades
 from ssosd.reports.ades.rows import BANDS, FIELDS, time_decimals
@@ -71,6 +72,7 @@ def detections(n=4, candidate="F01-0001", seed=1, **columns):
             "PHOT_CAT": "Gaia3",
             "SNR_WIN": rng.uniform(5, 500, n),
             "SEEING": 2.41,
+            "FLAGS_SSOS": 0,
             "MATCHED": False,
             "SKYBOT_NUMBER": "",
             "SKYBOT_NAME": "",
@@ -84,7 +86,8 @@ def night_of_all_kinds():
         detections(seed=i + 2, candidate=f"K{i}", MATCHED=True, SKYBOT_NUMBER=number, SKYBOT_NAME=name)
         for i, (number, name) in enumerate(KNOWN)
     ]
-    return pd.concat([detections(), *known], ignore_index=True)
+    beside_a_star = detections(FLAGS_SSOS=[0, SWALLOWED_FLAG, 64, 0])
+    return pd.concat([beside_a_star, *known], ignore_index=True)
 
 
 def render(table, **kwargs):
@@ -151,8 +154,9 @@ def test_the_official_conversion_of_our_psv_is_our_80_columns(tmp_path):
     draft = render_draft(candidates=table, code="493", night="2026-11-14")
     ours = [line for line in draft.text.splitlines() if len(line) == 80]
     assert len(ours) == len(theirs) == len(table)
+    assert [k for k, own in enumerate(ours) if own[13] == "I"] == [1]  # involved with a star
     for own, their in zip(ours, theirs, strict=True):
-        assert own[14:56] == their[14:56]
+        assert own[13:56] == their[13:56]
         assert (own[70], own[77:]) == (their[70], their[77:])
         if own.strip()[:3] != "J08":  # they have no packed form of 1908 CJ but their own
             assert own[:12] == their[:12]

@@ -15,7 +15,7 @@ from tests.tracklets_sky import Mover, Night
 
 MOVER = Mover(east=60.0, north=-40.0, rate=20.0, pa=70.0, snr=30.0)
 BESIDE = (1.4, 1.9)  # arcsec east and north of the mover's place in the third exposure of five
-CHANGED = {"RA", "DEC", "ERR_POSITION", "MAG", "MAGERR", "FLUX", "FLAGS_SSOS"}
+CHANGED = {"RA", "DEC", "ERR_POSITION", "ERRA_WORLD", "ERRB_WORLD", "MAG", "MAGERR", "FLUX", "FLAGS_SSOS"}
 
 
 def night(*, star_snr: float = 40.0, alone_in: tuple[int, ...] = (0, 1, 3, 4)) -> pd.DataFrame:

@@ -17,6 +17,7 @@ from ssosd.linker.tracklets.plane import ERR_POSITION, LARGEST_ERROR, Plane, pro
 from ssosd.linker.tracklets.pool import FWHM_PER_SIGMA
 from ssosd.linker.tracklets.stationary import places_on_sky, solid_places
 from ssosd.model import SWALLOWED_FLAG
+from ssosd.sphere import ARCSEC_PER_DEG
 
 NEAR_FWHM = 1.5  # from a detection to the star in it
 FAR_FWHM = 2.5  # from the star to what is left: farther away two are detected
@@ -65,13 +66,18 @@ def without_swallowed_stars(detections: pd.DataFrame) -> pd.DataFrame:
     error = np.minimum(np.hypot(plane.sigma[loose] / left, DOUBT * shift), LARGEST_ERROR)
     row = plane.rows[loose]
     old = detections.iloc[row]
-    return _with_rows(
-        detections,
-        row,
-        dict(zip(("RA", "DEC"), to_sky(plane, x, y), strict=True))
-        | {ERR_POSITION: error, "MAG": old["MAG"] - 2.5 * np.log10(left), "MAGERR": old["MAGERR"] / left}
-        | {"FLUX": old["FLUX"] * left, "FLAGS_SSOS": old["FLAGS_SSOS"] | SWALLOWED_FLAG},
-    )
+    ra, dec = to_sky(plane, x, y)
+    new = {
+        "RA": ra,
+        "DEC": dec,
+        ERR_POSITION: error,
+        **dict.fromkeys(("ERRA_WORLD", "ERRB_WORLD"), error / ARCSEC_PER_DEG),
+        "MAG": old["MAG"] - 2.5 * np.log10(left),
+        "MAGERR": old["MAGERR"] / left,
+        "FLUX": old["FLUX"] * left,
+        "FLAGS_SSOS": old["FLAGS_SSOS"] | SWALLOWED_FLAG,
+    }
+    return _with_rows(detections, row, new)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)

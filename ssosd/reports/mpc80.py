@@ -11,7 +11,9 @@ from typing import Any
 import pandas as pd
 
 from ssosd.errors import BadInput
+from ssosd.model import SWALLOWED_FLAG
 from ssosd.reports.designation import Designation, base62, known_designation, temporary_designation
+from ssosd.reports.mpc_values import INVOLVED
 from ssosd.reports.obs80 import Precision, format_observation
 from ssosd.site import night_bounds
 
@@ -89,7 +91,7 @@ def render_draft(
     candidates : DataFrame
         Detections with CANDIDATE, MID_EXPOSURE_MJD, RA, DEC; with MATCHED, MATCH_STATE, SKYBOT_NUMBER,
         SKYBOT_NAME where they were compared with known objects; with MAG_CALIB and BAND where they are
-        calibrated.
+        calibrated; FLAGS_SSOS where it is there.
     code : str
         Observatory code.
     night : str
@@ -161,6 +163,7 @@ def _lines(
     count = len(rows)
     magnitudes = rows["MAG_CALIB"].astype(float).tolist() if "MAG_CALIB" in rows else [math.nan] * count
     bands = [_text(band) for band in rows["BAND"]] if "BAND" in rows else [""] * count
+    flags = rows["FLAGS_SSOS"].tolist() if "FLAGS_SSOS" in rows else [0] * count
     return [
         format_observation(
             designation=designation,
@@ -170,15 +173,17 @@ def _lines(
             mag=mag if band and math.isfinite(mag) and mag < _NO_MAGNITUDE else None,
             band=band,
             code=code,
+            note1=INVOLVED if flag & SWALLOWED_FLAG else " ",
             note2=note2,
             precision=precision,
         )
-        for mjd, ra, dec, mag, band in zip(
+        for mjd, ra, dec, mag, band, flag in zip(
             rows["MID_EXPOSURE_MJD"].tolist(),
             rows["RA"].tolist(),
             rows["DEC"].tolist(),
             magnitudes,
             bands,
+            flags,
             strict=True,
         )
     ]

@@ -41,6 +41,8 @@ ADES_BANDS = LETTER_BANDS | frozenset(
 #: Not a band of a photometric system: clear, luminance, and the ambiguous u.
 REFUSED_BANDS = frozenset({"C", "L", "u"})
 
+#: Column 14 (https://minorplanetcenter.net/iau/info/ObsNote.html) and ADES notes: involved with a star.
+INVOLVED = "I"
 #: Column 15: how it was observed.
 NOTE2_TODAY = frozenset("CBTVSXxnE")
 NOTE2_LISTED = NOTE2_TODAY | frozenset(" PeMRHNOcDZWwQqtA")

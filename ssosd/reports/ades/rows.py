@@ -11,8 +11,10 @@ import numpy as np
 import pandas as pd
 
 from ssosd.errors import BadInput
+from ssosd.model import SWALLOWED_FLAG
 from ssosd.reports.ades.digits import dec_text, magnitude_text, positive_text, ra_text, time_text
 from ssosd.reports.designation import Designation
+from ssosd.reports.mpc_values import INVOLVED
 from ssosd.reports.obs80 import Precision
 from ssosd.reports.position_errors import PositionErrors
 from ssosd.reports.unpack import unpack
@@ -39,7 +41,7 @@ NOTE2 = {"CCD": "C", "CMO": "B"}
 #: Columns that are looked at, besides those of the positions' errors.
 _READ = (
     *("MID_EXPOSURE_MJD", "RA", "DEC", "MAG_CALIB", "MAG_CALIB_ERR", "BAND", "PHOT_CAT"),
-    *("SNR_WIN", "SEEING", "EXPTIME", "NOTES", "REMARKS"),
+    *("SNR_WIN", "SEEING", "EXPTIME", "FLAGS_SSOS", "NOTES", "REMARKS"),
 )
 _NO_MAGNITUDE = 50.0
 _FINE_ARCSEC = 0.05  # positions better than this get a seventh decimal
@@ -154,7 +156,7 @@ def _quality(row: Mapping[Any, Any]) -> dict[str, str]:
         "logSNR": f"{math.log10(snr):.2f}" if math.isfinite(snr) and 0.01 < snr < 1e5 else "",
         "seeing": positive_text(_number(row, "SEEING"), 1, width=6),
         "exp": positive_text(seconds, 0 if float(seconds).is_integer() else 2, width=6),
-        "notes": _text(row, "NOTES"),
+        "notes": _text(row, "NOTES") or (INVOLVED if row.get("FLAGS_SSOS", 0) & SWALLOWED_FLAG else ""),
         "remarks": _text(row, "REMARKS").replace("|", "/")[:300],
     }
 
