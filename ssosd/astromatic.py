@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import os
 import re
-import resource
 import shutil
 import signal
 import subprocess
@@ -27,7 +26,8 @@ _PACKAGES = {"sextractor": "source-extractor", "scamp": "scamp", "swarp": "swarp
 _VERSION = re.compile(r"version\s+(\d+(?:\.\d+)+)", re.IGNORECASE)
 _TAIL_LINES = 12
 _DRAIN_S = 1.0  # a killed group has let go of its pipes long before
-_NOT_STARTED = frozenset({126, 127})  # exit codes of the leash when it cannot start the program
+_NOT_STARTED = frozenset({126, 127})  # exit codes of those before a program when they cannot start it
+_BEFORE = ("setpriv:", "prlimit:")  # how their messages begin
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -84,6 +84,15 @@ def _leash() -> tuple[str, ...]:
     """
     setpriv = shutil.which("setpriv", path=os.defpath)
     return () if setpriv is None else (setpriv, "--pdeathsig", "KILL", "--")
+
+
+def _limit(memory_bytes: int) -> tuple[str, ...]:
+    """A command in front of a program that limits its address space, from its first moment on.
+
+    Empty without a limit, and where there is no prlimit (util-linux, as setpriv).
+    """
+    prlimit = shutil.which("prlimit", path=os.defpath) if memory_bytes else None
+    return () if prlimit is None else (prlimit, f"--as={memory_bytes}")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -181,7 +190,7 @@ def run(
     BadInput
         It ended with a non-zero exit code; the message carries the last lines it printed.
     """
-    command = [*_leash(), binary.path, *(str(a) for a in arguments)]
+    command = [*_leash(), *_limit(binary.memory_limit_bytes), binary.path, *(str(a) for a in arguments)]
     try:
         _require_program(binary)
         child = subprocess.Popen(
@@ -204,8 +213,6 @@ def run(
     with child:
         _children.add(child)
         try:
-            if binary.memory_limit_bytes:
-                _limit_memory(child, binary.memory_limit_bytes)
             stdout, stderr = child.communicate(timeout=time_limit_s)
         except subprocess.TimeoutExpired as error:
             kill_group(child)
@@ -224,7 +231,7 @@ def run(
             f"{binary.program} was killed by {signal_name(-child.returncode)}; "
             f"its last lines: {log_tail(stdout + stderr, 3)}"
         )
-    if child.returncode in _NOT_STARTED and stderr.startswith("setpriv:"):
+    if child.returncode in _NOT_STARTED and stderr.startswith(_BEFORE):
         raise _vanished(binary, log_tail(stderr, 1))
     if child.returncode > 0:
         raise BadInput(
@@ -243,13 +250,6 @@ def _require_program(binary: Binary) -> None:
 def _vanished(binary: Binary, why: str) -> Misconfigured:
     package = _PACKAGES[binary.program]
     return Misconfigured(f"{binary.path}: {why}", next_step=f"apt-get install {package}")
-
-
-def _limit_memory(child: subprocess.Popen[str], limit_bytes: int) -> None:
-    try:
-        resource.prlimit(child.pid, resource.RLIMIT_AS, (limit_bytes, limit_bytes))
-    except ProcessLookupError:
-        return  # it has ended already
 
 
 def kill_group(child: subprocess.Popen[str]) -> None:

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -193,6 +194,14 @@ def test_much_output_and_broken_text_do_not_block(tmp_path: Path) -> None:
     done = run(loud, [], cwd=tmp_path, time_limit_s=30)
     assert len(done.stdout) > 100_000
     assert done.tail.splitlines()[-2:] == ["Universit\ufffd", "end"]
+
+
+def test_the_memory_limit_holds_from_the_first_moment(tmp_path: Path) -> None:
+    """A limit that comes after the start came too late for some of the programs on a busy machine."""
+    told = replace(_binary(tmp_path / "told", "ulimit -v\n"), memory_limit_bytes=3 << 30)
+    assert {run(told, [], cwd=tmp_path, time_limit_s=30).stdout for _ in range(20)} == {f"{3 << 20}\n"}
+    free = _binary(tmp_path / "free", "ulimit -v\n")
+    assert run(free, [], cwd=tmp_path, time_limit_s=30).stdout != f"{3 << 20}\n"
 
 
 def test_log_tail_removes_redraws() -> None:
