@@ -7,6 +7,7 @@ import gzip
 import hashlib
 import os
 import random
+import tracemalloc
 import warnings
 
 import numpy as np
@@ -410,6 +411,44 @@ def test_no_damage_to_a_header_ends_in_a_traceback(tmp_path):
                 except SsosdError:
                     outcomes["refused"] += 1
     assert min(outcomes.values()) > 50
+
+
+@pytest.mark.parametrize(
+    "changes", [{"NAXIS1": 10**15}, {"NAXIS1": 10**9, "NAXIS2": 10**9}, {"PCOUNT": 10**14}]
+)
+def test_a_header_that_promises_more_than_any_file_holds_is_a_cut_file(tmp_path, changes):
+    path = frames.write(tmp_path / "a.fits", frames.header(frames.OBSERVED, frames.TAN))
+    _set_cards(path, changes)
+    with pytest.raises(
+        BadInput, match=r"a\.fits: truncated: HDU 0 promises \d+ bytes of data, \d+ are there"
+    ):
+        read(path)
+
+
+def test_a_damaged_number_of_axes_of_a_packed_image_costs_no_memory(tmp_path):
+    path = tmp_path / "a.fits"
+    head = frames.header(frames.OBSERVED, frames.TAN)
+    fits.HDUList([fits.PrimaryHDU(), fits.CompImageHDU(frames.pixels(), head)]).writeto(path)
+    _set_cards(path, {"ZNAXIS": 10**9})
+    tracemalloc.start()
+    with pytest.raises(BadInput, match=r"a\.fits: no science image"):
+        read(path)
+    most = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert most < 50_000_000
+
+
+def _set_cards(path, changes):
+    """Write values over those of cards, as damage does; a card that is not there goes before END."""
+    data, end = path.read_bytes(), b"END".ljust(80)
+    for keyword, value in changes.items():
+        card = f"{keyword:<8}= {value:>20}".ljust(80).encode()
+        at = data.find(card[:9])
+        if at >= 0:
+            data = data[:at] + card + data[at + 80 :]
+        else:
+            data = data.replace(end + b" " * 80, card + end, 1)
+    path.write_bytes(data)
 
 
 @pytest.mark.shared

@@ -236,10 +236,15 @@ def test_exposure_time_is_found_and_its_unit_heeded():
     assert plain == (2.5, ())
 
 
-@pytest.mark.parametrize("value", [-1, "NaN", "long", True])
+@pytest.mark.parametrize("value", [-1, "NaN", "long", True, 86400.0, 1e12, 1e300])
 def test_impossible_exposure_times(value):
     with pytest.raises(BadInput, match=r"f\.fits: EXPTIME=.* is no exposure time"):
         read_exptime(stack(EXPTIME=value, EXPOSURE=10.0), keyword="EXPTIME", name="f.fits")
+
+
+def test_a_long_exposure_time_in_milliseconds_is_one():
+    cards = stack(EXPTIME=120000.0, comments={"EXPTIME": "[ms] exposure time"})
+    assert read_exptime(cards, keyword="EXPTIME", name="f.fits")[0] == 120.0
 
 
 @pytest.mark.parametrize("others", [{}, {"EXPOSURE": 0.0}, {"ITIME": 10.0}])

@@ -174,8 +174,7 @@ def describe(cards: Cards, *, path: Path, index: int, offset: int) -> Hdu:
         BITPIX or an axis length is impossible.
     """
     bitpix = cards.integer("BITPIX", 0)
-    naxis = cards.integer("NAXIS", -1)
-    axes = tuple(cards.integer(f"NAXIS{n}", -1) for n in range(1, naxis + 1)) if 0 <= naxis <= 999 else (-1,)
+    axes = _axes(cards, "NAXIS")
     if bitpix not in _BITPIX or any(n < 0 for n in axes):
         raise BadInput(
             f"{path.name}: header of HDU {index} is damaged: BITPIX={cards.text('BITPIX') or 'absent'}, "
@@ -193,10 +192,18 @@ def describe(cards: Cards, *, path: Path, index: int, offset: int) -> Hdu:
     kind = cards.text("XTENSION").upper()
     compressed = kind == "BINTABLE" and cards.get("ZIMAGE") is True
     if compressed:
-        shape = tuple(cards.integer(f"ZNAXIS{n}", 0) for n in range(1, cards.integer("ZNAXIS", 0) + 1))
+        shape = _axes(cards, "ZNAXIS")
     else:
         shape = axes if kind in {"", "IMAGE", "IUEIMAGE"} and not groups else ()
     return Hdu(index=index, cards=cards, offset=offset, size=size, shape=shape, compressed=compressed)
+
+
+def _axes(cards: Cards, keyword: str) -> tuple[int, ...]:
+    """Lengths of the axes that NAXIS or ZNAXIS counts, -1 for one that is absent; (-1,) for no such count."""
+    count = cards.integer(keyword, -1)
+    if not 0 <= count <= 999:
+        return (-1,)
+    return tuple(cards.integer(f"{keyword}{n}", -1) for n in range(1, count + 1))
 
 
 def _read_header(file: IO[bytes], *, path: Path, index: int) -> tuple[bytes, bool]:
@@ -241,7 +248,7 @@ def _has_end(block: bytes) -> bool:
 def _skip(file: IO[bytes], *, hdu: Hdu, padded: int, total: int | None) -> int:
     """Move behind the data; how many of the `padded` bytes are there."""
     if total is not None:
-        file.seek(hdu.offset + padded)
+        file.seek(min(hdu.offset + padded, total))  # a damaged header may promise more than any file holds
         return max(0, min(padded, total - hdu.offset))
     there = 0
     while there < padded:

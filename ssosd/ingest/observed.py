@@ -14,7 +14,7 @@ from ssosd.headermap.rule import matches
 from ssosd.ingest.headers import Found, HeaderStack, normalised, number
 from ssosd.ingest.mapped import SECONDS, mapped_start
 from ssosd.ingest.starttime import read_start
-from ssosd.ingest.times import Stamp
+from ssosd.ingest.times import SECONDS_PER_DAY, Stamp
 from ssosd.model import HeaderKeywords
 
 EXPTIME_KEYWORDS = (
@@ -98,7 +98,7 @@ def read_exptime(
     Raises
     ------
     BadInput
-        Absent, no number, NaN, zero or negative.
+        Absent, no number, NaN, zero, negative, or a day or more, as of a wrong unit.
     """
     notes: list[str] = []
     found = _first(stack, keyword, EXPTIME_KEYWORDS, notes)
@@ -111,20 +111,17 @@ def read_exptime(
         notes.append(f"{found.keyword} is 0; used {other.keyword} instead")
         found = other
     text = found.text
-    seconds = number(re.sub(r"\s*s(?:ec(?:onds?)?)?$", "", text, flags=re.IGNORECASE))
-    if isinstance(found.value, bool) or seconds is None or not 0.0 < seconds < float("inf"):
+    number_found = number(re.sub(r"\s*s(?:ec(?:onds?)?)?$", "", text, flags=re.IGNORECASE))
+    stated, factor = (unit, SECONDS[unit]) if unit else _unit(found.comment)
+    seconds = 0.0 if number_found is None or isinstance(found.value, bool) else number_found * factor
+    if not 0.0 < seconds < SECONDS_PER_DAY:
         raise BadInput(
-            f"{name}: {found.keyword}={text} is no exposure time (more than 0 seconds)",
+            f"{name}: {found.keyword}={text} is no exposure time (more than 0 seconds, less than a day)",
             next_step="a calibration frame? else set EXPTIME in the configuration to the right keyword",
         )
-    if unit:
-        return seconds * SECONDS[unit], tuple(notes)
-    unit, factor = _unit(found.comment)
-    if factor != 1.0:
-        notes.append(
-            f"{found.keyword} is in {unit} by its comment: {seconds:g} read as {seconds * factor:g} s"
-        )
-    return seconds * factor, tuple(notes)
+    if not unit and factor != 1.0:
+        notes.append(f"{found.keyword} is in {stated} by its comment: {number_found:g} read as {seconds:g} s")
+    return seconds, tuple(notes)
 
 
 def read_filter(stack: HeaderStack, *, keyword: str) -> tuple[str, tuple[str, ...]]:
