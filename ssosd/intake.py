@@ -21,6 +21,7 @@ from ssosd.ingest.mapped import mapped_start, rule_for, set_aside
 from ssosd.ingest.settle import Missing, what_is_missing
 from ssosd.ingest.starttime import read_start
 from ssosd.model import Exposure
+from ssosd.plumbing.files import mtime_ns
 from ssosd.station import Station
 
 
@@ -52,7 +53,7 @@ def take_in(path: Path, *, station: Station, identity: Callable[[Path], str] | N
     layout: FitsLayout | None = None
     try:
         before = path.stat()
-        size, mtime = before.st_size, before.st_mtime_ns
+        size, mtime = before.st_size, mtime_ns(before)
         layout = read_layout(path)
         rule = rule_for(layout, station.header_map)
         ignored = "" if rule is None else set_aside(layout, rule)
@@ -68,7 +69,7 @@ def take_in(path: Path, *, station: Station, identity: Callable[[Path], str] | N
             identity=identity,
         )
         after = path.stat()
-        if (after.st_size, after.st_mtime_ns) != (size, mtime):
+        if (after.st_size, mtime_ns(after)) != (size, mtime):
             raise Retriable(
                 f"{path}: changed while it was read", next_step="it is read again once it is whole"
             )
@@ -115,7 +116,7 @@ def admit(path: Path, *, station: Station, habits: Habits) -> TakenIn:
         before = path.stat()
     except OSError as error:
         return TakenIn(path=path, size_bytes=0, mtime_ns=0, missing=(_unread(error),))
-    stamp: dict[str, Any] = {"path": path, "size_bytes": before.st_size, "mtime_ns": before.st_mtime_ns}
+    stamp: dict[str, Any] = {"path": path, "size_bytes": before.st_size, "mtime_ns": mtime_ns(before)}
     try:
         with path.open("rb"):
             pass  # a file may be made readable only when it is finished
@@ -127,7 +128,7 @@ def admit(path: Path, *, station: Station, habits: Habits) -> TakenIn:
     if missing and missing[0].kind == "bytes":
         return TakenIn(**stamp, missing=missing)
     taken = take_in(path, station=station)
-    if _changed(path, before) or (taken.size_bytes, taken.mtime_ns) != (before.st_size, before.st_mtime_ns):
+    if _changed(path, before) or (taken.size_bytes, taken.mtime_ns) != (before.st_size, mtime_ns(before)):
         return TakenIn(**stamp, missing=(Missing(kind="bytes", text="it changed while it was read"),))
     if taken.exposure is None:
         return taken
@@ -141,7 +142,7 @@ def refused(path: Path, error: SsosdError) -> TakenIn:
         stat = path.stat()
     except OSError as problem:
         return TakenIn(path=path, size_bytes=0, mtime_ns=0, missing=(_unread(problem),))
-    return TakenIn(path=path, size_bytes=stat.st_size, mtime_ns=stat.st_mtime_ns, error=error)
+    return TakenIn(path=path, size_bytes=stat.st_size, mtime_ns=mtime_ns(stat), error=error)
 
 
 def _unread(error: OSError) -> Missing:

@@ -24,7 +24,7 @@ from ssosd.inquiry import IdentifyJob, Inquiry, identify_again
 from ssosd.intake import TakenIn
 from ssosd.model import Catalogue, Exposure
 from ssosd.night.files import candidate_rows, write_night
-from ssosd.plumbing.files import TEMPORARY_PREFIX, flush_folder
+from ssosd.plumbing.files import TEMPORARY_PREFIX, flush_folder, mtime_ns
 from ssosd.site import night_of
 from ssosd.station import STAGING_PREFIX, Station
 from ssosd.store import ExposureState, FileRow, Patience, SequenceRow, Store
@@ -113,7 +113,7 @@ class Corridor:
         ):
             return False
         stat = path.stat()
-        return (stat.st_size, stat.st_mtime_ns) == (row.size_bytes, row.mtime_ns)
+        return (stat.st_size, mtime_ns(stat)) == (row.size_bytes, row.mtime_ns)
 
     @property
     def patience(self) -> Patience:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import random
 import shutil
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ import pytest
 from astropy.io import fits
 
 from ssosd.errors import BadInput, Retriable
+from ssosd.ingest.watcher import nameless
 from ssosd.intake import admit
 from tests.frames import header, pixels, write
 from tests.watched import Watched, frame, mef
@@ -561,6 +563,40 @@ def test_forgetting_drops_what_comes_back_late(night):
     assert not night.recorded
     night.settle()
     assert len(night.recorded) == 1
+
+
+def test_names_that_nobody_can_write_down_are_passed_over_and_told_once(night):
+    odd = night.root / os.fsdecode(b"caf\xe9.fits")
+    folder = night.root / os.fsdecode(b"n\xf8tt")
+    folder.mkdir()
+    for path in (odd, folder / "b.fits", night.root / "caf\u00e9.fits"):
+        frame(path)
+    night.hint(odd)
+    assert night.scan().nameless == sorted([str(odd), str(folder)])
+    night.settle()
+    assert night.scan().nameless == []
+    assert night.outcomes() == {"caf\u00e9.fits": "exposure"}
+    assert str(nameless(str(odd))).startswith(
+        f"{night.root}/caf\\udce9.fits: passed over: its name is not UTF-8"
+    )
+
+
+@pytest.mark.parametrize("year", [1601, 2300])
+def test_times_of_change_beyond_64_bits_are_kept_as_well_as_may_be(night, year):
+    """1601 is the zero of Windows; not every file system can tell of such times."""
+    at_s = int((datetime(year, 1, 1, tzinfo=UTC) - datetime(1970, 1, 1, tzinfo=UTC)).total_seconds())
+    for name in ("a.fits", "b.fits"):
+        frame(night.root / name)
+    (night.root / "b.fits").write_bytes(b"no FITS file")
+    for name in ("a.fits", "b.fits"):
+        os.utime(night.root / name, (at_s, at_s))
+    if (night.root / "a.fits").stat().st_mtime_ns != at_s * 10**9:
+        pytest.skip("this file system has no such times")
+    night.settle()
+    assert night.outcomes() == {"a.fits": "exposure", "b.fits": "parked"}
+    night.restart()
+    assert night.scan().fresh == 0
+    assert not night.corridor.unread([night.root / "a.fits"])
 
 
 def test_clock_put_back(night):

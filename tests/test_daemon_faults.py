@@ -234,6 +234,19 @@ def test_a_file_that_breaks_the_reader_is_parked(rig, one, monkeypatch, name):
     assert live.states == {"F01": "done"}
 
 
+def test_a_name_that_is_not_utf_8_is_told_once_and_costs_nothing_else(rig, one):
+    live = rig(one, EXPOSURES_PER_FIELD=5)
+    odd = live.root / os.fsdecode(b"caf\xe9.fits")
+    odd.write_bytes(one.paths[0].read_bytes())
+    live.daemon.hint(odd)
+    live.come(*one.paths)
+    live.go(120)
+    assert live.states == {"F01": "done"}
+    assert live.events("files") == [
+        f"{live.root}/caf\\udce9.fits: passed over: its name is not UTF-8 (give it another name)"
+    ]
+
+
 def test_skybot_that_does_not_answer_is_asked_again_later(rig, one):
     """Two misses in a row and it is left alone; then it is tried ever more rarely, without a new exposure."""
     live = rig(

@@ -444,10 +444,8 @@ def _set_cards(path, changes):
     for keyword, value in changes.items():
         card = f"{keyword:<8}= {value:>20}".ljust(80).encode()
         at = data.find(card[:9])
-        if at >= 0:
-            data = data[:at] + card + data[at + 80 :]
-        else:
-            data = data.replace(end + b" " * 80, card + end, 1)
+        there, then = (data[at : at + 80], card) if at >= 0 else (end + b" " * 80, card + end)
+        data = data.replace(there, then, 1)
     path.write_bytes(data)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import cast
 
@@ -11,6 +12,7 @@ import pytest
 from astropy.io import fits
 
 from ssosd.analysis.painter.night import PaintedNight
+from ssosd.errors import BadInput
 from ssosd.intake import TakenIn
 from ssosd.pipeline import Corridor
 from ssosd.replay import account_for
@@ -57,6 +59,18 @@ def test_a_flat_of_another_night_has_the_night_in_its_header(one: PaintedNight, 
     out = run(tmp_path / "out", raw, reference=one.refcat)
     assert out.nights == ["2026-11-10", NIGHT_OF_ONE]
     assert json.loads((out.target / "2026-11-10" / "summary.json").read_text())["audit"]["files"] == 1
+
+
+def test_a_name_that_is_not_utf_8_is_told_and_costs_nothing_else(one: PaintedNight, tmp_path: Path) -> None:
+    folder = link(tmp_path / "raw", one.paths)
+    odd = folder / os.fsdecode(b"caf\xe9.fits")
+    odd.write_bytes(one.paths[0].read_bytes())
+    done = run(tmp_path / "out", folder, reference=one.refcat).done
+    told = f"{folder}/caf\\udce9.fits: passed over: its name is not UTF-8 (give it another name)"
+    assert [str(taken.error) for taken in done.parked_files] == [told]
+    assert done.n_extracted == len(one.paths)
+    with pytest.raises(BadInput, match="its name is not UTF-8"):
+        run(tmp_path / "other", odd, reference=one.refcat)
 
 
 def test_undated_files_go_with_those_of_their_folder(tmp_path: Path) -> None:

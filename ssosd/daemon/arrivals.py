@@ -16,6 +16,7 @@ from ssosd.ingest.habits import Habits, taken_although
 from ssosd.ingest.settle import Look
 from ssosd.ingest.watcher import Found, Sieve, regular_stat
 from ssosd.intake import TakenIn
+from ssosd.plumbing.files import mtime_ns
 from ssosd.station import Station
 from ssosd.store import FileRow
 
@@ -37,6 +38,7 @@ class Scanned:
 
     fresh: int = 0  # files to look at
     moved: list[str] = field(default_factory=list)  # gone, but another file holds the exposure
+    nameless: list[str] = field(default_factory=list)  # cannot be taken; each is told of once
 
 
 @dataclass(kw_only=True, slots=True)
@@ -67,6 +69,7 @@ class Arrivals:
         self._last_s = 0.0
         self._sieve: Sieve | None = None
         self._sieve_for: tuple[object, ...] = ()
+        self._told: set[str] = set()  # nameless ones
         #: What files of an instrument are like; the workers read it.
         self.habits = Habits()
 
@@ -127,6 +130,9 @@ class Arrivals:
                 fresh.append((path, stat))
         for path, stat in sorted(fresh, key=lambda found: found[0]):
             self._add(path, stat, now_s)
+        nameless = self._sieve_of(station).nameless
+        scanned.nameless = sorted(nameless - self._told)
+        self._told |= nameless
         scanned.fresh = len(fresh)
         scanned.moved = _moved(known, unseen)
         return scanned
@@ -143,9 +149,7 @@ class Arrivals:
 
     def _add(self, path: str, stat: os.stat_result, now_s: float) -> None:
         if path not in self._waiting:
-            self._waiting[path] = _Waiting(
-                look=Look.first(stat.st_size, stat.st_mtime_ns, now_s), due_s=now_s
-            )
+            self._waiting[path] = _Waiting(look=Look.first(stat.st_size, mtime_ns(stat), now_s), due_s=now_s)
             heapq.heappush(self._agenda, (now_s, path))
 
     # ---- looking ---------------------------------------------------------------------------------------
@@ -184,7 +188,7 @@ class Arrivals:
         if stat is None:
             del self._waiting[path]  # it is gone again, as temporary names go
             return
-        former, look = waiting.look, waiting.look.again(stat.st_size, stat.st_mtime_ns, now_s)
+        former, look = waiting.look, waiting.look.again(stat.st_size, mtime_ns(stat), now_s)
         waiting.look = look
         settle = config["SETTLE_TIME"]
         waiting.due_s = min(now_s + settle / 2.0, max(look.quiet_since_s + settle, now_s))
@@ -274,7 +278,7 @@ def _is_settled(row: FileRow, stat: os.stat_result, *, read_with: str, now_s: fl
         return False
     if row.next_try_s is not None and row.next_try_s <= now_s:
         return False
-    return stat.st_size == row.size_bytes and stat.st_mtime_ns == row.mtime_ns
+    return stat.st_size == row.size_bytes and mtime_ns(stat) == row.mtime_ns
 
 
 def _parked(path: Path, look: Look, why: str, *, error: type[SsosdError]) -> TakenIn:

@@ -24,6 +24,7 @@ from ssosd.daemon.nightwork import NightWork
 from ssosd.daemon.orbitwork import OrbitWork
 from ssosd.errands import Errands
 from ssosd.errors import Misconfigured, Retriable, SsosdError
+from ssosd.ingest.watcher import nameless
 from ssosd.intake import TakenIn
 from ssosd.pipeline import Corridor
 from ssosd.plumbing.files import free_bytes, room_to_write
@@ -225,6 +226,8 @@ class Daemon:
         if scanned.moved:
             self.store.forget_files(scanned.moved)
             self.look_at_the_time()
+        for path in scanned.nameless:
+            self.say("warning", "files", str(nameless(path)))
         if scanned.fresh:
             log.info("scan: %d files to look at", scanned.fresh)
 

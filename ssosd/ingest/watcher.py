@@ -14,6 +14,7 @@ from watchdog.events import FileSystemEvent, FileSystemEventHandler
 from watchdog.observers import Observer
 from watchdog.observers.api import BaseObserver
 
+from ssosd.errors import BadInput
 from ssosd.model import is_fits_name
 
 Found = tuple[str, os.stat_result]
@@ -28,7 +29,8 @@ class Sieve:
 
     A file needs a FITS suffix, and must match `include` and not `exclude`. A pattern (``*``, ``?``,
     ``[a-z]``) is compared with the file's name and with that of each folder above it, alone and as a path
-    below the root. Our own results below the target are never taken.
+    below the root. Our own results below the target are never taken, nor is what has a name that is not
+    UTF-8: the store could not keep it; `nameless` tells of these.
 
     Parameters
     ----------
@@ -50,6 +52,8 @@ class Sieve:
         self._exclude = _any_of(exclude) if exclude else None
         self._around = ""  # path of the root below the target, when it is inside or equal: "a/b/" or ""
         self._shares_target = False
+        #: Files and folders passed over so far because nobody can write their names down: they are not UTF-8.
+        self.nameless: set[str] = set()
         self.own_folder: tuple[int, int] | None = None  # device and inode of a target inside the root
         if target is not None:
             self._keep_out(root, target)
@@ -78,7 +82,8 @@ class Sieve:
         names = _names(relative)
         if not self._all and not any(self._include(name) for name in names):
             return False
-        return self._exclude is None or not any(self._exclude(name) for name in names)
+        left = self._exclude is not None and any(self._exclude(name) for name in names)
+        return not left and self._has_a_name(path)
 
     def enters(self, path: str) -> bool:
         """Whether a folder of this absolute path may hold such files."""
@@ -87,7 +92,14 @@ class Sieve:
             return False
         if self._shares_target and (self._around + relative).split("/", 1)[0] == _OWN_FOLDER:
             return False
-        return self._exclude is None or not any(self._exclude(name) for name in _names(relative))
+        left = self._exclude is not None and any(self._exclude(name) for name in _names(relative))
+        return not left and self._has_a_name(path)
+
+    def _has_a_name(self, path: str) -> bool:
+        if is_writable_name(path):
+            return True
+        self.nameless.add(path)
+        return False
 
     def scan(self, folder: str | None = None) -> Iterator[Found]:
         """Every wanted file below a folder (default: the root) with its size and times, in no special order.
@@ -154,6 +166,21 @@ def regular_stat(path: str) -> os.stat_result | None:
     """Size and times of a file; None when it is not there or no regular file (a pipe would block us)."""
     stat = _stat(path)
     return stat if stat is not None and stat_.S_ISREG(stat.st_mode) else None
+
+
+def is_writable_name(path: str) -> bool:
+    r"""Whether a path as the system gives it is UTF-8 and can be written into tables.
+
+    >>> is_writable_name("caf\u00e9.fits"), is_writable_name("caf\udce9.fits")
+    (True, False)
+    """
+    return path.isascii() or not any("\ud800" <= char <= "\udfff" for char in path)
+
+
+def nameless(path: str) -> BadInput:
+    """Why a file or folder whose name is not UTF-8 is passed over."""
+    shown = path.encode("utf-8", "backslashreplace").decode()
+    return BadInput(f"{shown}: passed over: its name is not UTF-8", next_step="give it another name")
 
 
 def _names(relative: str) -> list[str]:

@@ -27,6 +27,8 @@ TEMPORARY_PREFIX = ".tmp-"
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EIO})
 #: Folders on some network file systems cannot be flushed; the rename itself is still atomic there.
 _NO_FOLDER_FSYNC = frozenset({errno.EINVAL, errno.ENOTSUP, errno.EACCES, errno.EBADF})
+#: The largest integer of 64 bits with a sign.
+_MOST = (1 << 63) - 1
 #: Files that are flushed at a time.
 _FLUSHES = 16
 
@@ -137,6 +139,15 @@ def write_staged(path: Path, data: bytes) -> None:
         path.write_bytes(data)
     except OSError as error:
         raise write_failure(path, error) from error
+
+
+def mtime_ns(stat: os.stat_result) -> int:
+    """Time of change, nanoseconds, kept within 64 bits as the store's integers are.
+
+    A file system may tell of times before 1677 or after 2262: a clock that was never set, the zero of Windows
+    (1601) through a network.
+    """
+    return max(-_MOST, min(stat.st_mtime_ns, _MOST))
 
 
 def digest_of(path: Path) -> str:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ssosd.errors import BadInput
-from ssosd.ingest.watcher import Sieve
+from ssosd.ingest.watcher import Sieve, is_writable_name, nameless
 from ssosd.model import is_fits_name
 
 
@@ -18,6 +18,7 @@ class Archive:
 
     files: tuple[Path, ...]  # absolute, sorted, each once
     roots: tuple[Path, ...]  # the files and folders given, absolute
+    nameless: tuple[str, ...]  # files and folders in these that cannot be taken, sorted
     size_bytes: int  # of all files together, on disk
     _times: tuple[tuple[float, str], ...]  # (Unix time of change, path) of those in folders, sorted
 
@@ -55,21 +56,28 @@ def find_files(
     Raises
     ------
     BadInput
-        A path does not exist, a file named explicitly is no FITS file, or nothing was found.
+        A path does not exist, a file named explicitly is no FITS file, a name is not UTF-8, or nothing was found.
     """
     roots = tuple(path.expanduser().absolute() for path in paths)
     sizes: dict[str, int] = {}
     times: dict[str, float] = {}
+    unnamed: set[str] = set()
     for given, path in zip(paths, roots, strict=True):
         if path.is_dir():
-            for name, stat in Sieve(path, include=include, exclude=exclude, target=target).scan():
+            sieve = Sieve(path, include=include, exclude=exclude, target=target)
+            for name, stat in sieve.scan():
                 sizes[name], times[name] = stat.st_size, stat.st_mtime
+            unnamed |= sieve.nameless
         elif not path.exists():
             raise BadInput(f"{given}: no such file or folder")
+        elif not is_writable_name(str(path)):
+            raise nameless(str(path))
         elif is_fits_name(path.name):
             sizes[str(path)] = path.stat().st_size
         else:
             raise BadInput(f"{given}: not named like a FITS file", next_step=f"use {_SUFFIXES}")
+    if not sizes and unnamed:
+        raise nameless(min(unnamed))
     if not sizes:
         raise BadInput(
             f"{', '.join(str(p) for p in paths)}: no FITS files here",
@@ -78,6 +86,7 @@ def find_files(
     return Archive(
         files=tuple(Path(name) for name in sorted(sizes)),
         roots=roots,
+        nameless=tuple(sorted(unnamed)),
         size_bytes=sum(sizes.values()),
         _times=tuple(sorted((at_s, name) for name, at_s in times.items())),
     )

@@ -11,6 +11,7 @@ from rich.progress import Progress
 
 from ssosd.crew import Crew, Job, TakeIn, do_all, gather
 from ssosd.errors import BadInput
+from ssosd.ingest.watcher import nameless
 from ssosd.intake import TakenIn
 from ssosd.pipeline import Corridor, Linked
 from ssosd.replay.bars import progress
@@ -115,7 +116,8 @@ def _take_in(corridor: Corridor, crew: Crew, archive: Archive, done: Replayed, b
 
     jobs = (TakeIn(path=path) for path in fresh)
     do_all(crew, next_job=lambda: next(jobs, None), record=record)
-    done.parked_files = sorted((s for s in strays if s.error is not None), key=lambda s: s.path)
+    unnamed = [TakenIn(path=Path(p), size_bytes=0, mtime_ns=0, error=nameless(p)) for p in archive.nameless]
+    done.parked_files = sorted((s for s in (*strays, *unnamed) if s.error is not None), key=lambda s: s.path)
     names = set(archive.files)
     account_for(
         strays, corridor, {p: n for f, n in corridor.store.file_nights().items() if (p := Path(f)) in names}
