@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 import shutil
+from datetime import UTC, datetime, timedelta
 
 import pytest
+from apscheduler.schedulers.background import BackgroundScheduler
 
 from ssosd.daemon.backlog import Backlog, Waiting
+from ssosd.daemon.nightwatch import wind_up
 from tests.painted import exposure
 from tests.replaying import NIGHT
 from tests.sky import shared_sky
@@ -285,6 +288,70 @@ def test_a_file_that_is_replaced_by_another_exposure(rig, one):
     assert live.states == {"F01": "done"}
     live.until("2026-11-15T07:00:00")
     assert live.results() == live.replayed(one.refcat)
+
+
+def test_a_clock_that_is_put_back_keeps_nobody_waiting(rig, one):
+    live = rig(one, EXPOSURES_PER_FIELD=5)
+    live.come(*one.paths[:4])
+    live.go(15)
+    live.clock.advance(-7200)
+    live.come(one.paths[4])
+    live.go(60)
+    assert live.states == {"F01": "done"}
+    assert (live.night / "candidates.csv").exists()
+
+
+def test_a_clock_that_is_put_back_during_a_pause_keeps_nobody_waiting(rig, one):
+    live = rig(one, EXPOSURES_PER_FIELD=5)
+    live.go(15)
+    live.daemon.inbox.put((live.root / "nothing there").stat)
+    live.daemon.turn()
+    assert live.beat["state"] == "watching"
+    live.daemon.beat()
+    assert live.beat["state"] == "waiting"
+    live.clock.advance(-7200)
+    live.come(*one.paths)
+    live.go(60)
+    assert live.states == {"F01": "done"}
+
+
+def test_a_clock_that_is_put_forward_while_a_night_is_looked_at_keeps_it_waiting_a_minute_at_most(
+    rig, one, monkeypatch
+):
+    live = rig(one, EXPOSURES_PER_FIELD=5)
+    group, leaps = live.daemon.corridor.group, [3 * 3600]
+
+    def leap(night):
+        live.clock.advance(leaps.pop() if leaps else 0)
+        return group(night)
+
+    monkeypatch.setattr(live.daemon.corridor, "group", leap)
+    live.come(*one.paths)
+    live.go(120)
+    assert live.states == {"F01": "done"}
+    assert (live.night / "candidates.csv").exists()
+
+
+def test_the_clockwork_goes_on_when_the_clock_is_put_back(rig, one, monkeypatch):
+    """Its jobs are due at times of the clock: they are wound up again."""
+    live = rig(one)
+    scheduler = BackgroundScheduler(timezone="UTC")
+    wind_up(scheduler, live.daemon)
+    scheduler.start(paused=True)
+    try:
+        live.daemon.on_clock_put_back = lambda: wind_up(scheduler, live.daemon)
+        later = datetime.now(UTC) + timedelta(hours=2)
+        for job in scheduler.get_jobs():
+            job.modify(next_run_time=later)  # as the clock was two hours ahead when they were last due
+        live.daemon.turn()
+        assert min(job.next_run_time for job in scheduler.get_jobs()) == later
+        live.clock.advance(-7200)
+        live.daemon.turn()
+        assert min(job.next_run_time for job in scheduler.get_jobs()) < datetime.now(UTC) + timedelta(
+            minutes=1
+        )
+    finally:
+        scheduler.shutdown(wait=False)
 
 
 def test_nights_of_the_archive_wait_behind_tonight():

@@ -39,6 +39,7 @@ _BEAT_S = 0.5  # longest wait for the inbox; each round is progress for the watc
 _BREATH_S = 0.1  # shortest: a file that is being written is not looked at more often
 _FIRST_PAUSE_S = 5.0  # after a failure of the store or the target; doubled with each further one
 _LONGEST_PAUSE_S = 60.0
+_PUT_BACK_S = 1.0  # a clock that is back by less is not minded: nothing waits much longer for that
 
 
 class Daemon:
@@ -105,6 +106,9 @@ class Daemon:
         self._dawn_of = ""  # the night whose end has been seen
         self._version = 0  # of the store, as others change it
         self._started_s = self.now_s
+        self._last_s = self.now_s
+        #: Called when the clock has been put back, for what else waits for a time of it.
+        self.on_clock_put_back: Call = lambda: None
 
     @property
     def station(self) -> Station:
@@ -137,6 +141,7 @@ class Daemon:
 
     def turn(self, *, wait_s: float = 0.0) -> None:
         """One round: all that is in the inbox, then what the time asks for."""
+        self._mind_the_clock()
         try:
             call: Call | None = self.inbox.get(timeout=wait_s) if wait_s > 0 else self.inbox.get_nowait()
         except Empty:
@@ -151,6 +156,16 @@ class Daemon:
         if self.now_s >= self._resume_s and not self.stopping:
             self._guarded(self._what_the_time_asks)
         self._notifier.progress()
+
+    def _mind_the_clock(self) -> None:
+        """When the clock has been put back, nobody waits until it is again what it was."""
+        back_s, self._last_s = self._last_s - self.now_s, self.now_s
+        if back_s < _PUT_BACK_S:
+            return
+        log.warning("the clock has been put back by %.0f s", back_s)
+        self._resume_s = 0.0
+        self.nights.clock_put_back()
+        self.on_clock_put_back()
 
     def _guarded(self, call: Call) -> None:
         """Run a call; where the store or the target fails, work pauses and then everything is looked at anew.

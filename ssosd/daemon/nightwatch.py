@@ -91,6 +91,7 @@ def watch(root: Path, *, load_station: Callable[[], Station], command: str) -> i
             timezone="UTC", job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": 3600}
         )
         wind_up(scheduler, daemon)
+        daemon.on_clock_put_back = lambda: wind_up(scheduler, daemon)
         with _signals(daemon, load_station, lambda: _reloaded(daemon, scheduler, runs)):
             scheduler.start()
             notifier.ready(f"watching {root}")

@@ -24,7 +24,8 @@ from ssosd.work import Identified
 log = logging.getLogger("ssosd.daemon")
 _WRITE_AGAIN_S = 30.0  # a night that is still being extracted has its files written this often at most
 _NEWS = timedelta(days=2)  # what is older is nobody told of any more
-_SHARE = 10.0  # a night is not looked at again before this many times what looking at it took
+_SHARE = 10.0  # a night is not looked at again before this many times what looking at it took,
+_LONGEST_REST_S = 60.0  # but not longer: the clock may have been put forward meanwhile
 
 
 class NightWork:
@@ -127,6 +128,12 @@ class NightWork:
         due = max(self.now_s + after_s, self._rest.get(night, 0.0))
         self._due[night] = min(due, self._due.get(night, due))
 
+    def clock_put_back(self) -> None:
+        """Whatever waited for a time of the clock as it was is looked at now."""
+        self._rest.clear()
+        self._write_due.clear()
+        self._due = dict.fromkeys(self._due, self.now_s)
+
     def next_due(self) -> str | None:
         """The latest night that is to be looked at now."""
         now_s = self.now_s
@@ -159,7 +166,8 @@ class NightWork:
             if not any(e.digest in wanted or e.digest in self._extracting for e in sequence.exposures):
                 last_s = max(arrivals.get(e.digest, 0.0) for e in sequence.exposures)
                 self._link_if_complete(sequence, ready, last_s)
-        self._rest[night] = self.now_s + _SHARE * (self.now_s - started)
+        now_s = self.now_s
+        self._rest[night] = now_s + min(_SHARE * (now_s - started), _LONGEST_REST_S)
         self._write_if_due(night)
         self._mail_if_due(night)
         again_s = store.next_try_s(night)

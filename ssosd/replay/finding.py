@@ -56,7 +56,8 @@ def find_files(
     Raises
     ------
     BadInput
-        A path does not exist, a file named explicitly is no FITS file, a name is not UTF-8, or nothing was found.
+        A path does not exist, a file named explicitly is no FITS file or has a name that is not UTF-8, or
+        nothing was found.
     """
     roots = tuple(path.expanduser().absolute() for path in paths)
     sizes: dict[str, int] = {}
