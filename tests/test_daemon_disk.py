@@ -145,6 +145,27 @@ def test_room_runs_out_while_programs_work(rig, one, undisturbed, small_disk, mo
     assert live.in_the_morning() == undisturbed
 
 
+def test_data_that_are_unmounted_while_they_are_worked_on(rig, one, undisturbed):
+    """Longer than all tries take: what failed meanwhile is taken up when the files are there again."""
+    live = rig(one, EXPOSURES_PER_FIELD=5)
+    live.come(*one.paths)
+    while len(live.exposures) < len(one.paths):
+        live.clock.advance(5)
+        live.daemon.turn()
+        while live.readers.step():
+            live.daemon.turn()
+    away = live.root.rename(live.root.with_name("away"))
+    live.root.mkdir()
+    live.go(1800)
+    assert {row["state"] for row in live.exposures.values()} == {"parked"}
+    assert {row["next_try_s"] for row in live.exposures.values()} == {None}
+    live.root.rmdir()
+    away.rename(live.root)
+    live.go(120)
+    assert {row["state"] for row in live.exposures.values()} == {"extracted"}
+    assert live.in_the_morning() == undisturbed
+
+
 def test_results_that_vanish_are_made_again(rig, one, undisturbed):
     live = rig(one, EXPOSURES_PER_FIELD=5)
     live.come(*one.paths)

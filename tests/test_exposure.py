@@ -17,7 +17,7 @@ from astropy.wcs import WCS
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ssosd.errors import BadInput, SsosdError
+from ssosd.errors import BadInput, Retriable, SsosdError
 from ssosd.ingest.exposure import file_digest, footprint, read_exposure
 from ssosd.ingest.fitsblocks import read_layout
 from ssosd.ingest.headers import Cards
@@ -229,7 +229,8 @@ def test_a_text_file_named_fits(tmp_path):
 
 def test_empty_missing_and_directory(tmp_path):
     path = tmp_path / "a.fits"
-    assert "cannot be read" in refusal(path).message
+    with pytest.raises(Retriable, match=r"a\.fits: is not there"):
+        read(path)
     path.write_bytes(b"")
     assert "empty file" in refusal(path).message
     path.unlink()

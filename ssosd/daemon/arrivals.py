@@ -38,6 +38,7 @@ class Scanned:
 
     fresh: int = 0  # files to look at
     moved: list[str] = field(default_factory=list)  # gone, but another file holds the exposure
+    back: list[str] = field(default_factory=list)  # files of exposures that the last scan did not find
     nameless: list[str] = field(default_factory=list)  # cannot be taken; each is told of once
 
 
@@ -70,6 +71,7 @@ class Arrivals:
         self._sieve: Sieve | None = None
         self._sieve_for: tuple[object, ...] = ()
         self._told: set[str] = set()  # nameless ones
+        self._away: set[str] = set()  # files of exposures that were not there at the last scan
         #: What files of an instrument are like; the workers read it.
         self.habits = Habits()
 
@@ -135,6 +137,8 @@ class Arrivals:
         self._told |= nameless
         scanned.fresh = len(fresh)
         scanned.moved = _moved(known, unseen)
+        scanned.back = sorted(self._away - unseen)
+        self._away = {path for path in unseen if known[path].outcome in _HELD}
         return scanned
 
     def _sieve_of(self, station: Station) -> Sieve:

@@ -241,6 +241,8 @@ class Daemon:
         if scanned.moved:
             self.store.forget_files(scanned.moved)
             self.look_at_the_time()
+        if scanned.back and self.store.take_up_returned(scanned.back):
+            self.look_at_the_time()
         for path in scanned.nameless:
             self.say("warning", "files", str(nameless(path)))
         if scanned.fresh:

@@ -65,14 +65,18 @@ def opened_raw(path: Path) -> Iterator[BufferedReader]:
     Raises
     ------
     BadInput
-        It is not there, no file, or may not be read.
+        It is no file, or may not be read.
     Retriable
-        The disk or network fails.
+        It is not there, or the disk or network fails.
     """
     try:
         with path.open("rb") as file:
             yield file
-    except (FileNotFoundError, PermissionError, IsADirectoryError, NotADirectoryError) as error:
+    except FileNotFoundError as error:
+        raise Retriable(
+            f"{path.name}: is not there", next_step=f"deleted, or its disk is not mounted? check {path}"
+        ) from error
+    except (PermissionError, IsADirectoryError, NotADirectoryError) as error:
         raise BadInput(f"{path.name}: cannot be read: {error.strerror}", next_step=f"check {path}") from error
     except OSError as error:
         raise Retriable(f"{path.name}: reading failed: {error.strerror or error}") from error

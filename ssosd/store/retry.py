@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,6 +31,14 @@ _PARKED = """
       FROM sequences WHERE state = 'parked'
     ORDER BY 1, 3
 """
+_RETURNED = """
+    WITH there AS (SELECT digest FROM exposures WHERE path IN (SELECT value FROM json_each(?)))
+    SELECT 'exposure' AS kind, digest AS key, path AS subject, reason FROM exposures
+      WHERE state = 'parked' AND error_class = 'Retriable' AND digest IN there
+    UNION ALL SELECT 'sequence', CAST(id AS TEXT), night || '/' || field, reason FROM sequences
+      WHERE state = 'parked' AND error_class = 'Retriable'
+      AND id IN (SELECT sequence FROM sequence_exposures WHERE exposure IN there)
+"""
 _TAKE_UP = {
     "file": "UPDATE files SET tries = 0, next_try_s = 0 WHERE path = ? AND outcome = 'parked'",
     "exposure": "UPDATE exposures SET state = 'read', tries = 0, next_try_s = NULL, error_class = NULL,"
@@ -46,6 +55,11 @@ class Retry(Base):
         """Everything that is parked, those that are tried again by themselves too."""
         found: list[dict[str, Any]] = self.rows(_PARKED)
         return [ParkedRow(**{**row, "reason": row["reason"] or ""}) for row in found]
+
+    def take_up_returned(self, paths: Iterable[str]) -> int:
+        """Take up what had failed and may succeed now: these files, which were away, are there again."""
+        found: list[dict[str, Any]] = self.rows(_RETURNED, [json.dumps(list(paths))])
+        return self.take_up_again([ParkedRow(**{**row, "reason": row["reason"] or ""}) for row in found])
 
     def choose_parked(
         self, subjects: Sequence[str], *, reason: str | None = None, everything: bool = False
