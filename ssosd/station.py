@@ -19,7 +19,7 @@ from ssosd.config.tables import daemon, drafts, known, mail
 from ssosd.errors import Misconfigured
 from ssosd.headermap import HeaderMap, load_map
 from ssosd.model import HeaderKeywords
-from ssosd.plumbing.files import atomic_write_text, digest_of
+from ssosd.plumbing.files import atomic_write_text, digest_of, shortened
 from ssosd.site import Site, site_from
 
 #: Parameters that decide what an exposure's header means.
@@ -204,7 +204,7 @@ class Station:
 
     def catalogue_path(self, night: str, stem: str, key: str) -> Path:
         """Where an exposure's catalogue is kept until and after its sequence is linked."""
-        return self.catalogue_folder(night) / f"{stem}-{key[:12]}.cat"
+        return self.catalogue_folder(night) / f"{shortened(stem)}-{key[:12]}.cat"
 
     def catalogue_folder(self, night: str) -> Path:
         """Where the catalogues of a night's exposures are kept."""

@@ -11,6 +11,7 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
+from astropy.io import fits
 
 from ssosd import work
 from ssosd.plumbing.notify import Notifier
@@ -245,6 +246,21 @@ def test_a_name_that_is_not_utf_8_is_told_once_and_costs_nothing_else(rig, one):
     assert live.events("files") == [
         f"{live.root}/caf\\udce9.fits: passed over: its name is not UTF-8 (give it another name)"
     ]
+
+
+def test_names_of_files_and_objects_as_long_as_may_be(rig, one):
+    """A file's name of 255 bytes, an OBJECT that goes on over CONTINUE cards."""
+    live = rig(one, EXPOSURES_PER_FIELD=5)
+    for path in one.paths[1:]:
+        with fits.open(path) as hdus:
+            hdus[0].header["OBJECT"] = "a field with a very long name " * 20
+            hdus.writeto(live.root / path.name, output_verify="silentfix")
+    name = "n" * 250 + ".fits"
+    shutil.copy2(one.paths[0], live.root / name)
+    live.go(120)
+    assert live.states == {"a_field_with_a_very_long_name_a_field_with_a_very_long_name_a_field": "done"}
+    (folder,) = (path for path in live.night.iterdir() if path.is_dir() and path.name != "drafts")
+    assert len(list((folder / "cats").glob("*.ahead"))) == 5
 
 
 def test_skybot_that_does_not_answer_is_asked_again_later(rig, one):

@@ -22,6 +22,7 @@ _MEANINGLESS = frozenset(
     {"", "unknown", "none", "object", "n/a", "na", "null", "science", "light", "target", "test"}
 )
 _SIZE_RATIO = 1.5  # footprints that differ by more than this are of different instruments
+_LONGEST_NAME = 68  # characters, as one header card holds; CONTINUE cards may hold any number
 _HOURS_PER_DAY = 24.0
 
 
@@ -160,13 +161,13 @@ def _bare(name: str) -> str:
 
 
 def slug(name: str) -> str:
-    """A name as a folder name: ASCII letters, digits, ``+-._``; everything else becomes ``_``.
+    """A name as a folder name: at most 68 ASCII letters, digits, ``+-._``; everything else becomes ``_``.
 
     >>> slug(" M 31 / field é ")
     'M_31_field_e'
     """
     ascii_name = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode("ascii")
-    return re.sub(r"[^A-Za-z0-9+\-.]+", "_", ascii_name).strip("_.")
+    return re.sub(r"[^A-Za-z0-9+\-.]+", "_", ascii_name).strip("_.")[:_LONGEST_NAME].strip("_.")
 
 
 def _unique_names(names: Sequence[str], centres: Sequence[tuple[float, float]]) -> list[str]:

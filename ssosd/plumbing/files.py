@@ -27,6 +27,8 @@ TEMPORARY_PREFIX = ".tmp-"
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EIO})
 #: Folders on some network file systems cannot be flushed; the rename itself is still atomic there.
 _NO_FOLDER_FSYNC = frozenset({errno.EINVAL, errno.ENOTSUP, errno.EACCES, errno.EBADF})
+#: Bytes that the names of our files take from those of others.
+_LONGEST_STEM = 200
 #: The largest integer of 64 bits with a sign.
 _MOST = (1 << 63) - 1
 #: Files that are flushed at a time.
@@ -139,6 +141,15 @@ def write_staged(path: Path, data: bytes) -> None:
         path.write_bytes(data)
     except OSError as error:
         raise write_failure(path, error) from error
+
+
+def shortened(name: str) -> str:
+    """A name that leaves room, in the 255 bytes of a file's name, for what is put behind it.
+
+    >>> shortened("20190326.0126"), len(shortened(300 * "n")), len(shortened(300 * "é").encode())
+    ('20190326.0126', 200, 200)
+    """
+    return name.encode()[:_LONGEST_STEM].decode(errors="ignore")
 
 
 def mtime_ns(stat: os.stat_result) -> int:

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from ssosd.model import Catalogue, Exposure
+from ssosd.plumbing.files import shortened
 
 
 def place_catalogues(
@@ -25,9 +26,13 @@ def place_catalogues(
 
 
 def unique_names(exposures: Sequence[Exposure]) -> list[str]:
-    """Names of the exposures' files without suffix; those of one name have a piece of their digest."""
-    stems = Counter(e.stem for e in exposures)
-    return [e.stem if stems[e.stem] == 1 else f"{e.stem}-{e.digest[:8]}" for e in exposures]
+    """Names of the exposures' files without suffix; equal and overlong ones have a piece of their digest."""
+    short = [shortened(e.stem) for e in exposures]
+    stems = Counter(short)
+    return [
+        name if stems[name] == 1 and name == e.stem else f"{name}-{e.digest[:8]}"
+        for name, e in zip(short, exposures, strict=True)
+    ]
 
 
 def _link_or_copy(source: Path, destination: Path) -> None:
