@@ -150,3 +150,13 @@ def test_a_holder_that_has_not_written_its_note_yet(tmp_path):
         fcntl.flock(held, fcntl.LOCK_EX)
         with pytest.raises(Misconfigured, match=re.escape("in use by another process")), take(tmp_path):
             pass
+
+
+def test_where_there_can_be_no_lock(tmp_path):
+    """As where the folder is another user's, who ran it once with sudo."""
+    (tmp_path / ".ssosd" / "lock").mkdir(parents=True)
+    with (
+        pytest.raises(Misconfigured, match=r"\.ssosd/lock: cannot be written: Is a directory"),
+        take(tmp_path),
+    ):
+        pass

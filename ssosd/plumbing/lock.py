@@ -6,7 +6,7 @@ import fcntl
 import json
 import os
 import socket
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from datetime import datetime
 from pathlib import Path
 from time import sleep
@@ -14,6 +14,7 @@ from types import TracebackType
 from typing import IO
 
 from ssosd.errors import Misconfigured
+from ssosd.plumbing.files import write_failure
 
 _TRIES = 5
 _BETWEEN_TRIES_S = 0.05
@@ -34,7 +35,10 @@ class TargetLock:
     Raises
     ------
     Misconfigured
-        Another process holds it; the message says which.
+        Another process holds it, the message says which; or there can be no lock, as in a folder of another
+        user.
+    Retriable
+        The disk is full.
     """
 
     def __init__(self, target: Path, *, purpose: str, now: datetime) -> None:
@@ -45,23 +49,25 @@ class TargetLock:
             "purpose": purpose,
             "since": now.isoformat(),
         }
-        self._file: IO[str] | None = None
+        self._file: IO[bytes] | None = None
 
     def __enter__(self) -> TargetLock:
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        self._file = self.path.open("a+", encoding="utf-8")
-        try:
-            _take(self._file)
-        except BlockingIOError as error:
-            self._file.close()
-            raise Misconfigured(
-                f"{self.path.parent.parent}: in use by {holder(self.path)}",
-                next_step="stop it, wait for its end, or give another target with -t",
-            ) from error
-        self._file.seek(0)
-        self._file.truncate()
-        json.dump(self._note, self._file)
-        self._file.flush()
+        with ExitStack() as on_failure:
+            try:
+                self.path.parent.mkdir(parents=True, exist_ok=True)
+                file = on_failure.enter_context(self.path.open("a+b", buffering=0))
+                _take(file)
+                file.truncate(0)
+                file.write(json.dumps(self._note).encode())
+            except BlockingIOError as error:
+                raise Misconfigured(
+                    f"{self.path.parent.parent}: in use by {holder(self.path)}",
+                    next_step="stop it, wait for its end, or give another target with -t",
+                ) from error
+            except OSError as error:
+                raise write_failure(self.path, error) from error
+            self._file = file
+            on_failure.pop_all()
         return self
 
     def __exit__(
@@ -72,7 +78,7 @@ class TargetLock:
             self._file = None
 
 
-def _take(file: IO[str]) -> None:
+def _take(file: IO[bytes]) -> None:
     """Lock a file; one who only asks (`is_held`) has it for an instant, so try a few times."""
     for _ in range(_TRIES - 1):
         with suppress(BlockingIOError):
