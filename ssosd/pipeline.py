@@ -20,6 +20,7 @@ import pandas as pd
 from ssosd import work
 from ssosd.errors import BadInput, Misconfigured, SsosdError
 from ssosd.ingest.sequence import FieldSequence, group_exposures
+from ssosd.ingest.watcher import regular_stat
 from ssosd.inquiry import IdentifyJob, Inquiry, identify_again
 from ssosd.intake import TakenIn
 from ssosd.model import Catalogue, Exposure
@@ -112,8 +113,8 @@ class Corridor:
             or row.read_with != self.station.read_with
         ):
             return False
-        stat = path.stat()
-        return (stat.st_size, mtime_ns(stat)) == (row.size_bytes, row.mtime_ns)
+        stat = regular_stat(str(path))
+        return stat is not None and (stat.st_size, mtime_ns(stat)) == (row.size_bytes, row.mtime_ns)
 
     @property
     def patience(self) -> Patience:

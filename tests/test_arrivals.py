@@ -565,6 +565,14 @@ def test_forgetting_drops_what_comes_back_late(night):
     assert len(night.recorded) == 1
 
 
+def test_a_recorded_file_that_vanishes_before_a_replay_looks_at_it_is_to_be_read(night):
+    path = frame(night.root / "a.fits")
+    night.settle()
+    assert night.corridor.unread([path]) == []
+    path.unlink()
+    assert night.corridor.unread([path]) == [path]
+
+
 def test_names_that_nobody_can_write_down_are_passed_over_and_told_once(night):
     odd = night.root / os.fsdecode(b"caf\xe9.fits")
     folder = night.root / os.fsdecode(b"n\xf8tt")
