@@ -28,7 +28,7 @@ from ssosd.night.files import candidate_rows, write_night
 from ssosd.plumbing.files import TEMPORARY_PREFIX, flush_folder, mtime_ns
 from ssosd.site import night_of
 from ssosd.station import STAGING_PREFIX, Station
-from ssosd.store import ExposureState, FileRow, Patience, SequenceRow, Store
+from ssosd.store import BLIND, ExposureState, FileRow, Patience, SequenceRow, Store
 from ssosd.work import Identified, SequenceResult
 
 _MJD_UNIX_EPOCH = 40587.0
@@ -254,7 +254,7 @@ class Corridor:
                 return False
         usable = replace(sequence, exposures=tuple(e for e in sequence.exposures if e.digest in keys))
         return (
-            row.fingerprint == work.fingerprint(usable, keys, station=self.station)
+            row.is_of(work.fingerprint(usable, keys, station=self.station))
             and _has_its_files(row)
             and (row.state == "parked" or row.identified_with == self.station.known_settings)
         )
@@ -272,13 +272,14 @@ class Corridor:
         catalogues : mapping
             By the exposures' digests; exposures without one are left out.
         again : bool
-            Whether a parked one is tried again, and a service asked again, although it is not time.
+            Whether a parked one is tried again, one that was linked without its files linked again, and a
+            service asked again, although it is not time.
         """
         row = self.store.sequence(sequence.night, sequence.field)
         usable = replace(sequence, exposures=tuple(e for e in sequence.exposures if e.digest in catalogues))
         keys = {e.digest: catalogues[e.digest].key for e in usable.exposures}
         fingerprint = work.fingerprint(usable, keys, station=self.station)
-        if row.fingerprint == fingerprint:
+        if row.is_of(fingerprint) and not (again and row.is_blind):
             due = row.next_try_s is not None and row.next_try_s <= self.store.now_s
             if row.state == "parked" and not again and not due:
                 return Linked(sequence=usable, result=None, error=None, skipped=True)
@@ -350,7 +351,7 @@ class Corridor:
         n_linked, expected = len(outcome.catalog_numbers), self.station.config["EXPOSURES_PER_FIELD"]
         self.store.record_sequence(
             job.number,
-            fingerprint=job.fingerprint,
+            fingerprint=f"{job.fingerprint}{BLIND if outcome.blind else ''}",
             columns={**work.summary_columns(outcome, folder), "partial": int(n_linked < expected)},
             catalog_numbers=outcome.catalog_numbers,
             dropped={d.digest: d.reason for d in outcome.dropped},

@@ -166,6 +166,25 @@ def test_data_that_are_unmounted_while_they_are_worked_on(rig, one, undisturbed)
     assert live.in_the_morning() == undisturbed
 
 
+def test_data_that_are_unmounted_while_they_are_linked(rig, one):
+    """There are results at once, and with their pictures when the files are there again."""
+    live = rig(one, EXPOSURES_PER_FIELD=5, EXTRACT_CUTOUTS=True)
+    live.come(*one.paths)
+    live.go(15, linking=False)
+    assert live.states == {"F01": "linking"}
+    away = live.root.rename(live.root.with_name("away"))
+    live.root.mkdir()
+    live.go(120)
+    assert live.states == {"F01": "done"}
+    blind = live.results()
+    live.go(600)
+    assert live.results() == blind
+    live.root.rmdir()
+    away.rename(live.root)
+    live.go(120)
+    assert live.in_the_morning() == live.replayed(one.refcat) != blind
+
+
 def test_results_that_vanish_are_made_again(rig, one, undisturbed):
     live = rig(one, EXPOSURES_PER_FIELD=5)
     live.come(*one.paths)

@@ -6,12 +6,13 @@ from ssosd.store.knowledge import Asking, KnownRows
 from ssosd.store.measured import Measured, measured
 from ssosd.store.nights import Nights
 from ssosd.store.retry import ParkedRow, Retry
-from ssosd.store.sequences import SequenceRow, Sequences
+from ssosd.store.sequences import BLIND, SequenceRow, Sequences
 from ssosd.store.verdicts import ARTIFACT, ASTEROID, UNKNOWN, VERDICTS, Judged, Verdict
 
 __all__ = [
     "ARTIFACT",
     "ASTEROID",
+    "BLIND",
     "STORE_NAME",
     "UNKNOWN",
     "VERDICTS",

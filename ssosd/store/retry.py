@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ssosd.store.base import Base
+from ssosd.store.sequences import BLIND
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -39,6 +40,12 @@ _RETURNED = """
       WHERE state = 'parked' AND error_class = 'Retriable'
       AND id IN (SELECT sequence FROM sequence_exposures WHERE exposure IN there)
 """
+_LINK_AGAIN = """
+    UPDATE sequences SET state = 'open', fingerprint = NULL WHERE state = 'done'
+      AND id IN (SELECT m.sequence FROM exposures e JOIN sequence_exposures m ON m.exposure = e.digest
+                 WHERE e.path IN (SELECT value FROM json_each(?)))
+      AND fingerprint LIKE ?
+"""
 _TAKE_UP = {
     "file": "UPDATE files SET tries = 0, next_try_s = 0 WHERE path = ? AND outcome = 'parked'",
     "exposure": "UPDATE exposures SET state = 'read', tries = 0, next_try_s = NULL, error_class = NULL,"
@@ -57,9 +64,12 @@ class Retry(Base):
         return [ParkedRow(**{**row, "reason": row["reason"] or ""}) for row in found]
 
     def take_up_returned(self, paths: Iterable[str]) -> int:
-        """Take up what had failed and may succeed now: these files, which were away, are there again."""
-        found: list[dict[str, Any]] = self.rows(_RETURNED, [json.dumps(list(paths))])
-        return self.take_up_again([ParkedRow(**{**row, "reason": row["reason"] or ""}) for row in found])
+        """Take up what failed, or was done without these files, which were away and are there again."""
+        names = json.dumps(list(paths))
+        found: list[dict[str, Any]] = self.rows(_RETURNED, [names])
+        with self.db.atomic():
+            count = self.take_up_again([ParkedRow(**{**row, "reason": row["reason"] or ""}) for row in found])
+            return count + self.db.execute(_LINK_AGAIN, [names, f"%{BLIND}"]).rowcount
 
     def choose_parked(
         self, subjects: Sequence[str], *, reason: str | None = None, everything: bool = False

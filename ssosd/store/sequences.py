@@ -16,6 +16,8 @@ from ssosd.store.verdicts import Verdicts
 if TYPE_CHECKING:
     import pandas as pd
 
+#: Behind the fingerprint of a sequence that was linked while files of its exposures were not there.
+BLIND = " without its files"
 #: Tables that hold what linking a sequence gave.
 _RESULTS = (
     "rejections",
@@ -42,6 +44,15 @@ class SequenceRow:
     next_try_s: float | None  # when a parked one is tried again by itself, Unix time
     identified_with: str | None  # digest of what its known objects come from
     exposures: tuple[str, ...]  # digests, sorted
+
+    @property
+    def is_blind(self) -> bool:
+        """Whether it was linked while files of its exposures were not there."""
+        return self.fingerprint is not None and self.fingerprint.endswith(BLIND)
+
+    def is_of(self, fingerprint: str) -> bool:
+        """Whether what it has follows from this, as far as that could be without all files."""
+        return self.fingerprint is not None and self.fingerprint.removesuffix(BLIND) == fingerprint
 
 
 class Sequences(Verdicts, Knowledge):

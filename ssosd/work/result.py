@@ -27,6 +27,7 @@ class SequenceResult:
     completeness: pd.DataFrame  # injected movers found again: the table completeness, empty without INJECT
     dropped: tuple[Drop, ...]
     notes: tuple[str, ...]  # for a person: what was repaired, blank or left out
+    blind: bool = False  # files of exposures were not there: what is seen on pixels may be missing
 
     @property
     def candidates(self) -> pd.DataFrame:

@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -73,11 +74,16 @@ def link_sequence(
     staged = station.staging_folder(sequence.night, sequence.field)
     with ExitStack() as on_failure:
         on_failure.callback(shutil.rmtree, staged, ignore_errors=True)
+        there = _are_there(sequence)
         result = _link_into(
             staged, sequence, catalogues, station=station, access=access or Access(), progress=progress
         )
         on_failure.pop_all()
-    return result
+    return replace(result, blind=not (there and _are_there(sequence)))
+
+
+def _are_there(sequence: FieldSequence) -> bool:
+    return all(Path(exposure.path).exists() for exposure in sequence.exposures)
 
 
 def try_to_link(
