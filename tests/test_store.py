@@ -10,9 +10,9 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from ssosd.errors import BadInput, Misconfigured
+from ssosd.errors import BadInput, Misconfigured, Retriable
 from ssosd.model import Catalogue
-from ssosd.store import Store, read_only
+from ssosd.store import Patience, Store, read_only
 from tests.known_rows import known_rows
 from tests.test_sequence import exposure
 
@@ -70,6 +70,15 @@ def test_a_parked_file_says_why_and_counts_its_tries(store):
         {"kind": "file", "subject": "/d/x.fits", "error_class": "BadInput", "reason": "x.fits: no WCS",
          "next_step": "solve it", "tries": 2}
     ]  # fmt: skip
+
+
+def test_other_bytes_of_a_parked_file_have_all_their_tries_before_them(store):
+    error, patience = Retriable("x.fits: 2 HDUs"), Patience(tries=2, delay_s=60.0)
+    again = []
+    for stamp in (STAMP, STAMP, {**STAMP, "size_bytes": STAMP["size_bytes"] + 1}):
+        store.park_file(Path("/d/x.fits"), error=error, patience=patience, night="n", **stamp)
+        again.append(store.file("/d/x.fits").next_try_s is not None)
+    assert again == [True, False, True]
 
 
 def test_regrouping_keeps_results_of_unchanged_sequences_only(store):

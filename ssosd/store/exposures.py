@@ -101,6 +101,10 @@ class Exposures(Base):
         """Record that a file cannot be used, why, and which night's summary says so."""
         with self.db.atomic():
             former = self._exposure_of(str(path))
+            self.db.execute(  # other bytes have all their tries before them
+                "UPDATE files SET tries = 0 WHERE path = ? AND (size_bytes, mtime_ns) <> (?, ?)",
+                [str(path), size_bytes, mtime_ns],
+            )
             self._write_file(
                 str(path), size_bytes, mtime_ns, read_with, outcome="parked", error=error, night=night
             )
