@@ -9,7 +9,7 @@ from click.testing import CliRunner
 
 from ssosd.cli import main
 from ssosd.daemon.nightwatch import reload_station
-from ssosd.errors import Misconfigured
+from ssosd.errors import Misconfigured, Retriable
 from ssosd.plumbing.lock import TargetLock
 from ssosd.store import utc_now
 from tests.stepping import Rig
@@ -32,6 +32,19 @@ def test_a_bad_configuration_is_refused_and_the_old_one_kept(rig, one):
     assert any("refused, the old one kept" in m and "PM_UP" in m for m in live.events("configuration"))
     live.go(60)
     assert live.states == {"F01": "done"}
+
+
+def test_a_configuration_that_cannot_be_tried_now_is_refused_too(rig, one):
+    """As on a full disk, where the target cannot be written."""
+    live = rig(one)
+    before = live.daemon.station
+    reload_station(live.daemon, _full, lambda: None)
+    assert live.daemon.station is before
+    assert live.events("configuration") == ["refused, the old one kept: no space left"]
+
+
+def _full():
+    raise Retriable("no space left")
 
 
 def test_a_new_configuration_changes_tonights_results(rig, one):

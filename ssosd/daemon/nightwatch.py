@@ -18,7 +18,7 @@ from apscheduler.triggers.cron import CronTrigger
 
 from ssosd import astromatic
 from ssosd.daemon.loop import Daemon
-from ssosd.errors import BadInput, Misconfigured
+from ssosd.errors import BadInput, SsosdError
 from ssosd.ingest.watcher import Watcher
 from ssosd.plumbing.lock import TargetLock
 from ssosd.plumbing.notify import Notifier
@@ -229,13 +229,13 @@ def reload_station(daemon: Daemon, load_station: Callable[[], Station], reloaded
     ----------
     daemon : Daemon
     load_station : callable
-        Reads the configuration; raises `Misconfigured`.
+        Reads the configuration; raises `SsosdError`, as when the target cannot be written now.
     reloaded : callable
         Called when the new one is in use.
     """
     try:
         station = load_station()
-    except Misconfigured as error:
+    except SsosdError as error:
         daemon.say("error", "configuration", f"refused, the old one kept: {error}")
     else:
         daemon.use(station)
