@@ -65,6 +65,11 @@ def test_names_differing_only_in_case_are_kept_apart_for_file_systems_that_ignor
     assert len({s.field.casefold() for s in found}) == 2
 
 
+def test_no_field_has_the_name_of_a_folder_of_the_night():
+    found = group([exposure(n, 10.0, 5.0, target="Drafts") for n in range(3)])
+    assert [s.field for s in found] == ["Drafts_J0040+0500"]
+
+
 @pytest.mark.parametrize(("ra", "dec"), [(0.0, 0.0), (359.95, 40.0), (123.0, 89.95), (50.0, -89.9)])
 def test_dithers_at_ra_zero_and_the_poles_are_one_field(ra, dec):
     rng = np.random.default_rng(3)

@@ -22,6 +22,7 @@ _MEANINGLESS = frozenset(
     {"", "unknown", "none", "object", "n/a", "na", "null", "science", "light", "target", "test"}
 )
 _SIZE_RATIO = 1.5  # footprints that differ by more than this are of different instruments
+_NO_FIELDS = ("drafts",)  # folders that a night has besides its fields
 _LONGEST_NAME = 68  # characters, as one header card holds; CONTINUE cards may hold any number
 _HOURS_PER_DAY = 24.0
 
@@ -172,7 +173,7 @@ def slug(name: str) -> str:
 
 def _unique_names(names: Sequence[str], centres: Sequence[tuple[float, float]]) -> list[str]:
     """Make names unique whatever their letters' case: by position where they clash, then by order."""
-    clashes = Counter(name.casefold() for name in names)
+    clashes = Counter((*_NO_FIELDS, *(name.casefold() for name in names)))
     placed = [
         name if name and clashes[name.casefold()] == 1 else f"{name}_{position_name(*centre)}".lstrip("_")
         for name, centre in zip(names, centres, strict=True)
