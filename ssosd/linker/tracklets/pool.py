@@ -207,22 +207,23 @@ def _is_star(plane: Plane, star_size: FloatArray) -> BoolArray:
 def _star_sizes(plane: Plane, stars: BoolArray) -> FloatArray:
     """Median size of the stars of each epoch, arcsec; of all epochs where there are few; else infinite."""
     usual = float(np.median(plane.size[stars])) if stars.sum() >= FEW_STARS else np.inf
-    sizes = np.full(plane.n_epochs, usual)
-    for epoch in range(plane.n_epochs):
-        here = stars & (plane.epoch == epoch)
-        if here.sum() >= FEW_STARS:
-            sizes[epoch] = np.median(plane.size[here])
-    return sizes * plane.scale
+    return _medians(plane, stars, plane.size, usual) * plane.scale
 
 
 def _star_stretches(plane: Plane, stars: BoolArray) -> NDArray[np.complex128]:
     """Median stretch of the stars of each epoch, arcsec^2; none where there are few."""
-    stretches = np.zeros(plane.n_epochs, dtype=np.complex128)
+    real, imaginary = (_medians(plane, stars, v, 0.0) for v in (plane.stretch.real, plane.stretch.imag))
+    return real + 1j * imaginary
+
+
+def _medians(plane: Plane, stars: BoolArray, values: FloatArray, usual: float) -> FloatArray:
+    """Median over the stars of each epoch; the usual value where there are few."""
+    medians = np.full(plane.n_epochs, usual)
     for epoch in range(plane.n_epochs):
-        here = plane.stretch[stars & (plane.epoch == epoch)]
+        here = values[stars & (plane.epoch == epoch)]
         if here.size >= FEW_STARS:
-            stretches[epoch] = np.median(here.real) + 1j * np.median(here.imag)
-    return stretches
+            medians[epoch] = np.median(here)
+    return medians
 
 
 def _extents(plane: Plane, members: IntArray, place: IntArray, shared: IntArray) -> FloatArray:
