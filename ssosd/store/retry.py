@@ -60,15 +60,18 @@ class Retry(Base):
 
     def parked(self) -> list[ParkedRow]:
         """Everything that is parked, those that are tried again by themselves too."""
-        found: list[dict[str, Any]] = self.rows(_PARKED)
+        return self._parked_rows(_PARKED)
+
+    def _parked_rows(self, sql: str, *values: Any) -> list[ParkedRow]:
+        found: list[dict[str, Any]] = self.rows(sql, values)
         return [ParkedRow(**{**row, "reason": row["reason"] or ""}) for row in found]
 
     def take_up_returned(self, paths: Iterable[str]) -> int:
         """Take up what failed, or was done without these files, which were away and are there again."""
         names = json.dumps(list(paths))
-        found: list[dict[str, Any]] = self.rows(_RETURNED, [names])
+        returned = self._parked_rows(_RETURNED, names)
         with self.db.atomic():
-            count = self.take_up_again([ParkedRow(**{**row, "reason": row["reason"] or ""}) for row in found])
+            count = self.take_up_again(returned)
             return count + self.db.execute(_LINK_AGAIN, [names, f"%{BLIND}"]).rowcount
 
     def choose_parked(
