@@ -11,9 +11,8 @@ from typing import Any
 import pandas as pd
 
 from ssosd.errors import BadInput
-from ssosd.model import SWALLOWED_FLAG
 from ssosd.reports.designation import Designation, base62, known_designation, temporary_designation
-from ssosd.reports.mpc_values import INVOLVED
+from ssosd.reports.mpc_values import note_of
 from ssosd.reports.obs80 import Precision, format_observation
 from ssosd.site import night_bounds
 
@@ -173,7 +172,7 @@ def _lines(
             mag=mag if band and math.isfinite(mag) and mag < _NO_MAGNITUDE else None,
             band=band,
             code=code,
-            note1=INVOLVED if flag & SWALLOWED_FLAG else " ",
+            note1=note_of(flag),
             note2=note2,
             precision=precision,
         )

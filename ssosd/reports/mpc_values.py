@@ -6,6 +6,10 @@ columns (https://minorplanetcenter.net/iau/info/OpticalObs.html) and the surveys
 
 from __future__ import annotations
 
+import math
+
+from ssosd.model import SWALLOWED_FLAG
+
 #: Instrumentation of today's images and measurements.
 MODES = frozenset({"CCD", "CMO", "VID", "TDI", "OCC"})
 #: Listed, but not for modern observations.
@@ -41,10 +45,17 @@ ADES_BANDS = LETTER_BANDS | frozenset(
 #: Not a band of a photometric system: clear, luminance, and the ambiguous u.
 REFUSED_BANDS = frozenset({"C", "L", "u"})
 
-#: Column 14 (https://minorplanetcenter.net/iau/info/ObsNote.html) and ADES notes: involved with a star.
-INVOLVED = "I"
 #: Column 15: how it was observed.
 NOTE2_TODAY = frozenset("CBTVSXxnE")
 NOTE2_LISTED = NOTE2_TODAY | frozenset(" PeMRHNOcDZWwQqtA")
 #: Second lines of a record in two: satellite, roving observer, radar.
 SECOND_LINES = frozenset("svr")
+
+
+def note_of(flags_ssos: int | float) -> str:
+    """Column 14 (https://minorplanetcenter.net/iau/info/ObsNote.html) and ADES notes; NaN as no flag.
+
+    >>> note_of(SWALLOWED_FLAG | 64), note_of(64), note_of(float("nan"))
+    ('I', '', '')
+    """
+    return "I" if not math.isnan(flags_ssos) and int(flags_ssos) & SWALLOWED_FLAG else ""

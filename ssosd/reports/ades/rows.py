@@ -11,10 +11,9 @@ import numpy as np
 import pandas as pd
 
 from ssosd.errors import BadInput
-from ssosd.model import SWALLOWED_FLAG
 from ssosd.reports.ades.digits import dec_text, magnitude_text, positive_text, ra_text, time_text
 from ssosd.reports.designation import Designation
-from ssosd.reports.mpc_values import INVOLVED
+from ssosd.reports.mpc_values import note_of
 from ssosd.reports.obs80 import Precision
 from ssosd.reports.position_errors import PositionErrors
 from ssosd.reports.unpack import unpack
@@ -156,7 +155,7 @@ def _quality(row: Mapping[Any, Any]) -> dict[str, str]:
         "logSNR": f"{math.log10(snr):.2f}" if math.isfinite(snr) and 0.01 < snr < 1e5 else "",
         "seeing": positive_text(_number(row, "SEEING"), 1, width=6),
         "exp": positive_text(seconds, 0 if float(seconds).is_integer() else 2, width=6),
-        "notes": _text(row, "NOTES") or (INVOLVED if row.get("FLAGS_SSOS", 0) & SWALLOWED_FLAG else ""),
+        "notes": _text(row, "NOTES") or note_of(row.get("FLAGS_SSOS", 0)),
         "remarks": _text(row, "REMARKS").replace("|", "/")[:300],
     }
 
