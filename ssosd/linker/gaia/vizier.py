@@ -128,7 +128,7 @@ class _Asking:
         from astropy.coordinates import SkyCoord
         from astroquery.exceptions import TableParseError
         from astroquery.vizier import VizierClass
-        from requests import RequestException
+        from requests import RequestException, Timeout
 
         address = self._url
 
@@ -155,6 +155,8 @@ class _Asking:
                     frame="icrs",
                     cache=False,
                 )
+        except Timeout:
+            return  # as long as `answer` waits: which of the two ends first is chance
         except (RequestException, TableParseError, OSError, ValueError) as error:
             self._failure = _gist(error)
             return
