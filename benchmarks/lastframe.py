@@ -4,7 +4,8 @@ Run as ``python benchmarks/lastframe.py [--seed PATH/TO/ssos]``. Two fields of f
 arrive one by one in the folder that a daemon in a process of its own watches: first one field, so that the
 daemon is warm, then the other. The clock starts when the last file is closed. Beside it stand a replay of the
 same five exposures from nothing and, with ``--seed``, the seed pipeline on them. The exposures are those of
-``sim2`` where that lies beside the checkout, else painted. No service is asked.
+``sim2`` where that lies beside the checkout, else painted. No service is asked; with ``--answers-after
+SECONDS`` a stand-in of SkyBoT, which needs ``sim2``, takes so long for each answer.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime, timedelta
 from functools import partial, wraps
 from pathlib import Path
@@ -27,11 +28,13 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+import pandas as pd
 from astropy.io import fits
 
 from ssosd import astromatic
 from ssosd.ingest.exposure import read_exposure
 from ssosd.model import HeaderKeywords
+from tests.skybot_service import SkybotService, propagate
 
 SIM2 = Path(__file__).resolve().parents[2] / "shared" / "data" / "sim2"
 FIELDS = ("F02", "F01")  # the one that warms up, the one that is measured
@@ -148,6 +151,17 @@ def exposures(folder: Path) -> tuple[dict[str, list[Path]], Path]:
     return {f: [night.directory / str(path) for path in paths] for f, paths in of.items()}, night.refcat
 
 
+def slow_service(answers_after_s: float) -> SkybotService:
+    """A stand-in of SkyBoT that thinks before it answers."""
+    known = pd.read_csv(SIM2 / "known.csv")
+
+    def think(mjd: float) -> pd.DataFrame:
+        time.sleep(answers_after_s)
+        return propagate(known, mjd)
+
+    return SkybotService(think)
+
+
 def arrive(path: Path, data: Path) -> float:
     """Write a copy as a camera does, under its own name; the time at which it is closed."""
     shutil.copyfile(path, data / path.name)
@@ -240,11 +254,16 @@ def main() -> None:
     parser.add_argument("--seed", type=Path, help="the seed's program ssos")
     parser.add_argument("--settle", default="0", help="SETTLE_TIME, seconds")
     parser.add_argument("--keep", type=Path, help="a new folder for all files")
+    parser.add_argument("--answers-after", type=float, help="what SkyBoT takes to answer, seconds")
     given = parser.parse_args()
-    with tempfile.TemporaryDirectory() as scratch:
+    with ExitStack() as stack:
+        scratch = stack.enter_context(tempfile.TemporaryDirectory())
         folder = given.keep or Path(scratch)
         fields, reference = exposures(folder)
         parameters = {**PARAMETERS, "ASTREF_CATALOG": str(reference)}
+        if given.answers_after is not None:
+            service = stack.enter_context(slow_service(given.answers_after))
+            parameters |= {"CROSSMATCH_SKYBOT": "True", "SKYBOT_URL": service.url}
         times = measure(folder, fields, parameters | {"SETTLE_TIME": given.settle})
         own_s = replayed(folder, fields[FIELDS[1]], parameters)
         seed_s = seed(folder, fields[FIELDS[1]], reference, given.seed) if given.seed else None

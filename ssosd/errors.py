@@ -38,6 +38,10 @@ class ServiceUnavailable(Retriable):
     """A network service did not answer properly: results stay unchecked and are caught up with."""
 
 
+class Unreachable(ServiceUnavailable):
+    """There is no connection to a network service at all: it, or the whole network, is not there."""
+
+
 class Misconfigured(SsosdError):  # noqa: N818
     """The set-up is wrong (a parameter, a missing binary, an unwritable folder): stop and tell the person."""
 

@@ -215,7 +215,7 @@ def identify_again(job: IdentifyJob, *, station: Station) -> tuple[Path, Identif
             limit=job.limit,
             title=f"{row.night} {row.field}",
             station=station,
-            access=job.access,
+            answers=work.ask_all(job.sequence.exposures, station, job.access),
         )
         flush_tree(staged)
     except (SsosdError, OSError) as error:

@@ -92,7 +92,8 @@ def ask_all(service, exposures, **changes):
     paused = []
     known = known_objects_for_exposures(
         exposures=exposures,
-        **{"url": service.url, "observer": "688", "time_limit_s": 30.0, "pause": paused.append} | changes,
+        **{"url": service and service.url, "observer": "688", "time_limit_s": 30.0, "pause": paused.append}
+        | changes,
     )
     return known, paused
 
@@ -366,6 +367,15 @@ def test_a_dead_service_is_not_asked_for_every_exposure():
         service.way = "right"
         known, _ = ask_all(service, exposures)
     assert known.checked == tuple(range(1, 10))
+
+
+def test_without_any_connection_it_is_tried_once_more():
+    with SkybotService(objects()) as service:
+        gone = service.url
+    for retries, pauses in ((2, [2.0]), (0, [])):
+        known, paused = ask_all(None, [exposure()], url=gone, retries=retries)
+        assert "no connection" in known.because
+        assert paused == pauses
 
 
 def test_a_service_that_dies_on_the_way_leaves_the_rest_unchecked():

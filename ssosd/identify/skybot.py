@@ -17,7 +17,7 @@ from urllib.parse import urlencode
 
 import numpy as np
 
-from ssosd.errors import Misconfigured, ServiceUnavailable
+from ssosd.errors import Misconfigured, ServiceUnavailable, Unreachable
 from ssosd.identify.between import interpolate
 from ssosd.identify.known import KnownObjects, unchecked
 from ssosd.identify.skybot_reply import parse_reply
@@ -39,6 +39,7 @@ NOT_ASKED = "SkyBoT rests after failures and was not asked"
 _JD_OF_MJD = 2400000.5
 _FIRST_PAUSE_S = 2.0
 _PAUSE_GROWTH = 3.0
+_UNREACHED = 1  # retries without any connection: the network is down, and who asks later asks again
 _WIDENING = (
     0.01  # of the radius per retry: some radii of some fields fail every time, astropy/astroquery#3119
 )
@@ -191,7 +192,7 @@ def known_objects_for_exposures(
     at_once : int
         Queries at a time.
     retries : int
-        Further attempts after a failed one.
+        Further attempts after a failed one; one at most where there is no connection at all.
     memory : mutable mapping, optional
         Replies that are known already, by `Question.digest`; those that come are added.
     ask : bool
@@ -336,7 +337,8 @@ class _Asker:
                 body = self.fetch(asked.address, deadline - self.clock())
                 answer = asked.read(body, catalog_number=number)
             except ServiceUnavailable as error:
-                if attempt == self.retries or self.clock() + wait >= deadline:
+                most = min(self.retries, _UNREACHED) if isinstance(error, Unreachable) else self.retries
+                if attempt == most or self.clock() + wait >= deadline:
                     return unchecked({number: error.message})
             else:
                 self.memory[question.digest] = body

@@ -18,7 +18,7 @@ from typing import IO, Any
 from urllib.parse import urlsplit
 
 from ssosd import __version__
-from ssosd.errors import Misconfigured, ServiceUnavailable
+from ssosd.errors import Misconfigured, ServiceUnavailable, Unreachable
 
 USER_AGENT = f"ssosd/{__version__}"
 
@@ -48,7 +48,8 @@ def fetch(url: str, time_limit_s: float) -> bytes:
     Raises
     ------
     ServiceUnavailable
-        No connection, a status other than success, a broken or oversized answer, or none in time.
+        A status other than success, a broken or oversized answer, or none in time; as Unreachable where
+        there is no connection.
     Misconfigured
         `url` is no web address.
     """
@@ -94,8 +95,8 @@ def _exchanged(url: str, time_limit_s: float, *, into: IO[bytes], most: int) -> 
     if exchange.write_error is not None:
         raise exchange.write_error
     if exchange.failure is not None:
-        reason = _reason(exchange.failure)
-        raise ServiceUnavailable(f"{parts.hostname}: {reason}") from exchange.failure
+        kind = Unreachable if _is_unconnected(exchange.failure) else ServiceUnavailable
+        raise kind(f"{parts.hostname}: {_reason(exchange.failure)}") from exchange.failure
     if exchange.too_large:
         raise ServiceUnavailable(f"{parts.hostname}: the answer is larger than {most >> 20} MB")
 
@@ -179,6 +180,10 @@ def _noting(base: type[http.client.HTTPConnection], sockets: list[socket.socket]
             sockets.append(self.sock)
 
     return Connection
+
+
+def _is_unconnected(error: Exception) -> bool:
+    return isinstance(error, urllib.error.URLError) and not isinstance(error, urllib.error.HTTPError)
 
 
 def _reason(error: Exception | None) -> str:

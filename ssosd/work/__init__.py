@@ -3,7 +3,7 @@
 These functions run in any thread or process; `ssosd.pipeline` decides what follows what and owns the store.
 """
 
-from ssosd.work.asking import Access, Answers
+from ssosd.work.asking import Access, Answers, ask_all
 from ssosd.work.exposure import extract_exposure, key_of
 from ssosd.work.failure import failure
 from ssosd.work.identifying import Identified, identify
@@ -16,6 +16,7 @@ __all__ = (
     "Answers",
     "Identified",
     "SequenceResult",
+    "ask_all",
     "extract_exposure",
     "failure",
     "fingerprint",

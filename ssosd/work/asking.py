@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 
 import pandas as pd
 
@@ -33,11 +36,59 @@ class Answers:
     """What the sources of knowledge said."""
 
     known: KnownObjects
+    asked_with: str  # what the answers depend on besides, `Station.known_settings` before anybody was asked
     wants: str  # why a source is to be asked again that comes before those that answered; "" for none
     was_asked: bool = False  # whether SkyBoT was asked anything
     failures: Mapping[str, str]  # source: why it failed
     answered: tuple[str, ...]  # sources that answered when they were asked
     replies: Mapping[str, tuple[str, bytes]]  # new ones of SkyBoT: question to exposure's digest and reply
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class _Said:
+    """What SkyBoT said of some exposures."""
+
+    known: KnownObjects
+    memory: Mapping[str, bytes]  # its replies, by question
+
+
+Asking = Callable[[Sequence[Exposure]], Answers]
+
+
+@contextmanager
+def asking_ahead(exposures: Sequence[Exposure], station: Station, access: Access) -> Iterator[Asking]:
+    """Let SkyBoT be asked while the block works: what it says does not depend on the linking.
+
+    Parameters
+    ----------
+    exposures : sequence of Exposure
+        All of a sequence.
+    station : Station
+    access : Access
+
+    Yields
+    ------
+    callable
+        As `ask_all`, of the exposures that were linked: with what is here already when these are all, else
+        SkyBoT is asked again for what is missing.
+    """
+    if not _is_asked_first(station):
+        yield partial(ask_all, station=station, access=access)
+        return
+    pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix="asking")
+    ahead = pool.submit(_skybot, exposures, station, access)
+
+    def ask(linked: Sequence[Exposure]) -> Answers:
+        said = ahead.result()
+        if [e.digest for e in linked] == [e.digest for e in exposures]:
+            return _ask_all(linked, station, access, skybot=lambda: said)
+        known = Access(skybot=access.skybot, memory={**access.memory, **said.memory})
+        return _ask_all(linked, station, access, skybot=lambda: _skybot(linked, station, known))
+
+    try:
+        yield ask
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)
 
 
 def ask_all(exposures: Sequence[Exposure], station: Station, access: Access) -> Answers:
@@ -53,14 +104,26 @@ def ask_all(exposures: Sequence[Exposure], station: Station, access: Access) -> 
     station : Station
     access : Access
     """
-    sources = [s for s in station.config["KNOWN_SOURCES"] if _is_used(s, station)]
+    return _ask_all(exposures, station, access, skybot=lambda: _skybot(exposures, station, access))
+
+
+def _ask_all(
+    exposures: Sequence[Exposure], station: Station, access: Access, *, skybot: Callable[[], _Said]
+) -> Answers:
+    asked_with = station.known_settings  # of the files as they are before they are read
+    sources = _sources(station)
     numbers = range(1, len(exposures) + 1)
     if not sources:
         nobody = "CROSSMATCH_SKYBOT is False, and there are no ORBITS"
         return Answers(
-            known=unchecked(dict.fromkeys(numbers, nobody)), wants="", failures={}, answered=(), replies={}
+            known=unchecked(dict.fromkeys(numbers, nobody)),
+            asked_with=asked_with,
+            wants="",
+            failures={},
+            answered=(),
+            replies={},
         )
-    memory = dict(access.memory)
+    memory = access.memory
     parts: list[KnownObjects] = []
     failures: dict[str, str] = {}
     answered: list[str] = []
@@ -70,7 +133,8 @@ def ask_all(exposures: Sequence[Exposure], station: Station, access: Access) -> 
         if station.config["KNOWN_COMBINE"] == "FIRST" and len(checked) == len(exposures):
             break
         if source == SKYBOT:
-            said = _skybot(exposures, station, access, memory)
+            of_service = skybot()
+            said, memory = of_service.known, of_service.memory
         else:
             said = _orbits(exposures, station)
         if said.unchecked:
@@ -81,6 +145,7 @@ def ask_all(exposures: Sequence[Exposure], station: Station, access: Access) -> 
         parts.append(said)
     return Answers(
         known=_joined(parts, numbers, only_first=station.config["KNOWN_COMBINE"] == "FIRST"),
+        asked_with=asked_with,
         wants=wants,
         was_asked=SKYBOT in sources and access.skybot,
         failures=failures,
@@ -89,15 +154,21 @@ def ask_all(exposures: Sequence[Exposure], station: Station, access: Access) -> 
     )
 
 
-def _is_used(source: str, station: Station) -> bool:
-    return station.uses_skybot if source == SKYBOT else station.uses_orbits
+def _sources(station: Station) -> list[str]:
+    used = {SKYBOT: station.uses_skybot, ORBITS: station.uses_orbits}
+    return [source for source in station.config["KNOWN_SOURCES"] if used[source]]
 
 
-def _skybot(
-    exposures: Sequence[Exposure], station: Station, access: Access, memory: dict[str, bytes]
-) -> KnownObjects:
+def _is_asked_first(station: Station) -> bool:
+    """Whether SkyBoT is asked whatever the others say."""
+    sources = _sources(station)
+    return SKYBOT in sources and (sources[0] == SKYBOT or station.config["KNOWN_COMBINE"] == "ALL")
+
+
+def _skybot(exposures: Sequence[Exposure], station: Station, access: Access) -> _Said:
     config = station.config
-    return known_objects_for_exposures(
+    memory = dict(access.memory)
+    known = known_objects_for_exposures(
         exposures=exposures,
         url=config["SKYBOT_URL"],
         observer=config["OBSERVATORY_CODE"],
@@ -106,6 +177,7 @@ def _skybot(
         memory=memory,
         ask=access.skybot,
     )
+    return _Said(known=known, memory=memory)
 
 
 def _orbits(exposures: Sequence[Exposure], station: Station) -> KnownObjects:

@@ -27,7 +27,7 @@ from ssosd.plumbing.files import write_staged
 from ssosd.reports.tables import candidates_csv, read_candidates_csv
 from ssosd.station import Station
 from ssosd.store import KnownRows
-from ssosd.work.asking import Access, Answers, ask_all
+from ssosd.work.asking import Answers
 from ssosd.work.regions import write_regions
 
 #: Files of a field's folder that follow from the known objects, and folders.
@@ -55,7 +55,7 @@ def identify(
     ledger: pd.DataFrame,
     title: str,
     station: Station,
-    access: Access,
+    answers: Answers,
     limit: Limit | None = None,
 ) -> Identified:
     """Compare a linked sequence with the known objects and write what follows from it.
@@ -74,15 +74,13 @@ def identify(
     title : str
         The night and the field.
     station : Station
-    access : Access
-        What may be used of the services.
+    answers : Answers
+        What the sources of knowledge say of these exposures.
     limit : Limit, optional
         How faint the exposures reach, as photometry measured it.
     """
     config = station.config
-    identified_with = station.known_settings  # of the files as they are before they are read
     evidence = Evidence.load(folder / "cats" / FILE_NAME)
-    answers = ask_all(exposures, station, access)
     found = match_candidates(
         detections=read_candidates_csv(folder / "cats" / "candidates.csv"),
         known=answers.known,
@@ -107,7 +105,7 @@ def identify(
         candidates=found,
         expected=expected,
         rows=KnownRows(
-            identified_with=identified_with,
+            identified_with=answers.asked_with,
             unchecked_because=answers.known.because,
             wants=answers.wants,
             known=answers.known.table,

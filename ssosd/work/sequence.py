@@ -22,7 +22,7 @@ from ssosd.reports.recovered import FILE_NAME as RECOVERED
 from ssosd.reports.recovered import recovered_csv, states_text
 from ssosd.reports.tables import candidate_ids, candidates_csv, funnel_text
 from ssosd.station import Station
-from ssosd.work.asking import Access
+from ssosd.work.asking import Access, Asking, asking_ahead
 from ssosd.work.calibrating import photometry_of, quality_of_exposures, without_magnitudes
 from ssosd.work.confirming import measured
 from ssosd.work.evidence import evidence_of
@@ -72,12 +72,13 @@ def link_sequence(
         As the stages do: the sequence cannot be linked, or not now.
     """
     staged = station.staging_folder(sequence.night, sequence.field)
-    with ExitStack() as on_failure:
+    with (
+        asking_ahead(sequence.exposures, station, access or Access()) as ask,
+        ExitStack() as on_failure,
+    ):
         on_failure.callback(shutil.rmtree, staged, ignore_errors=True)
         there = _are_there(sequence)
-        result = _link_into(
-            staged, sequence, catalogues, station=station, access=access or Access(), progress=progress
-        )
+        result = _link_into(staged, sequence, catalogues, station=station, ask=ask, progress=progress)
         on_failure.pop_all()
     return replace(result, blind=not (there and _are_there(sequence)))
 
@@ -104,7 +105,7 @@ def _link_into(
     catalogues: Mapping[str, Catalogue],
     *,
     station: Station,
-    access: Access,
+    ask: Asking,
     progress: Progress,
 ) -> SequenceResult:
     cats = staged / "cats"
@@ -150,7 +151,7 @@ def _link_into(
             limit=measured_limit(quality),
             title=f"{sequence.night} {sequence.field}",
             station=station,
-            access=access,
+            answers=ask(linked.exposures),
         )
         notes += looking.result()[1]
 
