@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 
 import matplotlib.image
@@ -119,7 +120,7 @@ def test_one_wild_residual_does_not_hide_the_others():
     matched.loc[5, "SKYBOT_DELTARA"] = 9.5
     sky = checkplots._residuals(matched, "x").axes[0]
     assert abs(sky.get_ylim()[1]) < 3.0
-    assert "outside of this picture: 1" in sky.get_title()
+    assert sky.get_xlabel().endswith("; outside: 1")
 
 
 @pytest.mark.parametrize(
@@ -140,6 +141,27 @@ def test_nothing_matched_is_no_picture_and_no_error(detections, tmp_path, caplog
     assert [r.message for r in caplog.records] == [
         f"2026-11-14 F01: no check plot {kind}, no candidate is matched with a known object" for kind in KINDS
     ]
+
+
+@pytest.mark.parametrize("scale", [0.01, 1.0, 30.0])
+def test_no_word_is_cut_off_or_in_another(scale):
+    """Whatever the numbers: residuals of 0.003" and of 99", motions up to 1,200 "/h."""
+    matched = candidates(n_sources=30)
+    matched = matched[matched["MATCHED"]].reset_index(drop=True)
+    numbers = [c for c in matched if c.startswith(("PM", "SKYBOT"))]
+    matched[numbers] *= scale
+    matched.loc[5, "SKYBOT_DELTARA"] = 99.5 * scale
+    for draw in (checkplots._residuals, checkplots._motions):
+        figure = draw(matched, "2026-11-14 a field with a long name")
+        figure.canvas.draw()
+        boxes = [axes.get_tightbbox() for axes in figure.axes]  # with all that is written at the axes
+        boxes += [text.get_window_extent() for text in figure.texts]
+        boxes += [legend.get_window_extent() for legend in figure.legends]
+        frame = figure.bbox
+        for box in boxes:
+            assert min(box.x0 - frame.x0, frame.x1 - box.x1, box.y0 - frame.y0, frame.y1 - box.y1) >= 0.0
+        for one, other in itertools.combinations(boxes, 2):
+            assert not one.overlaps(other)
 
 
 @pytest.mark.parametrize(("n_sources", "n_exposures"), [(1, 1), (2, 1), (1, 30), (40, 20)])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -23,6 +24,8 @@ _log = logging.getLogger(__name__)
 _BLUE, _ORANGE, _GREY = "#0072B2", "#D55E00", "#999999"
 _DPI = 150
 _STYLE_PT = 9
+_TITLE: dict[str, Any] = {"fontsize": _STYLE_PT, "y": 1.0}  # a place for the title, which is not looked for
+_LEFT, _RIGHT = 0.09, 0.99  # of the width: room for "-1000" and for "-0.025" at the axis
 _FEW = 12  # exposures whose figures are printed
 
 
@@ -72,7 +75,11 @@ def make_checkplots(
 def _residuals(matched: pd.DataFrame, title: str) -> Figure:
     """Left the residuals on the sky, right their mean and scatter in each exposure."""
     figure = _figure(title, "observed minus predicted positions of known objects", matched)
-    axes = figure.subplot_mosaic([["sky", "RA"], ["sky", "DEC"]], width_ratios=[1.0, 1.15])
+    axes = figure.subplot_mosaic(
+        [["sky", "RA"], ["sky", "DEC"]],
+        width_ratios=[1.0, 1.15],
+        gridspec_kw={"bottom": 0.155, "top": 0.855, "wspace": 0.22, "hspace": 0.08},
+    )
     sky = axes["sky"]
     ra, dec = matched["SKYBOT_DELTARA"].to_numpy(), matched["SKYBOT_DELTADEC"].to_numpy()
     by_exposure = residual_statistics(matched)
@@ -93,18 +100,19 @@ def _residuals(matched: pd.DataFrame, title: str) -> Figure:
     sky.plot(ra.mean(), dec.mean(), "+", ms=14, mew=2.0, color=_ORANGE, label="mean of all")
     sky.set(xlim=(limit, -limit), ylim=(-limit, limit), aspect="equal")
     sky.set(xlabel="RA cos Dec (arcsec), east to the left", ylabel="Dec (arcsec)")
-    figure.legend(loc="outside lower left", ncols=3, fontsize=_STYLE_PT - 1, frameon=False)
+    figure.legend(loc="lower left", ncols=3, fontsize=_STYLE_PT - 1, frameon=False)
     sky.set_title(
-        f"RA {ra.mean():+.3f}, rms {ra.std():.3f} arcsec\nDec {dec.mean():+.3f}, rms {dec.std():.3f} arcsec"
-        + (f"\noutside of this picture: {outside}" if outside else ""),
-        fontsize=_STYLE_PT,
+        f"RA {ra.mean():+.3f}, rms {ra.std():.3f} arcsec\nDec {dec.mean():+.3f}, rms {dec.std():.3f} arcsec",
+        **_TITLE,
     )
+    if outside:
+        sky.set_xlabel(f"{sky.get_xlabel()}; outside: {outside}")
     numbers = matched["CATALOG_NUMBER"].to_numpy()
     for name, values in (("RA", ra), ("DEC", dec)):
         _cross(axes[name], vertical=False)
         axes[name].plot(numbers, values, "o", ms=0.8 * size, mfc="none", mec=_GREY, mew=0.6)
         _means(axes[name], by_exposure, name, limit)
-    axes["RA"].set_title("mean and rms of each exposure", fontsize=_STYLE_PT)
+    axes["RA"].set_title("mean and rms of each exposure", **_TITLE)
     axes["RA"].tick_params(labelbottom=False)
     axes["RA"].set_ylabel("RA cos Dec (arcsec)")
     axes["DEC"].set(ylabel="Dec (arcsec)", xlabel="exposure (CATALOG_NUMBER)")
@@ -141,7 +149,11 @@ def _limit(values: np.ndarray) -> float:
 def _motions(matched: pd.DataFrame, title: str) -> Figure:
     """Above the observed against the predicted motion of each source, below their difference."""
     figure = _figure(title, "observed and predicted motions of known objects", matched)
-    mosaic = figure.subplot_mosaic([["ra", "dec"], ["d_ra", "d_dec"]], height_ratios=[2.4, 1.0])
+    mosaic = figure.subplot_mosaic(
+        [["ra", "dec"], ["d_ra", "d_dec"]],
+        height_ratios=[2.4, 1.0],
+        gridspec_kw={"bottom": 0.09, "top": 0.865, "wspace": 0.24, "hspace": 0.06},
+    )
     wanted = ["PMRA", "PMDEC", "PMRA_ERR", "PMDEC_ERR", "SKYBOT_PMRA", "SKYBOT_PMDEC"]
     motions = matched.reindex(columns=["SOURCE_NUMBER", *wanted]).astype(float)
     motions = motions.groupby("SOURCE_NUMBER", sort=True).mean()
@@ -161,7 +173,7 @@ def _motions(matched: pd.DataFrame, title: str) -> Figure:
         upper.set_title(
             f"{word}: difference {difference.mean():+.3f}"
             + (f", rms {difference.std(ddof=0):.3f} arcsec/h" if len(difference) > 1 else " arcsec/h"),
-            fontsize=_STYLE_PT,
+            **_TITLE,
         )
         lower.axhline(0.0, color=_ORANGE, lw=1.0, zorder=1)
         lower.errorbar(predicted, difference, yerr=error, fmt="o", ms=4.0, mfc="none", color=_BLUE, lw=0.8)
@@ -181,7 +193,8 @@ _KINDS: dict[str, Callable[[pd.DataFrame, str], Figure]] = {
 
 
 def _figure(title: str, what: str, matched: pd.DataFrame) -> Figure:
-    figure = Figure(figsize=(9.0, 5.2), dpi=_DPI, layout="constrained")
+    figure = Figure(figsize=(9.0, 5.2), dpi=_DPI)  # a layout engine would draw all of it twice, to measure it
+    figure.subplots_adjust(left=_LEFT, right=_RIGHT)
     FigureCanvasAgg(figure)
     sources = matched["SOURCE_NUMBER"].nunique()
     count = f"{sources} object{'s' if sources > 1 else ''}, {len(matched)} detections"
