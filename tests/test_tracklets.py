@@ -10,6 +10,7 @@ import pytest
 
 from ssosd.errors import Misconfigured
 from ssosd.filters.chain import ChainSettings, run_chain
+from ssosd.linker.tracklets import pairs
 from ssosd.linker.tracklets.link import Tracklets, link_tracklets
 from ssosd.linker.tracklets.plane import project
 from ssosd.linker.tracklets.table import SOURCE_COLUMNS
@@ -64,6 +65,19 @@ def test_a_very_slow_mover_needs_a_long_arc():
 
 def test_fast_movers():
     all_found(Night(movers=ring(8, (300.0, 1000.0), reach=100.0), exptimes_s=(60.0,)), 4)
+
+
+def test_fast_movers_in_a_crowd(monkeypatch):
+    """Too many detections to pair all: beyond the reach only what is drawn out is sought, and a person is told."""
+    night = Night(movers=ring(8, (500.0, 1200.0), reach=100.0), noise=700, exptimes_s=(60.0,), size=1500.0)
+    monkeypatch.setattr(pairs, "BUDGET", 10_000_000)
+    monkeypatch.setattr(pairs, "BUDGET_OF_TWO", 1_000_000)
+    linked = all_found(night, 4)
+    assert linked.unsought == ""
+    monkeypatch.setattr(pairs, "BUDGET_OF_TWO", 4_000)
+    crowded = all_found(night, 4)
+    assert crowded.unsought.startswith("too crowded to seek all motions above 3")
+    assert sorted(crowded.sources["PM"].round(1)) == sorted(linked.sources["PM"].round(1))
 
 
 def test_faint_movers():

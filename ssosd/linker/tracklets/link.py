@@ -32,7 +32,8 @@ class Tracklets:
     detections: pd.DataFrame  # detections table of the linked rows, by SOURCE_NUMBER and time
     sources: pd.DataFrame  # one row per source: `table.SOURCE_COLUMNS`, best first
     n_false_expected: float  # chance tracks expected among the sources that need no further evidence
-    notes: tuple[str, ...]  # for a person: what was left out, and what could not be searched
+    notes: tuple[str, ...]  # for a person: what was left out
+    unsought: str  # for a person: what could not be searched; "" when nothing
     pool: Pool  # what may move
 
 
@@ -80,12 +81,14 @@ def link_tracklets(
         plane = stationary.calibrated(plane)
     pool, notes = _what_may_move(plane, pm_up)
     if pool.n < min_detections or plane.n_epochs < min_detections:
-        return _result(
-            detections, pool, _nothing(pool), np.empty(0), np.empty((2, 0), dtype=np.intp), notes, 0.0
-        )
+        nothing = _nothing(pool), np.empty(0), np.empty((2, 0), dtype=np.intp)
+        return _result(detections, pool, *nothing, notes, "", 0.0)
     pairs, fastest = make_pairs(pool, pm_low=pm_low, pm_up=pm_up)
+    unsought = ""
     if fastest < pm_up:
-        notes.append(f"too many detections to pair: rates above {fastest:.0f} arcsec/h were not sought")
+        unsought = (
+            f"too crowded to seek all motions above {fastest:.0f} arcsec/h: only what is drawn out the most"
+        )
     # of the pair and the epochs looked at first; among very many epochs four in a row are no evidence
     first = min(min_detections, 4) if plane.n_epochs <= MANY_EPOCHS else FIRST_OF_MANY
     track = grow(pool, first_tracks(pool, pairs, needed=first), needed=min_detections)
@@ -111,9 +114,8 @@ def link_tracklets(
             break
     numbers = np.concatenate(expected)
     false = float(np.exp(np.maximum(numbers[numbers <= np.log(MAX_CHANCE)], -700.0)).sum())
-    return _result(
-        detections, pool, np.concatenate(chosen), numbers, np.concatenate(pieces, axis=1), notes, false
-    )
+    linked = np.concatenate(chosen), numbers, np.concatenate(pieces, axis=1)
+    return _result(detections, pool, *linked, notes, unsought, false)
 
 
 def _what_may_move(plane: Plane, pm_up: float) -> tuple[Pool, list[str]]:
@@ -173,6 +175,7 @@ def _result(
     log_expected: FloatArray,
     pieces: IntArray,
     notes: list[str],
+    unsought: str,
     n_false: float,
 ) -> Tracklets:
     """Make the tables, the best source first."""
@@ -183,7 +186,12 @@ def _result(
         counts = ["SOURCE_NUMBER", "N_DETECTIONS", "N_PIECES", "DOF"]
         sources[counts] = sources[counts].astype(np.int64)
         return Tracklets(
-            detections=empty, sources=sources, n_false_expected=0.0, notes=tuple(notes), pool=pool
+            detections=empty,
+            sources=sources,
+            n_false_expected=0.0,
+            notes=tuple(notes),
+            unsought=unsought,
+            pool=pool,
         )
     order = np.lexsort((pool.x[track.max(axis=1)], log_expected))
     rank = np.empty(order.size, dtype=np.intp)
@@ -195,5 +203,10 @@ def _result(
     sources = add_motion(table, local_motion(table, pool, track), n_pieces, log_expected)
     table["LINKED_BY"] = LINKED_BY
     return Tracklets(
-        detections=table, sources=sources, n_false_expected=n_false, notes=tuple(notes), pool=pool
+        detections=table,
+        sources=sources,
+        n_false_expected=n_false,
+        notes=tuple(notes),
+        unsought=unsought,
+        pool=pool,
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from itertools import pairwise
 
 import numpy as np
@@ -24,7 +25,8 @@ LONG_ALIKE = 0.1
 LEAST_REACH = 30.0  # arcsec that are searched whatever the budget
 BUDGET = 1_200_000  # pairs looked at; of two epochs at most so many:
 BUDGET_OF_TWO = 200_000
-STRETCHED = 0.35  # beyond the budget only those whose shape is by chance so stretched in so few are paired
+DRAWN_OUT = 0.3  # beyond the budget's reach: share of the detections, less with every ring,
+FARTHER = 1.5  # which is so many times as wide as the one before
 
 
 def partners(times: FloatArray) -> list[tuple[int, int, bool]]:
@@ -57,6 +59,9 @@ def partners(times: FloatArray) -> list[tuple[int, int, bool]]:
 def make_pairs(pool: Pool, *, pm_low: float, pm_up: float) -> tuple[IntArray, float]:
     """Find the pairs.
 
+    Where there are too many, those far apart are sought among the detections that are drawn out the most:
+    what is fast leaves a trail.
+
     Parameters
     ----------
     pool : Pool
@@ -68,30 +73,31 @@ def make_pairs(pool: Pool, *, pm_low: float, pm_up: float) -> tuple[IntArray, fl
     pairs : ndarray of int, shape (m, 2)
         Index of the earlier and of the later detection.
     fastest : float
-        Rate up to which all were tried, arcsec/h: `pm_up` or less.
+        Rate up to which all were tried, whatever their shape, arcsec/h: `pm_up` or less.
     """
-    order = np.argsort(pool.epoch, kind="stable")
+    order = np.lexsort((pool.y, pool.x, -np.abs(pool.stretch), pool.epoch))
     edges = np.searchsorted(pool.epoch[order], np.arange(pool.times.size + 1))
-    groups = [order[low:high] for low, high in pairwise(edges)]
+    groups = [order[low:high] for low, high in pairwise(edges)]  # the most drawn out first
     chosen = partners(pool.times)
     budget = min(BUDGET_OF_TWO, BUDGET // max(sum(all_rates for _, _, all_rates in chosen), 1))
-    stretched = pool.stretch_chance(np.arange(pool.n), 0.5 * np.angle(pool.stretch)) <= STRETCHED
-    longs = [g[stretched[g]] for g in groups]
     parts, fastest = [np.empty((0, 2), dtype=np.intp)], pm_up
     for i, j, all_rates in chosen:
         dt = float(pool.times[j] - pool.times[i])
+        first, second = groups[i], groups[j]
         if not all_rates:
-            parts.append(
-                _near(pool, groups[i], groups[j], 0.0, min(SLOW_REACH, pm_up * dt + 1.0), dt, pm_low)
-            )
+            parts.append(_near(pool, first, second, 0.0, min(SLOW_REACH, pm_up * dt + 1.0), dt, pm_low))
             continue
         radius = (pm_up if j == i + 1 else min(pm_up, FAST_LATER)) * dt + 1.0
-        first = min(radius, max(_reach(pool, groups[i].size * groups[j].size, budget), LEAST_REACH))
-        parts.append(_near(pool, groups[i], groups[j], 0.0, first, dt, pm_low))
-        second = min(radius, max(_reach(pool, longs[i].size * longs[j].size, budget), first))
-        parts.append(_near(pool, longs[i], longs[j], first, second, dt, pm_low))
-        if j == i + 1 and second < radius:
-            fastest = min(fastest, second / dt)
+        within = max(_reach(pool, first.size * second.size, budget), LEAST_REACH)
+        outer = min(radius, within)
+        if j == i + 1 and within < radius:
+            fastest = min(fastest, within / dt)
+        parts.append(_near(pool, first, second, 0.0, outer, dt, pm_low))
+        while outer < radius:
+            inner, outer = outer, min(FARTHER * outer, radius)
+            share = DRAWN_OUT * within / outer
+            early, late = (g[: math.ceil(share * g.size)] for g in (first, second))
+            parts.append(_near(pool, early, late, inner, outer, dt, pm_low))
     return np.concatenate(parts), fastest
 
 
