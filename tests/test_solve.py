@@ -314,6 +314,24 @@ def test_the_match_finds_what_was_done_to_the_stars(seed, n, angle, scale, shift
     assert found.affine.scale_ratio == pytest.approx(scale, abs=2e-4)
 
 
+def test_saturated_stars_vote_and_are_not_fitted():
+    """A wide field: more stars are saturated than have a voice, and those that are not are not the brightest."""
+    rng = np.random.default_rng(4)
+    stars = rng.uniform(-4000, 4000, (12_000, 2))
+    mag = rng.uniform(10, 18, len(stars))
+    saturated = mag < 11.0
+    points = stars - [13.0, -21.0] + rng.normal(0.0, np.where(saturated, 0.7, 0.05)[:, None], stars.shape)
+    flux = 10.0 ** (-0.4 * mag)
+    given = {"pointing_arcsec": 60.0, "radius_arcsec": 1.5}
+    assert match_stars(points[~saturated], flux[~saturated], stars, mag, **given) is None
+    found = match_stars(points, flux, stars, mag, good=~saturated, **given)
+    assert found is not None
+    np.testing.assert_allclose(found.affine.shift, [13.0, -21.0], atol=0.01)
+    assert (found.pairs[:, 0] == found.pairs[:, 1]).all()
+    assert not saturated[found.pairs[:, 0]].any()
+    assert max(found.rms_arcsec) < 0.06
+
+
 @settings(max_examples=60, deadline=None)
 @given(seed=st.integers(0, 10_000), n=st.integers(0, 500), m=st.integers(0, 2000))
 def test_places_that_are_no_stars_are_not_matched(seed, n, m):

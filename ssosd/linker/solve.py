@@ -111,17 +111,18 @@ def _by_stars(frame: Frame, stars: pd.DataFrame, scamp: Scamp) -> ExposureSoluti
         return None
     radius = star_radius_arcsec([frame])
     detections = all_detections([frame])
-    good = usable(detections, setup=scamp.setup)
-    good &= (detections["FLAGS"].to_numpy() & scamp.setup.integer("ASTR_FLAGSMASK")) == 0
     plane = np.column_stack(offsets_arcsec(*sky_of(frame), e.ra_deg, e.dec_deg))
-    good &= np.isfinite(plane).all(axis=1)
+    there = usable(detections, setup=scamp.setup) & np.isfinite(plane).all(axis=1)
+    clean = (detections["FLAGS"].to_numpy() & scamp.setup.integer("ASTR_FLAGSMASK")) == 0
+    good = there & clean
     found = match_stars(
-        plane[good],
-        detections["FLUX_AUTO"].to_numpy(np.float64)[good],
+        plane[there],
+        detections["FLUX_AUTO"].to_numpy(np.float64)[there],
         np.column_stack(offsets_arcsec(stars["RA"], stars["DEC"], e.ra_deg, e.dec_deg)),
         stars["MAG"].to_numpy(),
         pointing_arcsec=60.0 * scamp.setup.number("POSITION_MAXERR"),
         radius_arcsec=radius,
+        good=clean[there],
     )
     if found is None or max(found.rms_arcsec) > _MOST_RMS * radius:
         return None

@@ -59,7 +59,7 @@ class Matched:
 
 def match_stars(
     detections: _Points, flux: NDArray[np.float64], stars: _Points, mag: NDArray[np.float64], *,
-    pointing_arcsec: float, radius_arcsec: float,
+    pointing_arcsec: float, radius_arcsec: float, good: NDArray[np.bool_] | None = None,
 ) -> Matched | None:  # fmt: skip
     """Match detections with reference stars on their common tangent plane.
 
@@ -77,18 +77,25 @@ def match_stars(
         How far the pointing may be off.
     radius_arcsec : float
         Within what distance of a star a detection is that star, once the field is in its place.
+    good : ndarray of bool, shape (n,), optional
+        Which detections a fit may use. All have a voice: in a wide field the brightest stars, which vote, are
+        saturated.
 
     Returns
     -------
     Matched or None
         None where no shift stands out.
     """
-    if min(len(detections), len(stars)) < _MIN_VOICES:
+    usable = np.arange(len(detections)) if good is None else np.flatnonzero(good)
+    if min(usable.size, len(stars)) < _MIN_VOICES:
         return None
     vote = max(_VOTE_PX * radius_arcsec / 1.5, 2.0)
-    shift = _voted(_brightest(detections, -flux, BRIGHT), stars, mag, reach=pointing_arcsec, vote=vote)
+    voters = (_brightest(detections[who], -flux[who], BRIGHT) for who in (slice(None), usable))
+    votes = (_voted(bright, stars, mag, reach=pointing_arcsec, vote=vote) for bright in voters)
+    shift = next((found for found in votes if found is not None), None)
     if shift is None:
         return None
+    detections = detections[usable]
     tree = cKDTree(stars)
     affine = Affine(matrix=np.eye(2), shift=shift)
     for factor in _ROUNDS:
@@ -99,6 +106,7 @@ def match_stars(
         affine = _fit(detections[pairs[:, 0]], stars[pairs[:, 1]])
     residual = affine.apply(detections[pairs[:, 0]]) - stars[pairs[:, 1]]
     rms = np.sqrt((residual**2).mean(axis=0))
+    pairs[:, 0] = usable[pairs[:, 0]]
     return Matched(affine=affine, pairs=pairs, rms_arcsec=(float(rms[0]), float(rms[1])))
 
 
