@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
-
 import numpy as np
 
 from ssosd.grouping import BoolArray, FloatArray, IntArray
@@ -57,12 +55,14 @@ def zero_points(plane: Plane, values: FloatArray, place: IntArray, solid: BoolAr
         return zero
     epoch, own, value = plane.epoch[good], place[good], values[good]
     count = np.bincount(own)
-    edges = np.cumsum(np.bincount(epoch, minlength=plane.n_epochs))
+    of_epoch = np.split(
+        np.argsort(epoch, kind="stable"), np.cumsum(np.bincount(epoch, minlength=plane.n_epochs))[:-1]
+    )
     for _ in range(ROUNDS):  # places that a cloud hides in one epoch have another mean
         level = value - zero[epoch]
         difference = level - np.bincount(own, level)[own] / count[own]
-        order = np.lexsort((difference, epoch))
-        for number, (low, high) in enumerate(pairwise([0, *edges])):
-            if high - low >= ENOUGH:
-                zero[number] += difference[order[(low + high) // 2]]
+        for number, members in enumerate(of_epoch):
+            if members.size >= ENOUGH:
+                middle = members.size // 2
+                zero[number] += np.partition(difference[members], middle)[middle]
     return zero
