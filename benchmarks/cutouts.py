@@ -94,6 +94,7 @@ def ways(folder: Path, *, candidates: int, frames: int, side: int, sample: int) 
         config=shipped("semp") / "ssos.swarp",
         time_limit_s=600.0,
         size_px=SIZE_PX,
+        scratch=folder,
     )
     extract_cutouts(detections=few, images=images, cutter=swarp, directory=folder / "pieces")
     taken["SWarp on a piece (CUTOUT_RESAMPLER SWARP)"] = (time.perf_counter() - start) / share

@@ -121,6 +121,7 @@ def catalogue_of(exposure: Exposure, folder: Path, *, config: str = "ssos.sex") 
         conv=shipped("semp/gauss_2.5_5x5.conv"),
         nnw=shipped("semp/default.nnw"),
         output=output,
+        scratch=folder,
         time_limit_s=300.0,
         key="",
     )

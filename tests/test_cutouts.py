@@ -94,7 +94,8 @@ def _extract(
     size_px: int = 48,
     **more: object,
 ) -> pd.DataFrame:
-    cutter = SwarpCutter(binary=swarp, config=config, time_limit_s=30.0, size_px=size_px)
+    given = {"binary": swarp, "config": config, "time_limit_s": 30.0, "scratch": config.parent}
+    cutter = SwarpCutter(**given, size_px=size_px)  # type: ignore[arg-type]
     return extract_cutouts(
         **{"detections": detections, "images": images, "cutter": cutter, "directory": directory, **more}  # type: ignore[arg-type]
     )
@@ -369,7 +370,7 @@ def test_each_image_is_opened_once(
             seen.append(piece)
             return piece.pixels[piece.window].copy(), cards_of(piece.header)
 
-    cutter = Copier(binary=swarp, config=config, time_limit_s=30.0, size_px=48)
+    cutter = Copier(binary=swarp, config=config, time_limit_s=30.0, size_px=48, scratch=config.parent)
     wanted = pd.concat([_detections(true, PLACES, catalog=k) for k in (2, 1, 3)]).sort_values("SOURCE_NUMBER")
     cut = _extract(wanted, images, swarp, config, tmp_path / "out", cutter=cutter, workers=2)
     assert sorted(opened) == ["1.fits", "2.fits", "3.fits"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import tempfile
 from dataclasses import replace
 from pathlib import Path
 
@@ -79,6 +80,7 @@ def _extract(
         prepared=ready,
         binary=binary,
         output=output,
+        scratch=setup["config"].parent,
         time_limit_s=time_limit_s,
         key="k",
         **setup,
@@ -117,6 +119,17 @@ def test_painted_stars_are_found_where_they_are(
     assert sorted(p.name for p in output.parent.iterdir()) == ["a.ahead", "a.cat"]
     assert output.with_suffix(".ahead").read_text() == "MJD-OBS = 61358.83333480\nEND     \n"
     assert set(read_columns(setup["params"])) == set(table.columns) - {"CHIP"}
+
+
+def test_it_works_in_its_scratch_folder_and_nowhere_else(
+    tmp_path: Path, image: Path, binary: astromatic.Binary, setup: dict[str, Path],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    """What a kill leaves of it is where the next run cleans up, not in the machine's temporary folder."""
+    before = sorted(setup["config"].parent.iterdir())
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "nowhere"))
+    assert _extract(image, binary, setup, tmp_path / "out" / "a.cat").n_detections >= len(PLACES)
+    assert sorted(setup["config"].parent.iterdir()) == before
 
 
 def test_a_mosaic_with_an_empty_primary_gives_its_chips_in_order(

@@ -46,6 +46,7 @@ class SwarpCutter:
     config: Path  # SWARP_CONFIG
     time_limit_s: float  # wall seconds for one cutout
     size_px: int  # CUTOUT_SIZE
+    scratch: Path  # folder for SWarp's working folders, which are removed
 
     def read(self, image: OpenImage, detections: pd.DataFrame) -> Iterator[Piece]:
         """Read what the cutouts of an image need.
@@ -96,28 +97,28 @@ class SwarpCutter:
         if not piece.valid[piece.window].any():
             return np.full((n, n), np.nan, dtype=np.float32), cards_of(grid)
         grid.update({"NAXIS": 2, "NAXIS1": n, "NAXIS2": n})
-        with tempfile.TemporaryDirectory(prefix="ssosd-") as room:
-            scratch = Path(room)
-            (scratch / "ssos.swarp").symlink_to(self.config.absolute())
-            fits.PrimaryHDU(piece.pixels, piece.header).writeto(scratch / "in.fits")
+        with tempfile.TemporaryDirectory(dir=self.scratch, prefix="swarp-") as name:
+            room = Path(name)
+            (room / "ssos.swarp").symlink_to(self.config.absolute())
+            fits.PrimaryHDU(piece.pixels, piece.header).writeto(room / "in.fits")
             arguments = ["in.fits", "-c", "ssos.swarp", *_FORCED]
             if piece.valid.all():
                 arguments += ["-WEIGHT_TYPE", "NONE"]
             else:
-                fits.PrimaryHDU(piece.valid.astype(np.float32)).writeto(scratch / "in.weight.fits")
+                fits.PrimaryHDU(piece.valid.astype(np.float32)).writeto(room / "in.weight.fits")
                 arguments += ["-WEIGHT_TYPE", "MAP_WEIGHT", "-WEIGHT_IMAGE", "in.weight.fits"]
             if as_they_are:
                 text = grid.tostring(sep="\n", endcard=True, padding=False)
-                (scratch / "out.head").write_text(text + "\n", encoding="ascii")
+                (room / "out.head").write_text(text + "\n", encoding="ascii")
                 if "Y" in setup.get("SUBTRACT_BACK", "Y"):  # SWarp does so only while it resamples
                     arguments += ["-RESAMPLE", "Y", "-RESAMPLING_TYPE", "NEAREST"]
             else:
                 arguments += ["-CENTER_TYPE", "MANUAL", "-CENTER", f"{piece.ra_deg:.9f},{piece.dec_deg:.9f}"]
                 arguments += ["-IMAGE_SIZE", f"{n},{n}"]
-            done = run(self.binary, arguments, cwd=scratch, time_limit_s=self.time_limit_s)
+            done = run(self.binary, arguments, cwd=room, time_limit_s=self.time_limit_s)
             try:
-                pixels, header = fits.getdata(scratch / "out.fits", header=True)
-                weight = fits.getdata(scratch / "out.weight.fits")
+                pixels, header = fits.getdata(room / "out.fits", header=True)
+                weight = fits.getdata(room / "out.weight.fits")
             except (OSError, TypeError, ValueError) as error:
                 raise BadInput(f"SWarp wrote no image: {done.tail}") from error
         if pixels.shape != (n, n):

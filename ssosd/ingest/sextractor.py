@@ -39,6 +39,7 @@ def extract(
     conv: Path,
     nnw: Path,
     output: Path,
+    scratch: Path,
     time_limit_s: float,
     key: str,
 ) -> Catalogue:
@@ -59,6 +60,8 @@ def extract(
         SEX_CONFIG, SEX_PARAMS, SEX_FILTER, SEX_NNW.
     output : Path
         The catalogue to write (``.cat``); replaced when it exists.
+    scratch : Path
+        Folder for SExtractor's working folder, which is removed.
     time_limit_s : float
         Wall seconds for SExtractor.
     key : str
@@ -81,18 +84,21 @@ def extract(
             next_step="add a line with each of these names",
         )
     output = output.absolute()
-    with tempfile.TemporaryDirectory(prefix="ssosd-") as room, atomic_path(output) as temporary:
-        scratch = Path(room)
-        (scratch / "out.cat").symlink_to(temporary)
+    with (
+        tempfile.TemporaryDirectory(dir=scratch, prefix="sextractor-") as name,
+        atomic_path(output) as temporary,
+    ):
+        room = Path(name)
+        (room / "out.cat").symlink_to(temporary)
         arguments = _stage(
-            scratch,
+            room,
             files={"image.fits": prepared.image, "ssos.sex": config, "ssos.conv": conv, "ssos.nnw": nnw},
             params=params,
             weight=prepared.weight,
             name=exposure.name,
         )
         try:
-            finished = run(binary, arguments, cwd=scratch, time_limit_s=time_limit_s)
+            finished = run(binary, arguments, cwd=room, time_limit_s=time_limit_s)
         except BadInput as error:
             raise refusal(error, name=exposure.name, config=config) from error
         if not temporary.exists():

@@ -71,6 +71,7 @@ def extract_prepared(
         conv=config["SEX_FILTER"],
         nnw=config["SEX_NNW"],
         output=output,
+        scratch=station.scratch,
         time_limit_s=config["SEX_TIME_LIMIT"],
         key=key,
     )

@@ -64,6 +64,7 @@ def _cutter(found: pd.DataFrame, images: dict[tuple[int, int], SolvedImage], sta
         config=config["SWARP_CONFIG"],
         time_limit_s=config["SWARP_TIME_LIMIT"],
         size_px=size_px,
+        scratch=station.scratch,
     )
 
 
