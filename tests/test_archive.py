@@ -160,7 +160,7 @@ def test_a_dry_run_says_it_and_writes_nothing(archive, replayed, one):
     result = CliRunner().invoke(main, [*arguments, "--ASTREF_CATALOG", str(one.refcat)])
     assert result.exit_code == 0, result.output
     assert {p: p.stat().st_mtime_ns for p in replayed.target.rglob("*")} == before
-    for said in ("NGC_1", "5 exposures", "another", "too few", "duplicates 1 files", "ignored", "parked",
+    for said in ("NGC_1", "5 exposures", "another", "too few", "duplicates 1 file,", "ignored", "parked",
                  "truncated", "nothing was written", "with 1 worker,"):  # fmt: skip
         assert said in result.output
     assert "Bias Frame" in result.output

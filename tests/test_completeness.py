@@ -43,7 +43,7 @@ def why(
         ({"n": 500}, ""),  # unknown how many: only time tells
         ({"n": 4, "expected": 5, "quiet_s": 599.9}, ""),
         ({"n": 4, "expected": 5, "quiet_s": 600.0}, "no exposure for 10 min, with 4 exposures"),
-        ({"n": 1, "over": True}, "the night is over, with 1 exposures"),
+        ({"n": 1, "over": True}, "the night is over, with 1 exposure"),
         ({"n": 5, "expected": 5, "over": True}, "all 5 exposures are here"),
         ({"n": 4, "quiet_s": -100.0}, ""),  # a clock that was put back completes nothing
     ],

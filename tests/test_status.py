@@ -201,7 +201,7 @@ def test_the_screen_says_it_all(target):
     for words in (
         "night 2026-11-14", "9 seen: 5 exposures, 1 duplicates, 1 ignored, 2 parked, 0 gone",
         "3: 1 open, 0 linking, 1 done (1 partial), 1 parked", "the oldest came 8 min 20 s ago",
-        "SkyBoT: 1 sequences unchecked: SkyBoT does not answer", "partial: 3 linked", "1 left out",
+        "SkyBoT: 1 sequence unchecked: SkyBoT does not answer", "partial: 3 linked", "1 left out",
         "parked (4)", "x.fits: no WCS", "next: solve it", "again in 30 s", f"retry --all -t '{target}'", "ssosd 0.1.0",
         "/r/mpc80.txt", "2026-11-13 (0 candidates)", "parked in other nights: 1",
         "sequence 2026-11-14/C", "\n      2 usable exposures, 3 are needed\n", f"{NIGHT}/C: 2 usable exposures",

@@ -17,6 +17,7 @@ from matplotlib.ticker import MaxNLocator
 from ssosd.analysis.residuals import matched_detections, residual_statistics
 from ssosd.errors import Misconfigured
 from ssosd.plumbing.files import atomic_path
+from ssosd.plumbing.text import counted
 
 _log = logging.getLogger(__name__)
 
@@ -197,7 +198,7 @@ def _figure(title: str, what: str, matched: pd.DataFrame) -> Figure:
     figure.subplots_adjust(left=_LEFT, right=_RIGHT)
     FigureCanvasAgg(figure)
     sources = matched["SOURCE_NUMBER"].nunique()
-    count = f"{sources} object{'s' if sources > 1 else ''}, {len(matched)} detections"
+    count = f"{counted(sources, 'object')}, {counted(len(matched), 'detection')}"
     figure.suptitle(f"{title}: {what}\n{count}".lstrip(": "), fontsize=_STYLE_PT + 1.5)
     return figure
 

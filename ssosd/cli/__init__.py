@@ -11,6 +11,7 @@ import click
 from ssosd import __version__
 from ssosd.cli import morning, night, setup
 from ssosd.cli.options import ErrorsInOneLine
+from ssosd.plumbing.text import counted
 
 
 @click.group(
@@ -38,7 +39,7 @@ def main(ctx: click.Context, *, copy_default: bool, table: Path | None, code: st
         path, draft = draft_of_csv(table, code=code)
         for problem in draft.problems:
             click.echo(f"note  {problem}", err=True)
-        click.echo(f"{draft.n_observations} observations  {path}")
+        click.echo(f"{counted(draft.n_observations, 'observation')}  {path}")
     elif ctx.invoked_subcommand is None:
         click.echo(ctx.get_help())
 

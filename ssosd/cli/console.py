@@ -15,6 +15,7 @@ from rich.table import Table
 
 from ssosd.errors import without_subject
 from ssosd.pipeline import Linked
+from ssosd.plumbing.text import counted
 from ssosd.replay import Replayed
 from ssosd.reports.tables import render_funnel
 from ssosd.work import Identified
@@ -60,9 +61,10 @@ def show_sequence(linked: Linked, console: Console) -> None:
         log.info("%s done before with the same settings", subject)
         return
     result = linked.result
+    candidates = counted(result.candidates["CANDIDATE"].nunique(), "candidate")
     console.print(
-        f"[bold]{subject}[/bold]  {len(result.catalog_numbers)} exposures, "
-        f"{result.n_sources} sources, [bold]{result.candidates['CANDIDATE'].nunique()} candidates[/bold]",
+        f"[bold]{subject}[/bold]  {counted(len(result.catalog_numbers), 'exposure')}, "
+        f"{counted(result.n_sources, 'source')}, [bold]{candidates}[/bold]",
         highlight=False,
     )
     funnel = render_funnel({"sources left": result.funnel})
@@ -109,8 +111,9 @@ def show_replay(done: Replayed, *, target: Path, console: Console) -> None:
         console.print(f"[yellow]parked[/yellow] {reason}", highlight=False)
     ignored = f" ({done.n_ignored} of them calibration frames, ignored)" if done.n_ignored else ""
     console.print(
-        f"{done.n_files} files{ignored}, {done.n_extracted} extracted, {done.n_reused} catalogues reused, "
-        f"{done.n_done} of {done.n_sequences} sequences done, {done.n_candidates} candidates",
+        f"{counted(done.n_files, 'file')}{ignored}, {done.n_extracted} extracted, "
+        f"{done.n_reused} catalogues reused, {done.n_done} of {done.n_sequences} sequences done, "
+        f"{counted(done.n_candidates, 'candidate')}",
         highlight=False,
         soft_wrap=True,
     )

@@ -11,6 +11,7 @@ from rich.console import Console
 
 from ssosd.crew import gather
 from ssosd.errors import BadInput
+from ssosd.plumbing.text import counted
 from ssosd.replay import Planned, Survey, estimate, survey
 from ssosd.station import Station
 from ssosd.status.render import size
@@ -79,14 +80,18 @@ def summary(found: Survey, *, minimum: int) -> list[str]:
     nights = {plan.sequence.night for plan in found.planned}
     few = sum(plan.too_few for plan in found.planned)
     lines = [
-        f"{found.n_files} files, {size(found.size_bytes)}: {exposures} exposures in "
-        f"{len(found.planned)} sequences of {len(fields)} fields, {len(nights)} nights"
+        f"{counted(found.n_files, 'file')}, {size(found.size_bytes)}: {counted(exposures, 'exposure')} in "
+        f"{counted(len(found.planned), 'sequence')} of {counted(len(fields), 'field')}, "
+        f"{counted(len(nights), 'night')}"
     ]
     if few:
-        lines.append(f"too few    {few} sequences have fewer than {minimum} exposures (MIN_EXPOSURES)")
+        least = counted(minimum, "exposure")
+        lines.append(f"too few    {counted(few, 'sequence', 'have')} fewer than {least} (MIN_EXPOSURES)")
     if found.duplicates:
         copy, first = found.duplicates[0]
-        lines.append(f"duplicates {len(found.duplicates)} files, such as {copy}: the bytes of {first}")
+        lines.append(
+            f"duplicates {counted(len(found.duplicates), 'file')}, such as {copy}: the bytes of {first}"
+        )
     kinds: tuple[tuple[str, Counter[str]], ...] = (("ignored", found.ignored), ("parked", found.parked))
     for kind, reasons in kinds:
         for reason, count in sorted(reasons.items(), key=lambda item: (-item[1], item[0])):

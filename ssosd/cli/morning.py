@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from ssosd.cli.options import of_results, say_where
+from ssosd.plumbing.text import counted
 
 if TYPE_CHECKING:
     pass
@@ -40,7 +41,8 @@ def inspect_(
     meant = find_meant(what, target)
     if terminal:
         left = inspect_here(meant, person=person)
-        click.echo(f"{left} candidates have no verdict yet" if left else "every candidate has a verdict")
+        waiting = f"{counted(left, 'candidate', 'have')} no verdict yet"
+        click.echo(waiting if left else "every candidate has a verdict")
         return
     inspect(meant, person=person, host=host, port=port, say=say_where)
 
@@ -82,7 +84,7 @@ def mpc(night: datetime, *, target: Path, draft: str | None) -> None:
     wanted = f"{night:%Y-%m-%d}"
     if draft:
         count = record_sent(target, night=wanted, draft=draft)
-        click.echo(f"{count} positions of {wanted} {draft} recorded as sent")
+        click.echo(f"{counted(count, 'position')} of {wanted} {draft} recorded as sent")
         return
     done = rewrite_night(target, night=wanted)
     if not done.written:

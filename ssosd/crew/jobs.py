@@ -13,6 +13,7 @@ from ssosd.errors import SsosdError
 from ssosd.ingest.sequence import FieldSequence
 from ssosd.intake import TakenIn, refused, take_in
 from ssosd.model import Catalogue, Exposure
+from ssosd.plumbing.text import counted
 from ssosd.station import Station
 from ssosd.work import Identified, SequenceResult
 
@@ -76,7 +77,7 @@ class Look:
     @property
     def subject(self) -> str:
         """See `Job`."""
-        return f"{self.paths[0].name} and the {len(self.paths) - 1} files after it"
+        return f"{self.paths[0].name} and the {counted(len(self.paths) - 1, 'file')} after it"
 
     @property
     def needs_bytes(self) -> int:

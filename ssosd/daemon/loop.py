@@ -29,6 +29,7 @@ from ssosd.intake import TakenIn
 from ssosd.pipeline import Corridor
 from ssosd.plumbing.files import free_bytes, room_to_write
 from ssosd.plumbing.notify import Notifier
+from ssosd.plumbing.text import counted
 from ssosd.station import Station
 from ssosd.store import Store
 
@@ -323,8 +324,9 @@ class Daemon:
         waits_for = self._waits_for or self._short_of_disk
         if not waits_for:
             self._notifier.status(
-                f"{len(self._arrivals)} files settling, {self.nights.queued} exposures to extract, "
-                f"{self.nights.linking} sequences linking"
+                f"{counted(len(self._arrivals), 'file')} settling, "
+                f"{counted(self.nights.queued, 'exposure')} to extract, "
+                f"{counted(self.nights.linking, 'sequence')} linking"
             )
         self.store.beat(
             pid=os.getpid(),

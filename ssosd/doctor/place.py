@@ -11,6 +11,7 @@ from pathlib import Path
 from ssosd.doctor.finding import Finding
 from ssosd.errors import Misconfigured
 from ssosd.plumbing.files import TEMPORARY_PREFIX, atomic_write_text, free_bytes, write_failure
+from ssosd.plumbing.text import counted
 from ssosd.store import STORE_NAME
 
 #: Strict tables, which the store uses, came with SQLite 3.37 (2021-11-27).
@@ -87,7 +88,7 @@ def check_store(target: Path) -> list[Finding]:
         raise Misconfigured(
             f"{path}: is no store of ssosd: {error}", next_step="move it away, or choose another target"
         ) from error
-    return [Finding(name="store", state="ok", detail=f"{path}: {count} exposures")]
+    return [Finding(name="store", state="ok", detail=f"{path}: {counted(count, 'exposure')}")]
 
 
 def check_clock(target: Path, *, now: datetime | None = None) -> Finding:

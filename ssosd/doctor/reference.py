@@ -14,6 +14,7 @@ from ssosd.doctor.finding import Finding
 from ssosd.errors import BadInput, Misconfigured, ServiceUnavailable
 from ssosd.ldac import objects_frame, read_ldac
 from ssosd.plumbing.fetch import fetch
+from ssosd.plumbing.text import counted
 
 NAME = "ASTREF_CATALOG"
 _TILES = "REFCAT"  # our own tiles of Gaia
@@ -89,7 +90,7 @@ def _local(path: Path, setup: Mapping[str, str]) -> Finding:
     )
     usable = np.isfinite(ra) & (np.abs(dec) <= 90.0)
     n = int(usable.sum())
-    detail = f"{path}: {n} stars"
+    detail = f"{path}: {counted(n, 'star')}"
     if n:
         detail += f", Dec {dec[usable].min():+.2f} to {dec[usable].max():+.2f}"
     if n < _FEW_STARS:

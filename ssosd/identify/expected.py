@@ -27,6 +27,7 @@ from ssosd.identify.evidence import Evidence
 from ssosd.identify.known import known_table, object_keys
 from ssosd.identify.limits import Limit, limit_from_known
 from ssosd.identify.places import BLEND_ARCSEC, Places, look, reach_arcsec
+from ssosd.plumbing.text import counted
 
 OUTCOMES = (
     *("recovered", "possible", "off the detector", "uncertain", "not matched"),
@@ -232,7 +233,7 @@ class _Fate:
         return (max(self.n_predicted, n), n, outcome, candidate, None, None, "", np.nan, np.nan)
 
     def off_detector(self) -> tuple[object, ...]:
-        reason = f"on a chip in {self.n_predicted} exposures, {self.needed} are needed"
+        reason = f"on a chip in {counted(self.n_predicted, 'exposure')}, {self.needed} are needed"
         return self._row("off the detector", reason, compared=(self.n_predicted, self.needed))
 
     def uncertain(self, error: float, radius: float) -> tuple[object, ...]:

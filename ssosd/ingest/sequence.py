@@ -16,6 +16,7 @@ from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
 
 from ssosd.model import Exposure
+from ssosd.plumbing.text import counted
 from ssosd.sphere import mean_position, unit_vectors
 
 _MEANINGLESS = frozenset(
@@ -107,9 +108,9 @@ def completeness(
     if expected and count >= expected:
         return f"all {expected} exposures are here"
     if night_over:
-        return f"the night is over, with {count} exposures"
+        return f"the night is over, with {counted(count, 'exposure')}"
     if now_s - last_arrival_s >= timeout_s:
-        return f"no exposure for {timeout_s / 60.0:g} min, with {count} exposures"
+        return f"no exposure for {timeout_s / 60.0:g} min, with {counted(count, 'exposure')}"
     return ""
 
 

@@ -15,6 +15,7 @@ import pandas as pd
 from ssosd import __version__
 from ssosd.identify.triage import NEO_LIMIT
 from ssosd.plumbing.files import atomic_write_text
+from ssosd.plumbing.text import counted
 from ssosd.reports.ades.draft import render_ades
 from ssosd.reports.ades.rows import NOTE2
 from ssosd.reports.context import Context, reference_code
@@ -240,7 +241,7 @@ def _readme(prepared: _Prepared, drafts: Sequence[Draft], *, without: int, stati
             lines += [f"{draft.group}: {_NOTHING}", *waiting, ""]
             continue
         state = f"{len(draft.problems)} things to look at" if draft.problems else "ready"
-        lines += [f"{draft.group}: {draft.n_observations} observations, {state}", *waiting]
+        lines += [f"{draft.group}: {counted(draft.n_observations, 'observation')}, {state}", *waiting]
         lines += [f"  {problem}" for problem in draft.problems]
         form = {"ack": draft.acknowledgement, "ac2": mail, "obj_type": _OBJECT_TYPES[draft.group]}
         fields = [*(f"{name}={value}" for name, value in form.items()), f"source=<{draft.group}.xml"]
@@ -251,9 +252,9 @@ def _readme(prepared: _Prepared, drafts: Sequence[Draft], *, without: int, stati
             "",
         ]
     if prepared.n_sent:
-        lines += [f"{prepared.n_sent} positions are left out: they were sent before"]
+        lines += [f"{counted(prepared.n_sent, 'position', 'are')} left out: they were sent before"]
     if without:
-        lines += [f"{POINTINGS} lacks {without} exposures whose limiting magnitude is not known"]
+        lines += [f"{POINTINGS} lacks {counted(without, 'exposure')} whose limiting magnitude is not known"]
     return "\n".join(lines).rstrip() + "\n"
 
 
@@ -261,7 +262,7 @@ def _waiting(count: int, night: str, *, policy: str) -> list[str]:
     """How many candidates a draft lacks because nobody called them asteroids, and what to do about it."""
     if not count:
         return []
-    candidates = "1 candidate waits" if count == 1 else f"{count} candidates wait"
+    candidates = counted(count, "candidate", "wait")
     return [
         f"  {candidates} for the verdict asteroid, as DRAFT_POLICY {policy} has it: ssosd inspect {night}"
     ]

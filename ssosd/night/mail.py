@@ -13,6 +13,7 @@ from ssosd.config import Config
 from ssosd.errands import Errands
 from ssosd.errors import BadInput, SsosdError
 from ssosd.plumbing.mail import Server, compose, send_mail, send_note
+from ssosd.plumbing.text import counted
 from ssosd.reports.morning.page import REPORT_NAME
 from ssosd.station import Station
 from ssosd.store import Store
@@ -47,7 +48,7 @@ def mail_night(folder: Path, *, config: Config) -> None:
         raise BadInput(f"{folder}: no report to be sent: {error}") from error
     found = summary["candidates"]
     subject = (
-        f"ssosd {summary['night']}: {found['total']} candidates, {found['unknown']} unknown, "
+        f"ssosd {summary['night']}: {counted(found['total'], 'candidate')}, {found['unknown']} unknown, "
         f"{found['unchecked']} unchecked"
     )
     if config["MAIL_TO"]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from ssosd.plumbing.text import counted
 from ssosd.replay.survey import Planned
 from ssosd.store import Measured
 
@@ -42,7 +43,7 @@ def estimate(planned: Iterable[Planned], *, workers: int, measured: Measured | N
     seconds = (SECONDS_PER_MEGAPIXEL * pixels + SECONDS_PER_SEQUENCE * len(plans)) / max(workers, 1)
     size, time_from, size_from = BYTES_PER_MEGAPIXEL * pixels, "docs/benchmarks.md", "docs/benchmarks.md"
     if measured is not None and measured.n_exposures >= _ENOUGH_EXPOSURES:
-        said = f"{measured.n_exposures} exposures that were done here"
+        said = f"{counted(measured.n_exposures, 'exposure')} that were done here"
         seconds, time_from = measured.seconds_per_megapixel * pixels, said
         if measured.bytes_per_megapixel:
             size, size_from = measured.bytes_per_megapixel * pixels, said

@@ -12,6 +12,7 @@ import pandas as pd
 
 from ssosd.errors import BadInput
 from ssosd.plumbing.files import atomic_write_text
+from ssosd.plumbing.text import counted
 
 FILE_NAME = "recovered.csv"
 
@@ -100,7 +101,9 @@ def states_text(rows: pd.DataFrame) -> str:
     '3 places without a detection: 2 measured, 1 too faint'
     """
     counts = rows["STATE"].value_counts().sort_index()
-    return f"{len(rows)} places without a detection: " + ", ".join(f"{n} {s}" for s, n in counts.items())
+    return f"{counted(len(rows), 'place')} without a detection: " + ", ".join(
+        f"{n} {s}" for s, n in counts.items()
+    )
 
 
 def recovered_markdown() -> str:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ssosd.errors import without_subject
+from ssosd.plumbing.text import counted
 from ssosd.reports.summary import Summary
 
 _LISTED = 40  # of files that are no exposures; the JSON has them all
@@ -44,7 +45,7 @@ def _head(summary: Summary) -> list[str]:
         f"  fields      {len(fields)}, {done} done" + (f", {partial} of them partial" if partial else ""),
         f"  candidates  {found['total']}: {found['matched']} known, {found['possible']} possibly known, "
         f"{found['unknown']} unknown, {found['unchecked']} unchecked",
-        f"  audit       {audited['files']} files: "
+        f"  audit       {counted(audited['files'], 'file')}: "
         + ", ".join(f"{count} {outcome}" for outcome, count in audited["outcomes"].items())
         + (f"; {unaccounted} NOT ACCOUNTED FOR" if unaccounted else "; every file is accounted for"),
     ]
@@ -162,7 +163,10 @@ def _audit(audited: Mapping[str, Any]) -> list[str]:
 def _drafts(drafts: list[Summary]) -> list[str]:
     if not drafts:
         return []
-    return ["Drafts", *(f"  {d['kind']}: {d['n_observations']} observations, {d['file']}" for d in drafts)]
+    return [
+        "Drafts",
+        *(f"  {d['kind']}: {counted(d['n_observations'], 'observation')}, {d['file']}" for d in drafts),
+    ]
 
 
 def _table(head: tuple[str, ...], rows: Iterable[tuple[Any, ...]]) -> list[str]:

@@ -6,6 +6,7 @@ import shlex
 from typing import Any
 
 from ssosd.errors import without_subject
+from ssosd.plumbing.text import counted
 from ssosd.status.process import RUNNING, clock
 from ssosd.status.read import EXIT_FINE, EXIT_TROUBLE, Status
 
@@ -85,7 +86,8 @@ def _glance(status: Status) -> list[str]:
         ("disk", _disk(status["disk"])),
     ]
     rows += [
-        ("draft", f"{d['kind']}: {d['n_observations']} observations, {d['path']}") for d in status["drafts"]
+        ("draft", f"{d['kind']}: {counted(d['n_observations'], 'observation')}, {d['path']}")
+        for d in status["drafts"]
     ]
     if status["run"]:
         versions = ", ".join(f"{name} {version}" for name, version in status["run"]["versions"].items())
@@ -98,10 +100,13 @@ def _counts(numbers: dict[str, int], *, skip: str = "") -> str:
 
 
 def _queue(queue: dict[str, Any]) -> str:
-    parts = [f"{queue['settling']} files settling", f"{queue['exposures']} exposures to extract"]
+    parts = [
+        f"{counted(queue['settling'], 'file')} settling",
+        f"{counted(queue['exposures'], 'exposure')} to extract",
+    ]
     if queue["oldest_age_s"] is not None:
         parts[-1] += f" (the oldest came {duration(queue['oldest_age_s'])} ago)"
-    parts.append(f"{queue['linking']} sequences linking")
+    parts.append(f"{counted(queue['linking'], 'sequence')} linking")
     if queue["retries"]:
         parts.append(
             f"{queue['retries']} to be tried again, the next in {duration(queue['next_retry_in_s'])}"
@@ -111,7 +116,7 @@ def _queue(queue: dict[str, Any]) -> str:
 
 def _skybot(skybot: dict[str, Any]) -> str:
     if skybot["state"] == "unchecked":
-        text = f"SkyBoT: {skybot['unchecked']} sequences unchecked: {'; '.join(skybot['because'])}"
+        text = f"SkyBoT: {counted(skybot['unchecked'], 'sequence')} unchecked: {'; '.join(skybot['because'])}"
     else:
         text = f"SkyBoT {skybot['state']}"
     if skybot["next_try_in_s"] is not None:
@@ -191,7 +196,7 @@ def _other_nights(status: Status) -> list[str]:
     lines = []
     others = [row for row in status["nights"] if row["night"] != status["night"]]
     if others:
-        listed = ", ".join(f"{n['night']} ({n['n_candidates']} candidates)" for n in others)
+        listed = ", ".join(f"{n['night']} ({counted(n['n_candidates'], 'candidate')})" for n in others)
         lines += ["", f"other nights: {listed}   (--night)"]
     if status["parked_elsewhere"]:
         lines += [f"parked in other nights: {status['parked_elsewhere']}"]

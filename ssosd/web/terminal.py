@@ -12,6 +12,7 @@ from ssosd.analysis.blink import make_blink
 from ssosd.analysis.cutouts import cutout_name
 from ssosd.analysis.stamps import read_stamp
 from ssosd.errors import BadInput
+from ssosd.plumbing.text import counted
 from ssosd.reports.morning.candidates import triage
 from ssosd.store import ARTIFACT, ASTEROID, UNKNOWN
 from ssosd.web.describe import Json
@@ -130,7 +131,7 @@ def _facts(entry: Json) -> list[str]:
         ("score", "score", "{:.1f}"),
         ("NEO", "neo_score", "{:.0f}"),
     )
-    facts = [f"{entry['state']}{f': {known}' if known else ''}", f"{entry['n']} detections"]
+    facts = [f"{entry['state']}{f': {known}' if known else ''}", f"{counted(entry['n'], 'detection')}"]
     facts += [
         f"{name} {form.format(entry[key])}".strip()
         for name, key, form in numbers

@@ -23,6 +23,7 @@ from ssosd.filters.chain import ChainSettings
 from ssosd.ingest.prepare import Prepared
 from ssosd.linker.scamp.link import Linked
 from ssosd.model import Catalogue, Exposure
+from ssosd.plumbing.text import counted
 from ssosd.station import Station
 from ssosd.work.calibrating import photometry_of
 from ssosd.work.confirming import measured
@@ -128,9 +129,8 @@ def _measure(
     config, exposures = station.config, linked.exposures
     fewest = ChainSettings.from_mapping(config).fewest_detections
     if len(photometry.calibrations) < fewest:
-        raise BadInput(
-            f"{len(photometry.calibrations)} exposures have calibrated magnitudes, {fewest} are needed"
-        )
+        have = counted(len(photometry.calibrations), "exposure", "have")
+        raise BadInput(f"{have} calibrated magnitudes, {fewest} are needed")
     seed = seed_of(exposure.digest for exposure in exposures)
     middle_mjd = (exposures[0].mjd_mid + exposures[-1].mjd_mid) / 2.0
     movers = draw_movers(

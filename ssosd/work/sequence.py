@@ -18,6 +18,7 @@ from ssosd.identify.limits import measured_limit
 from ssosd.ingest.sequence import FieldSequence
 from ssosd.model import Catalogue
 from ssosd.plumbing.files import flush_tree, write_staged
+from ssosd.plumbing.text import counted
 from ssosd.reports.recovered import FILE_NAME as RECOVERED
 from ssosd.reports.recovered import recovered_csv, states_text
 from ssosd.reports.tables import candidate_ids, candidates_csv, funnel_text
@@ -204,7 +205,7 @@ def _name_of(sequence: FieldSequence, digest: str) -> str:
 
 def _log_text(sequence: FieldSequence, left: Candidates, result: SequenceResult) -> str:
     """Everything a person wants to know of how this sequence went; no times of writing."""
-    lines = [f"{sequence.night} {sequence.field}: {len(sequence.exposures)} exposures", ""]
+    lines = [f"{sequence.night} {sequence.field}: {counted(len(sequence.exposures), 'exposure')}", ""]
     lines += [left.linked.quality.to_string(index=False), ""]
     lines += [funnel_text({"sources left": result.funnel})]
     lines += ["", *result.notes] if result.notes else []
@@ -225,6 +226,6 @@ def require_exposures(sequence: FieldSequence, *, minimum: int) -> None:
     count = len({exposure.frame for exposure in sequence.exposures})
     if count < minimum:
         raise BadInput(
-            f"{sequence.night}/{sequence.field}: {count} usable exposures, {minimum} are needed",
+            f"{sequence.night}/{sequence.field}: {counted(count, 'usable exposure')}, {minimum} are needed",
             next_step="it is linked when more exposures of this field arrive; MIN_EXPOSURES sets the number",
         )

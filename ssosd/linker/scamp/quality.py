@@ -13,6 +13,7 @@ from scipy.spatial import cKDTree
 from ssosd.linker.scamp.fullcat import Solution
 from ssosd.linker.scamp.input import Frame
 from ssosd.model import Exposure
+from ssosd.plumbing.text import counted
 from ssosd.sphere import mean_position, separation_arcsec, to_radec, unit_vectors
 
 #: Fewer stars do not fix shift, rotation, scale and shear of an exposure.
@@ -210,7 +211,7 @@ def too_few_stars(exposure: Exposure, stars: pd.DataFrame, *, reference: object,
     if near >= MIN_STARS:
         return ""
     return (
-        f"the reference catalogue {reference} has {near} stars over its field at "
+        f"the reference catalogue {reference} has {counted(near, 'star')} over its field at "
         f"{place(exposure.ra_deg, exposure.dec_deg)}, {MIN_STARS} are needed"
     )
 

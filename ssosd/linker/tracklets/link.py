@@ -17,6 +17,7 @@ from ssosd.linker.tracklets.pool import Pool, make_pool
 from ssosd.linker.tracklets.select import Judged, judge, without_overlap
 from ssosd.linker.tracklets.table import SOURCE_COLUMNS, add_motion, local_motion, source_rows
 from ssosd.linker.tracklets.trails import pieces_of
+from ssosd.plumbing.text import counted
 
 #: Chance tracks per sequence that are accepted at most; and where the pixels are asked about them as well.
 MAX_CHANCE, WEAK_CHANCE = 1.0, 20.0
@@ -137,7 +138,7 @@ def _what_may_move(plane: Plane, pm_up: float) -> tuple[Pool, list[str]]:
     shared -= np.bincount(place[hot | trails], minlength=int(place.max(initial=-1)) + 1)[place]
     for what, mask in (("fixed in pixels", hot), ("on bad lines", bad), ("on satellite trails", trails)):
         if mask.any():
-            notes.append(f"{int(mask.sum())} detections are {what}")
+            notes.append(f"{counted(int(mask.sum()), 'detection', 'are')} {what}")
     pool = make_pool(plane, keep, place=place, shared=shared, solid=solid, doubtful=beside | bad)
     return pool, notes
 

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from ssosd.errors import BadInput, Misconfigured
+from ssosd.plumbing.text import counted
 from ssosd.reports.designation import Designation
 from ssosd.reports.mpc80 import HEADER_KEYS
 from ssosd.reports.mpc_values import LETTER_BANDS, NOTE2_LISTED, NOTE2_TODAY, REFUSED_BANDS, SECOND_LINES
@@ -88,7 +89,7 @@ def _header_line(row: int, line: str, key: str) -> Iterable[Problem]:
         said = f"{key} is no header record of the MPC's"
         yield Problem(row, "1-3", "header", "error", said)
     if len(line) > _WIDTH:
-        yield Problem(row, "81-", "length", "warning", f"{len(line)} columns; the MPC reads 80")
+        yield Problem(row, "81-", "length", "warning", f"{counted(len(line), 'column')}; the MPC reads 80")
     if not line.isascii():
         yield Problem(row, "", "ascii", "error", "a character that is not plain ASCII")
     if _PLACEHOLDER.search(line[4:]):
@@ -106,7 +107,7 @@ def _batch(batch: _Batch) -> Iterable[Problem]:
         yield from _code(row, "5-7", text)
     for row, text in records.get("NUM", ()):
         if text != str(batch.observations):
-            said = f"NUM says {text}, there are {batch.observations} observations"
+            said = f"NUM says {text}, there are {counted(batch.observations, 'observation')}"
             yield Problem(row, "5-80", "count", "error", said)
     if not batch.observations:
         yield Problem(batch.row, "", "empty", "error", "a header without observations")
@@ -145,7 +146,9 @@ def _code(row: int, columns: str, code: str) -> Iterable[Problem]:
 
 def _observation(row: int, line: str) -> tuple[list[Problem], Sighting | None]:
     if len(line) != _WIDTH:
-        return [Problem(row, "", "length", "error", f"{len(line)} columns instead of {_WIDTH}")], None
+        return [
+            Problem(row, "", "length", "error", f"{counted(len(line), 'column')} instead of {_WIDTH}")
+        ], None
     problems: list[Problem] = []
     if not line.isascii() or not line.isprintable():
         return [Problem(row, "", "ascii", "error", "a character that is not plain ASCII")], None

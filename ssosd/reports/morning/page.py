@@ -12,6 +12,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 
 from ssosd.errors import without_subject
 from ssosd.model import Blink
+from ssosd.plumbing.text import counted
 from ssosd.reports.morning.candidates import FAST_ARCSEC_H, Card, cards
 from ssosd.reports.morning.night import Row, completeness, figures, funnel, known_objects, typical
 from ssosd.reports.summary import Summary
@@ -91,7 +92,11 @@ def morning_html(
 
 def troubles(summary: Summary, found: Sequence[Card], quality: Sequence[Mapping[str, Any]]) -> list[str]:
     """What wants a person before anything else, one sentence each."""
-    said = [f"{len(lost)} files are not accounted for."] if (lost := summary["audit"]["unaccounted"]) else []
+    said = (
+        [f"{counted(len(lost), 'file', 'are')} not accounted for."]
+        if (lost := summary["audit"]["unaccounted"])
+        else []
+    )
     for field in summary["fields"]:
         name = f"{summary['night']}/{field['field']}"
         if field["state"] == "parked":
@@ -99,16 +104,16 @@ def troubles(summary: Summary, found: Sequence[Card], quality: Sequence[Mapping[
         elif field["state"] != "done":
             said.append(f"{field['field']} is not done yet ({field['state']}).")
         elif field["partial"]:
-            said.append(f"{field['field']} is partial: {field['n_linked']} exposures linked.")
+            said.append(f"{field['field']} is partial: {counted(field['n_linked'], 'exposure')} linked.")
     unchecked = sum(card.state == "unchecked" for card in found)
     if unchecked:
         because = {field["unchecked_because"] for field in summary["fields"]} - {None}
-        said.append(f"{unchecked} candidates are unchecked: {'; '.join(sorted(because))}")
+        said.append(f"{counted(unchecked, 'candidate', 'are')} unchecked: {'; '.join(sorted(because))}")
     uncalibrated = Counter(row["why_not"] for row in quality if row["why_not"])
     for why, count in sorted(uncalibrated.items()):
         said.append(f"No calibrated magnitudes in {count} of {len(quality)} exposures: {why}")
     if parked := summary["audit"]["outcomes"]["parked"]:
-        said.append(f"{parked} files are parked, see the end of this page.")
+        said.append(f"{counted(parked, 'file', 'are')} parked, see the end of this page.")
     return said
 
 
