@@ -11,14 +11,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from lxml import etree
 from rich.console import Console
 
+from ssosd.cli import main
 from ssosd.errors import BadInput
 from ssosd.reports.lint.draft import Problem, Sent, has_errors, kind_of, lint_file, lint_text
-from ssosd.reports.lint.render import problem_lines, render_problems, verdict
+from ssosd.reports.lint.render import MOST, problem_lines, render_problems, verdict
 from ssosd.reports.lint.schema import element_order, schema_path
 from ssosd.reports.mpc_values import ADES_BANDS, CATALOGUES, LETTER_BANDS, MODES
 from ssosd.reports.obs80 import format_date
@@ -403,6 +405,57 @@ def test_files(tmp_path):
     assert {(p.row, p.rule) for p in lint_file(path)} == {(5, "encoding")}
     with pytest.raises(BadInput, match="cannot be read"):
         lint_file(tmp_path / "none.psv")
+
+
+@pytest.mark.parametrize(
+    ("data", "what"),
+    [
+        (b"SIMPLE  =                    T / FITS", "a FITS file"),
+        (b"XTENSION\x00\x01\x02", "a file of binary data"),
+        (b"\xef\xbb\xbf\n<!DOCTYPE html><html>", "a page in HTML"),
+        (b"CANDIDATE,RA,DEC\nF01-0001,1.0,2.0\n", "a table of comma-separated values"),
+        ("# Notizen\nF\u00fcr die Nacht\n".encode().removeprefix(b"# "), "text of another kind"),
+    ],
+)
+def test_what_is_no_draft_is_named(tmp_path, data, what):
+    path = tmp_path / "a.txt"
+    path.write_bytes(data)
+    with pytest.raises(BadInput, match=f"a.txt: this is {what}, no draft") as raised:
+        lint_file(path)
+    assert "80 columns" in raised.value.next_step
+    draft = tmp_path / "draft.txt"
+    draft.write_text(LINES)
+    done = CliRunner().invoke(main, ["lint", str(path), str(draft)])
+    assert done.exit_code == 1
+    assert "draft.txt: no problem found" in done.output  # the next file is looked at all the same
+
+
+def test_a_draft_however_spoiled_is_looked_at(tmp_path):
+    path = tmp_path / "draft.txt"
+    for spoiled in (LINES.replace(" ", "", 3), LINES.rstrip(), "\n".join(LINES.splitlines()[-1:])):
+        path.write_text(spoiled)
+        assert isinstance(lint_file(path), tuple)
+
+
+def test_the_same_problem_in_many_lines_is_printed_once(tmp_path):
+    path = tmp_path / "draft.txt"
+    text = LINES.splitlines()
+    observation = next(line for line in text if line.startswith("     s"))
+    many = [observation[:-k] for k in range(1, 31)] + [observation.replace("15.6 G", "15.6 C")] * 5
+    path.write_text("\n".join([*text, *many]) + "\n")
+    short, whole = (
+        CliRunner().invoke(main, ["lint", *every, str(path)]).output for every in ([], ["--every"])
+    )
+    assert whole.count("columns instead of 80") == 30
+    assert short.count("columns instead of 80") == MOST
+    assert "more of length" in short
+    assert "--every" in short
+    quiet = CliRunner().invoke(main, ["lint", "-q", str(path)])
+    assert quiet.exit_code == 1
+    assert "error" in quiet.output
+    assert "warning" not in quiet.output.splitlines()[1:-1]
+    path.write_text(LINES)
+    assert CliRunner().invoke(main, ["lint", "-q", str(path)]).output == ""
 
 
 @pytest.mark.parametrize(

@@ -148,20 +148,33 @@ def inject(night: datetime, *, target: Path, count: int, mag: str, rate: str | N
 @click.command()
 @click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="FILE...")
 @click.option("-q", "--quiet", is_flag=True, help="Print errors only.")
-def lint(files: tuple[Path, ...], *, quiet: bool) -> None:
+@click.option("--every", is_flag=True, help="Print each problem of each line, however many there are.")
+def lint(files: tuple[Path, ...], *, quiet: bool, every: bool) -> None:
     """Check the draft in each FILE (80-column, ADES PSV or XML) by the MPC's rules; exit code 1 on errors.
 
-    Each problem names its row, its column and the rule.
+    Each problem names its row, its column and the rule. What is the same in many lines is printed once.
     """
     from rich.console import Console
+    from rich.markup import escape
 
+    from ssosd.errors import BadInput
     from ssosd.reports.lint.draft import has_errors, lint_file
     from ssosd.reports.lint.render import render_problems
 
-    console = Console(quiet=quiet)
+    console = Console()
     failed = False
     for path in files:
-        problems = lint_file(path)
-        console.print(render_problems(problems, name=path.name))
+        try:
+            problems = lint_file(path)
+        except BadInput as error:
+            console.print(
+                f"[bold red]{escape(error.message)}[/]\n  {escape(error.next_step)}", highlight=False
+            )
+            failed = True
+            continue
+        if quiet:
+            problems = tuple(p for p in problems if p.severity == "error")
+        if problems or not quiet:
+            console.print(render_problems(problems, name=path.name, every=every), highlight=False)
         failed = failed or has_errors(problems)
     sys.exit(1 if failed else 0)

@@ -5,6 +5,7 @@ Every problem names its line, its column or element, and its rule; `docs` lists 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
@@ -15,12 +16,16 @@ from ssosd.reports.lint.fields import lint_document
 from ssosd.reports.lint.mpc80 import lint_mpc80
 from ssosd.reports.lint.schema import lint_schema, parse_xml
 from ssosd.reports.lint.sky import Sent, lint_sky
+from ssosd.reports.mpc80 import HEADER_KEYS
 from ssosd.reports.problem import Problem, Sighting, has_errors
 
 __all__ = ["Problem", "Sent", "has_errors", "kind_of", "lint_file", "lint_text"]
 
 Kind = Literal["mpc80", "psv", "xml"]
 _LARGEST = 50_000_000  # bytes
+#: What no draft of 80 columns is without: a header record, or a date in its place or near it.
+_RECORD = re.compile(rf"^(?:{'|'.join(HEADER_KEYS)}) |^.{{10,20}}\d{{4}} [ \d]\d [ \d]\d\.\d", re.MULTILINE)
+_HTML = re.compile(r"\s*<(?:!doctype html|html)\b", re.IGNORECASE)
 
 
 def kind_of(text: str) -> Kind:
@@ -58,7 +63,8 @@ def lint_file(
     Raises
     ------
     BadInput
-        The file cannot be read at all. A file that is not UTF-8 is a problem, not an error.
+        The file cannot be read at all, or is none of these forms: an image, a table, a page. A draft that
+        is not UTF-8 is a problem, not an error.
     """
     if isinstance(source, str):
         return lint_text(source, exposures=exposures, sent=sent)
@@ -68,6 +74,11 @@ def lint_file(
         data = source.read_bytes()
     except OSError as error:
         raise BadInput(f"{source}: cannot be read: {error.strerror or error}") from error
+    if what := _what_else(data):
+        raise BadInput(
+            f"{source}: this is {what}, no draft",
+            next_step="records of 80 columns, ADES PSV and ADES XML can be checked, such as NIGHT/drafts/*",
+        )
     try:
         text = data.decode("utf-8")
     except UnicodeDecodeError as error:
@@ -76,6 +87,25 @@ def lint_file(
         rest = lint_text(data.decode("latin-1"), exposures=exposures, sent=sent)
         return tuple(sorted({Problem(row, "", "encoding", "error", said), *rest}))
     return lint_text(text, exposures=exposures, sent=sent)
+
+
+def _what_else(data: bytes) -> str:
+    """What a file is that is no draft; "" for one that is, or is empty.
+
+    >>> _what_else(b"SIMPLE  =                    T"), _what_else(b"SOURCE_NUMBER,RA"), _what_else(b"COD 493")
+    ('a FITS file', 'a table of comma-separated values', '')
+    """
+    if data.startswith(b"SIMPLE  ="):
+        return "a FITS file"
+    if b"\0" in data:
+        return "a file of binary data"
+    text = data.decode("latin-1").removeprefix("\xef\xbb\xbf")
+    if _HTML.match(text):
+        return "a page in HTML"
+    if not text.strip() or kind_of(text) != "mpc80" or _RECORD.search(text):
+        return ""
+    is_table = "," in text.lstrip().splitlines()[0]
+    return "a table of comma-separated values" if is_table else "text of another kind"
 
 
 def lint_text(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -9,8 +10,10 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from ssosd.plumbing.text import counted
 from ssosd.reports.problem import Problem
 
+MOST = 10  # problems of one rule that are shown
 _STYLE = {"error": "bold red", "warning": "yellow"}
 
 
@@ -47,18 +50,25 @@ def gathered_lines(problems: Sequence[Problem], *, name: str) -> list[str]:
     >>> gathered_lines(same, name="neo.psv")
     ['neo.psv:10:astCat: warning: UNK [catalogue], and in 2 more lines']
     """
-    alike: dict[Problem, list[Problem]] = {}
-    for p in problems:
-        alike.setdefault(replace(p, row=0), []).append(p)
     return [
         problem_lines(found[:1], name=name)[0]
-        + (f", and in {more} more lines" if (more := len(found) - 1) else "")
-        for found in alike.values()
+        + (f", and in {counted(len(found) - 1, 'more line')}" if len(found) > 1 else "")
+        for found in _alike(problems)
     ]
 
 
-def render_problems(problems: Sequence[Problem], *, name: str) -> RenderableType:
+def _alike(problems: Sequence[Problem]) -> list[list[Problem]]:
+    """Those that say the same of different rows, together."""
+    alike: dict[Problem, list[Problem]] = {}
+    for p in problems:
+        alike.setdefault(replace(p, row=0), []).append(p)
+    return list(alike.values())
+
+
+def render_problems(problems: Sequence[Problem], *, name: str, every: bool = False) -> RenderableType:
     """A table for a terminal, the verdict under it.
+
+    What is the same in many rows is said once, and of one rule the first `MOST`.
 
     Parameters
     ----------
@@ -66,6 +76,8 @@ def render_problems(problems: Sequence[Problem], *, name: str) -> RenderableType
         From `ssosd.reports.lint.draft.lint_file`.
     name : str
         Of the file.
+    every : bool
+        Say all of them, row by row.
     """
     summary = Text(f"{name}: {verdict(problems)}")
     if not problems:
@@ -74,7 +86,15 @@ def render_problems(problems: Sequence[Problem], *, name: str) -> RenderableType
     for heading, justify in (("line", "right"), ("column", "left"), ("", "left"), ("rule", "left")):
         table.add_column(heading, justify="right" if justify == "right" else "left", no_wrap=True)
     table.add_column("what", overflow="fold")
-    for p in problems:
+    shown: Counter[str] = Counter()
+    for p, *others in ([p] for p in problems) if every else _alike(problems):
+        shown[p.rule] += 1
+        if shown[p.rule] > MOST and not every:
+            continue
+        said = p.message + (f" (and in {counted(len(others), 'more line')})" if others else "")
         row = str(p.row) if p.row else ""
-        table.add_row(row, p.column, Text(p.severity, _STYLE[p.severity]), p.rule, Text(p.message))
+        table.add_row(row, p.column, Text(p.severity, _STYLE[p.severity]), p.rule, Text(said))
+    more = [f"{n - MOST} more of {rule}" for rule, n in shown.items() if n > MOST and not every]
+    if more:
+        summary.append(f"; not shown: {', '.join(more)} (--every)")
     return Group(table, summary)
