@@ -18,6 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.spatial import cKDTree
 
+from ssosd.afterwards.injection import inject_night
 from ssosd.analysis.inject.curve import completeness_curves
 from ssosd.analysis.inject.digits import Digits
 from ssosd.analysis.inject.limit import half_magnitude
@@ -177,7 +178,19 @@ def test_the_command_measures_a_night_afterwards_and_leaves_the_target_as_it_is(
     rows = counts(injected).assign(band="G").to_dict("records")
     assert json.loads(done.stdout) == completeness_curves(rows)
     assert f"{plain.night}/F01: {counts(injected)['n_found'].sum()} of " in done.stderr
+    assert "extracted" not in done.stderr  # what is being done is for a terminal
     assert contents(plain.target) == before
+
+
+def test_what_is_being_done_is_told(measured: tuple[Outcome, Outcome]) -> None:
+    plain, _ = measured
+    told: list[str] = []
+    inject_night(plain.target, night=plain.night, texts={"INJECT": "20"}, doing=told.append)
+    assert told[0] == f"{plain.night}/F01: linking"
+    n = len(next(iter(plain.sequences)).result.catalog_numbers)
+    assert [line for line in told if "extracted" in line] == [
+        f"{plain.night}/F01: extracted {k} of {n} copies with movers" for k in range(1, n + 1)
+    ]
 
 
 def contents(target: Path) -> dict[str, object]:

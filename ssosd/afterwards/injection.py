@@ -19,7 +19,12 @@ Say = Callable[[str], None]
 
 
 def inject_night(
-    target: Path, *, night: str, texts: Mapping[str, str], say: Say = lambda _: None
+    target: Path,
+    *,
+    night: str,
+    texts: Mapping[str, str],
+    say: Say = lambda _: None,
+    doing: Say = lambda _: None,
 ) -> list[dict[str, Any]]:
     """Measure the completeness of a night's linked fields with synthetic movers.
 
@@ -34,6 +39,8 @@ def inject_night(
         Parameters, as a person writes them, in the place of the last run's: INJECT, INJECT_MAG, INJECT_RATE.
     say : callable
         Told of each field: what was found, or why nothing can be.
+    doing : callable
+        Told what is being done.
 
     Returns
     -------
@@ -65,7 +72,7 @@ def inject_night(
         rows = [
             row
             for sequence in sequences
-            for row in _field(sequence, exposures, catalogues, station=station, say=say)
+            for row in _field(sequence, exposures, catalogues, station=station, say=say, doing=doing)
         ]
     return completeness_curves(rows)
 
@@ -84,6 +91,7 @@ def _field(
     *,
     station: Station,
     say: Say,
+    doing: Say,
 ) -> Iterable[dict[str, Any]]:
     """Counts of one field, none when it cannot be measured."""
     subject = f"{sequence.night}/{sequence.field}"
@@ -91,7 +99,10 @@ def _field(
     try:
         used = _catalogues(members, catalogues, night=sequence.night, station=station)
         done = work.measure_completeness(
-            [exposure for exposure in members if exposure.digest in used], used, station=station
+            [exposure for exposure in members if exposure.digest in used],
+            used,
+            station=station,
+            progress=lambda what: doing(f"{subject}: {what}"),
         )
     except Misconfigured:
         raise

@@ -128,15 +128,19 @@ def inject(night: datetime, *, target: Path, count: int, mag: str, rate: str | N
     """
     import json
 
+    from rich.console import Console
+
     from ssosd.afterwards.injection import inject_night
     from ssosd.reports.summary_text import completeness_lines
 
-    curves = inject_night(
-        target,
-        night=f"{night:%Y-%m-%d}",
-        texts={"INJECT": str(count), "INJECT_MAG": mag} | ({} if rate is None else {"INJECT_RATE": rate}),
-        say=lambda line: click.echo(line, err=as_json),
-    )
+    with Console(stderr=True).status(f"{night:%Y-%m-%d}: starting") as status:
+        curves = inject_night(
+            target,
+            night=f"{night:%Y-%m-%d}",
+            texts={"INJECT": str(count), "INJECT_MAG": mag} | ({} if rate is None else {"INJECT_RATE": rate}),
+            say=lambda line: click.echo(line, err=as_json),
+            doing=status.update,
+        )
     if as_json:
         click.echo(json.dumps(curves, indent=1))
     for curve in () if as_json else curves:

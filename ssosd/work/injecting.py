@@ -49,7 +49,11 @@ class Completeness:
 
 
 def measure_completeness(
-    exposures: Sequence[Exposure], catalogues: Mapping[str, Catalogue], *, station: Station
+    exposures: Sequence[Exposure],
+    catalogues: Mapping[str, Catalogue],
+    *,
+    station: Station,
+    progress: Progress = lambda _: None,
 ) -> Completeness:
     """Link exposures of a field in the station's scratch and measure their completeness.
 
@@ -60,6 +64,8 @@ def measure_completeness(
     catalogues : mapping
         By their digests.
     station : Station
+    progress : callable
+        Told what is being done.
 
     Raises
     ------
@@ -72,10 +78,10 @@ def measure_completeness(
             catalogues,
             workdir=Path(room),
             station=station,
-            progress=lambda _: None,
+            progress=progress,
         )
     photometry = photometry_of(left.linked, station=station)
-    return completeness_of(left.linked, photometry, catalogues, station=station, progress=lambda _: None)
+    return completeness_of(left.linked, photometry, catalogues, station=station, progress=progress)
 
 
 def completeness_of(
@@ -105,7 +111,9 @@ def completeness_of(
     progress("injecting")
     try:
         with tempfile.TemporaryDirectory(dir=station.scratch, prefix="inject-") as room:
-            counts = _measure(linked, photometry, catalogues, room=Path(room), station=station)
+            counts = _measure(
+                linked, photometry, catalogues, room=Path(room), station=station, progress=progress
+            )
     except (BadInput, Retriable) as error:
         return _nothing(error.message)
     except OSError as error:
@@ -125,6 +133,7 @@ def _measure(
     *,
     room: Path,
     station: Station,
+    progress: Progress,
 ) -> pd.DataFrame:
     config, exposures = station.config, linked.exposures
     fewest = ChainSettings.from_mapping(config).fewest_detections
@@ -165,15 +174,18 @@ def _measure(
         truth = seen.assign(id=movers["id"], rate=movers["rate"], mjd_mid=exposure.mjd_mid, whole=whole)
         return prepared, catalogue, truth
 
+    made = []
     with ThreadPoolExecutor(_THREADS) as pool:
-        made = list(pool.map(inject, range(1, len(exposures) + 1)))
+        for one in pool.map(inject, range(1, len(exposures) + 1)):
+            made.append(one)
+            progress(f"extracted {len(made)} of {len(exposures)} copies with movers")
     painted = {e.digest: catalogue for e, (_, catalogue, _) in zip(exposures, made, strict=True)}
     left = link_candidates(
         exposures,
         painted,
         workdir=cats,
         station=station,
-        progress=lambda _: None,
+        progress=progress,
     )
     again = photometry_of(left.linked, station=station)
     copies = {e.digest: copy for e, (copy, _, _) in zip(exposures, made, strict=True)}
