@@ -15,6 +15,7 @@ from ssosd.errors import BadInput, Misconfigured
 from ssosd.plumbing.lock import TargetLock
 from ssosd.reports.recovered import FILE_NAME as RECOVERED
 from ssosd.store import STORE_NAME, Store, utc_now
+from ssosd.web.describe import by_urgency
 from ssosd.web.opening import find_meant
 from ssosd.web.serve import open_socket
 from tests.inspecting import (
@@ -183,9 +184,29 @@ def test_pixels_are_the_cutout_s_to_within_a_step(client, inspectable, names):
         assert np.hypot(*(np.array(peak) - 4 + (row - y, column - x))) < 2.0
 
 
+def test_what_is_urgent_comes_first_as_in_the_report():
+    """Fast and not known, not known, possibly known, known, artifacts; by the score among equals."""
+    entry = {"rate": 30.0, "state": "unknown", "score": 3.0, "verdict": None}
+    entries = [
+        {**entry, "id": name, **changes}
+        for name, changes in {
+            "known": {"state": "matched", "rate": 900.0},
+            "artifact": {"verdict": "artifact", "rate": 900.0},
+            "possible": {"state": "possible"},
+            "slow": {"score": 9.0},
+            "without a score": {"score": None},
+            "faster": {"rate": 400.0, "score": 5.0},
+            "fast": {"rate": 80.0, "score": 9.0},
+        }.items()
+    ]
+    ordered = ["fast", "faster", "slow", "without a score", "possible", "known", "artifact"]
+    assert [e["id"] for e in by_urgency(entries)] == ordered
+    assert by_urgency([]) == []
+
+
 def test_overview_has_what_the_table_has(client, inspectable, names):
     seen = client.get(f"{inspectable.night}/candidates").json
-    assert [c["id"] for c in seen["candidates"]] == names
+    assert sorted(c["id"] for c in seen["candidates"]) == names
     for entry in seen["candidates"]:
         rows = inspectable.candidates.query("CANDIDATE == @entry['id']").sort_values("MID_EXPOSURE_MJD")
         assert entry["rate"] == pytest.approx(rows["PM"].iloc[0])

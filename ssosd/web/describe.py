@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from ssosd.reports.morning.candidates import triage
+
 Json = dict[str, Any]
 
 _SEXTRACTOR = {
@@ -80,6 +82,21 @@ def summaries(table: pd.DataFrame) -> list[Json]:
     for row in rows:
         row["flags"] = flag_words(int(row["flags"]))
     return [{str(key): plain(value) for key, value in row.items()} for row in rows]
+
+
+def by_urgency(entries: list[Json]) -> list[Json]:
+    """Candidates in the order of the morning report: what a person should look at first.
+
+    Parameters
+    ----------
+    entries : list of dict
+        From `summaries`, with their verdicts.
+    """
+    columns = {"CANDIDATE": "id", "PM": "rate", "MATCH_STATE": "state", "SCORE": "score"}
+    table = pd.DataFrame({name: [entry.get(key) for entry in entries] for name, key in columns.items()})
+    verdicts = {entry["id"]: entry["verdict"] for entry in entries if entry["verdict"]}
+    place = {name: k for k, name in enumerate(triage(table.astype({"PM": float, "SCORE": float}), verdicts))}
+    return sorted(entries, key=lambda entry: place[entry["id"]])
 
 
 def detections(rows: pd.DataFrame) -> list[Json]:

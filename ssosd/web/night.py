@@ -13,7 +13,7 @@ import pandas as pd
 from ssosd.errors import BadInput
 from ssosd.reports.tables import read_candidates_csv
 from ssosd.store import STORE_NAME, Judged, Store
-from ssosd.web.describe import Json, plain, summaries
+from ssosd.web.describe import Json, by_urgency, plain, summaries
 from ssosd.web.scribe import Scribe
 from ssosd.web.subject import pick
 
@@ -63,7 +63,7 @@ class NightSubject:
             "title": self.name,
             "kind": "night",
             "fields": [{k: plain(v) for k, v in row.items() if k != "folder"} for row in _unpacked(fields)],
-            "candidates": entries,
+            "candidates": by_urgency(entries),
             "history": history,
             "version": history[-1]["version"] if history else 0,
             "files": self._scribe.state(self.name),

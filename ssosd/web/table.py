@@ -16,7 +16,7 @@ from ssosd.errors import BadInput
 from ssosd.plumbing.files import atomic_write_text
 from ssosd.reports.tables import read_candidates_csv
 from ssosd.store import ASTEROID, UNKNOWN, VERDICTS, Judged, Verdict
-from ssosd.web.describe import Json, summaries
+from ssosd.web.describe import Json, by_urgency, summaries
 from ssosd.web.subject import pick
 
 NAME = "table"
@@ -84,7 +84,7 @@ class TableSubject:
             "title": self.path.name,
             "kind": NAME,
             "fields": [],
-            "candidates": entries,
+            "candidates": by_urgency(entries),
             "history": self._history(),
             "version": len(self._deeds),
             "files": {"state": "written", "detail": ""},

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import pandas as pd
 from rich.console import Console
 from rich.text import Text
 
@@ -13,7 +12,6 @@ from ssosd.analysis.cutouts import cutout_name
 from ssosd.analysis.stamps import read_stamp
 from ssosd.errors import BadInput
 from ssosd.plumbing.text import counted
-from ssosd.reports.morning.candidates import triage
 from ssosd.store import ARTIFACT, ASTEROID, UNKNOWN
 from ssosd.web.describe import Json
 from ssosd.web.filmstrip import filmstrip
@@ -51,8 +49,8 @@ def inspect_in_terminal(
     int
         Candidates that have no verdict yet.
     """
-    order = _order(subject.overview())
     entries = _entries(subject)
+    order = list(entries)
     at = next((k for k, name in enumerate(order) if entries[name]["verdict"] is None), 0)
     message = ""
     while at < len(order):
@@ -89,16 +87,8 @@ def inspect_in_terminal(
 
 
 def _entries(subject: Subject) -> dict[str, Json]:
+    """All candidates by name, in the order of the morning report."""
     return {entry["id"]: entry for entry in subject.overview()["candidates"]}
-
-
-def _order(overview: Json) -> list[str]:
-    """Names in the order of the morning report."""
-    found = overview["candidates"]
-    columns = {"CANDIDATE": "id", "PM": "rate", "MATCH_STATE": "state", "SCORE": "score"}
-    table = pd.DataFrame({name: [entry.get(key) for entry in found] for name, key in columns.items()})
-    verdicts = {entry["id"]: entry["verdict"] for entry in found if entry["verdict"]}
-    return triage(table.astype({"PM": float, "SCORE": float}), verdicts)
 
 
 def _show(subject: Subject, entry: Json, place: str, console: Console) -> None:

@@ -36,15 +36,11 @@ function keepSettings() {
 // ---- candidates -------------------------------------------------------------------------------------------
 
 const ORDERS = {
-  first: (a, b) => rank(a) - rank(b) || (b.rate ?? 0) - (a.rate ?? 0),
+  first: (a, b) => a.place - b.place,
   name: () => 0,
   mag: (a, b) => (a.mag ?? 99) - (b.mag ?? 99),
   score: (a, b) => (b.score ?? -1) - (a.score ?? -1),
 };
-
-function rank(candidate) {
-  return { unknown: 0, unchecked: 1, possible: 2, matched: 3 }[candidate.state] ?? 1;
-}
 
 function listed() {
   const { show, order } = settings;
@@ -466,6 +462,7 @@ function listen() {
 async function load() {
   state.overview = await (await get("candidates")).json();
   state.version = Math.max(state.version, state.overview.version);
+  state.overview.candidates.forEach((c, place) => Object.assign(c, { place })); // the report's order
   state.byId = new Map(state.overview.candidates.map((c) => [c.id, c]));
   for (const deed of queue.waiting) {
     const candidate = state.byId.get(deed.candidate);
