@@ -6,6 +6,7 @@ import json
 import re
 import subprocess
 import sys
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
@@ -306,6 +307,32 @@ def test_what_was_sent_is_in_the_ledger(night, tmp_path):
     assert said.output == f"0 positions of {out.night} unchecked recorded as sent\n"
     printed = CliRunner().invoke(main, ["mpc", out.night, "-t", str(out.target)])
     assert printed.output == (folder(out) / "README.txt").read_text()
+    assert not (folder(out) / "unchecked.txt").exists()
+    back = ["mpc", out.night, "-t", str(out.target), "--not-sent", "unchecked"]
+    said = CliRunner().invoke(main, back)
+    assert said.output.startswith(f"{n} positions of {out.night} unchecked, recorded as sent at 20")
+    with Store(out.target / STORE_NAME) as store:
+        assert store.rows("SELECT count(*) AS n FROM sent_positions") == [{"n": 0}]
+        (event,) = store.rows("SELECT message FROM events WHERE subject = ?", [f"{out.night} unchecked"])
+        assert event["message"].startswith(f"{n} positions recorded as sent at ")
+    CliRunner().invoke(main, ["mpc", out.night, "-t", str(out.target)])
+    assert (folder(out) / "unchecked.txt").exists()
+    again = CliRunner().invoke(main, back)
+    assert (again.exit_code, "nothing is recorded as sent" in again.output) == (1, True)
+
+
+def test_only_the_last_record_of_a_draft_is_taken_back(tmp_path):
+    row = {"key": "sFxe000", "stn": "493", "ra_deg": 1.0, "dec_deg": 2.0}
+    now = [datetime(2026, 11, 15, 4, tzinfo=UTC)]
+    with Store(tmp_path / STORE_NAME, clock=lambda: now[0]) as store:
+        store.record_sent("2026-11-14", "neo", [{**row, "mjd": 61358.9}])
+        now[0] += timedelta(hours=1)
+        store.record_sent("2026-11-14", "neo", [{**row, "mjd": mjd} for mjd in (61358.95, 61358.96)])
+        store.record_sent("2026-11-14", "unknown", [{**row, "mjd": 61358.97}])
+        assert store.take_back_sent("2026-11-14", "neo") == (2, "2026-11-15T05:00:00.000+00:00")
+        left = store.rows("SELECT draft, mjd FROM sent_positions ORDER BY mjd")
+        assert left == [{"draft": "neo", "mjd": 61358.9}, {"draft": "unknown", "mjd": 61358.97}]
+        assert store.take_back_sent("2026-11-13", "neo") == (0, "")
 
 
 # ---- what was sent, and a seed user's table -----------------------------------------------------------------------

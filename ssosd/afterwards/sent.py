@@ -25,10 +25,7 @@ def record_sent(target: Path, *, night: str, draft: str) -> int:
     Misconfigured
         There is no store here.
     """
-    if not (target / STORE_NAME).is_file():
-        raise Misconfigured(
-            f"{target / STORE_NAME}: no store here", next_step="give the target folder with -t"
-        )
+    _require_store(target)
     path = target / night / "drafts" / f"{draft}.txt"
     if not path.is_file():
         there = sorted(p.stem for p in path.parent.glob("*.txt") if p.stem.islower())
@@ -41,3 +38,40 @@ def record_sent(target: Path, *, night: str, draft: str) -> int:
     ]
     with Store(target / STORE_NAME) as store:
         return store.record_sent(night, draft, positions)
+
+
+def take_back_sent(target: Path, *, night: str, draft: str) -> tuple[int, str]:
+    """Take back what was recorded last as sent of a draft, as when it was another night's.
+
+    Parameters
+    ----------
+    target : Path
+    night, draft : str
+
+    Returns
+    -------
+    count : int
+        Positions taken back.
+    at : str
+        When they were recorded, UTC.
+
+    Raises
+    ------
+    BadInput
+        Nothing of this draft is recorded as sent.
+    Misconfigured
+        There is no store here.
+    """
+    _require_store(target)
+    with Store(target / STORE_NAME) as store:
+        count, at = store.take_back_sent(night, draft)
+    if not count:
+        raise BadInput(f"{night} {draft}: nothing is recorded as sent")
+    return count, at
+
+
+def _require_store(target: Path) -> None:
+    if not (target / STORE_NAME).is_file():
+        raise Misconfigured(
+            f"{target / STORE_NAME}: no store here", next_step="give the target folder with -t"
+        )

@@ -73,15 +73,28 @@ def report(night: datetime | None, *, target: Path, as_text: bool) -> None:
     type=click.Choice(["neo", "unknown", "known", "unchecked"]),
     help="Record that this draft was sent: the linter then knows its positions.",
 )
-def mpc(night: datetime, *, target: Path, draft: str | None) -> None:
+@click.option(
+    "--not-sent",
+    "not_sent",
+    type=click.Choice(["neo", "unknown", "known", "unchecked"]),
+    help="Take back what was last recorded as sent of this draft.",
+)
+def mpc(night: datetime, *, target: Path, draft: str | None, not_sent: str | None) -> None:
     """Write the drafts of NIGHT again, as after new verdicts, and print what is to be known of them.
 
     ssosd itself never sends a draft.
     """
     from ssosd.afterwards.rewrite import rewrite_night
-    from ssosd.afterwards.sent import record_sent
+    from ssosd.afterwards.sent import record_sent, take_back_sent
 
     wanted = f"{night:%Y-%m-%d}"
+    if draft and not_sent:
+        raise click.UsageError("either --sent or --not-sent")
+    if not_sent:
+        count, at = take_back_sent(target, night=wanted, draft=not_sent)
+        taken = counted(count, "position")
+        click.echo(f"{taken} of {wanted} {not_sent}, recorded as sent at {at}, taken back")
+        return
     if draft:
         count = record_sent(target, night=wanted, draft=draft)
         click.echo(f"{counted(count, 'position')} of {wanted} {draft} recorded as sent")

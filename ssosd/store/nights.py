@@ -174,6 +174,28 @@ class Nights(Base):
             (after,) = self.db.execute("SELECT count(*) FROM sent_positions").fetchone()
         return int(after - before)
 
+    def take_back_sent(self, night: str, draft: str) -> tuple[int, str]:
+        """Forget what was recorded last as sent of a draft; an event keeps that it was.
+
+        Returns
+        -------
+        count : int
+            Positions; 0 where none is recorded.
+        at : str
+            When they were recorded, UTC.
+        """
+        with self.db.atomic():
+            (at,) = self.db.execute(
+                "SELECT max(at) FROM sent_positions WHERE night = ? AND draft = ?", [night, draft]
+            ).fetchone()
+            given = [night, draft, at]
+            count = self.db.execute(
+                "DELETE FROM sent_positions WHERE night = ? AND draft = ? AND at = ?", given
+            ).rowcount
+        if count:
+            self.event("info", f"{night} {draft}", f"{count} positions recorded as sent at {at} taken back")
+        return count, at or ""
+
     def forget_drafts(self, night: str) -> None:
         """Record that a night has no drafts any more."""
         with self.db.atomic():
