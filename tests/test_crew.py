@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 
 from ssosd.crew import gather
+from ssosd.crew import threads as crew_of_threads
 from ssosd.crew.memory import available_bytes
 from ssosd.crew.processes import Processes
 from ssosd.crew.there import Orders, do_there
@@ -120,6 +121,27 @@ def test_a_fault_of_ours_costs_its_job_alone(where, processes, station):
     assert isinstance(done["fault"], BadInput)
     assert "ZeroDivisionError: of the tests" in done["fault"].message
     assert done["job"][0] == "job"
+
+
+def test_threads_that_wait_for_a_service_are_left_behind(station, monkeypatch):
+    """At the end of a replay that was stopped; what nobody has begun is not begun any more."""
+    begun, answered = [], threading.Event()
+
+    def wait(job, _station):
+        begun.append(job.what)
+        answered.wait()
+
+    monkeypatch.setattr(crew_of_threads, "done", wait)
+    monkeypatch.setattr(crew_of_threads, "_END_S", 0.05)
+    crew = Threads(station=station, size=1)
+    crew.give(Errand("job"))
+    while not begun:
+        threading.Event().wait(0.01)
+    crew.give(Errand("another"))
+    crew.close()
+    answered.set()
+    crew.take()
+    assert begun == ["job"]
 
 
 def test_without_memory_for_two_one_works(processes):

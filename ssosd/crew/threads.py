@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
-from queue import SimpleQueue
+import threading
+import time
+from contextlib import suppress
+from queue import Empty, SimpleQueue
 from typing import Any
 
 from ssosd.crew.base import Crew
 from ssosd.crew.jobs import Job, done
 from ssosd.station import Station
 
+_END_S = 2.0  # for what ends because its binary was killed; who waits for a service is left behind
+
 
 class Threads(Crew):
-    """Threads of this process.
+    """Threads of this process, which do not keep it from ending.
 
     Parameters
     ----------
@@ -23,15 +27,17 @@ class Threads(Crew):
 
     def __init__(self, *, station: Station, size: int) -> None:
         self._station = station
-        self._size = size
         self._in_hand = 0
+        self._waiting: SimpleQueue[Job | None] = SimpleQueue()
         self._ended: SimpleQueue[tuple[Job, Any]] = SimpleQueue()
-        self._executor = ThreadPoolExecutor(max_workers=size)
+        self._threads = [threading.Thread(target=self._work, daemon=True) for _ in range(size)]
+        for thread in self._threads:
+            thread.start()
 
     @property
     def at_once(self) -> int:
         """See `Crew`."""
-        return self._size
+        return len(self._threads)
 
     @property
     def in_hand(self) -> int:
@@ -41,7 +47,7 @@ class Threads(Crew):
     def give(self, job: Job) -> None:
         """See `Crew`."""
         self._in_hand += 1
-        self._executor.submit(lambda: self._ended.put((job, done(job, self._station))))
+        self._waiting.put(job)
 
     def take(self) -> tuple[Job, Any]:
         """See `Crew`."""
@@ -50,5 +56,16 @@ class Threads(Crew):
         return ended
 
     def close(self) -> None:
-        """See `Crew`; a binary that runs is waited for."""
-        self._executor.shutdown(cancel_futures=True)
+        """See `Crew`; a binary that runs is waited for, a service that does not answer is not."""
+        with suppress(Empty):
+            while True:
+                self._waiting.get_nowait()
+        for _ in self._threads:
+            self._waiting.put(None)
+        deadline = time.monotonic() + _END_S
+        for thread in self._threads:
+            thread.join(max(deadline - time.monotonic(), 0.0))
+
+    def _work(self) -> None:
+        while (job := self._waiting.get()) is not None:
+            self._ended.put((job, done(job, self._station)))

@@ -11,8 +11,8 @@ import math
 import re
 import time
 from collections.abc import Callable, Mapping, MutableMapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import partial
 from urllib.parse import urlencode
 
 import numpy as np
@@ -22,6 +22,7 @@ from ssosd.identify.between import interpolate
 from ssosd.identify.known import KnownObjects, unchecked
 from ssosd.identify.skybot_reply import parse_reply
 from ssosd.model import Exposure
+from ssosd.plumbing.background import begin
 from ssosd.plumbing.fetch import fetch as fetch_page
 from ssosd.sphere import ARCSEC_PER_DEG, mean_position, separation_arcsec
 
@@ -315,16 +316,16 @@ class _Asker:
                 to_ask.append(number)
         if not self.ask:
             return KnownObjects.joined([*answers, unchecked(dict.fromkeys(to_ask, NOT_ASKED))])
-        with ThreadPoolExecutor(max_workers=self.at_once, thread_name_prefix="skybot") as pool:
-            for start in range(0, len(to_ask), self.at_once):
-                numbers = to_ask[start : start + self.at_once]
-                this_round = list(pool.map(self._one, numbers, [questions[n] for n in numbers]))
-                answers += this_round
-                if not any(answer.checked for answer in this_round):
-                    (reason,) = this_round[-1].unchecked.values()
-                    rest = to_ask[start + self.at_once :]
-                    answers.append(unchecked(dict.fromkeys(rest, f"not asked any more after: {reason}")))
-                    break
+        for start in range(0, len(to_ask), self.at_once):
+            numbers = to_ask[start : start + self.at_once]
+            begun = [begin(partial(self._one, n, questions[n]), name=f"skybot {n}") for n in numbers]
+            this_round = [answer.result() for answer in begun]
+            answers += this_round
+            if not any(answer.checked for answer in this_round):
+                (reason,) = this_round[-1].unchecked.values()
+                rest = to_ask[start + self.at_once :]
+                answers.append(unchecked(dict.fromkeys(rest, f"not asked any more after: {reason}")))
+                break
         return KnownObjects.joined(answers)
 
     def _one(self, number: int, question: Question) -> KnownObjects:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -16,6 +14,7 @@ from ssosd.identify.known import KnownObjects, known_table, unchecked
 from ssosd.identify.orbits import known_objects_from_orbits
 from ssosd.identify.skybot import known_objects_for_exposures, node_questions, question_for
 from ssosd.model import Exposure
+from ssosd.plumbing.background import begin
 from ssosd.station import ORBIT_FILES, Station
 
 SKYBOT, ORBITS = "SKYBOT", "ORBITS"
@@ -55,9 +54,8 @@ class _Said:
 Asking = Callable[[Sequence[Exposure]], Answers]
 
 
-@contextmanager
-def asking_ahead(exposures: Sequence[Exposure], station: Station, access: Access) -> Iterator[Asking]:
-    """Let SkyBoT be asked while the block works: what it says does not depend on the linking.
+def asking_ahead(exposures: Sequence[Exposure], station: Station, access: Access) -> Asking:
+    """Begin to ask SkyBoT about a sequence that is being linked: what it says does not depend on the linking.
 
     Parameters
     ----------
@@ -66,17 +64,15 @@ def asking_ahead(exposures: Sequence[Exposure], station: Station, access: Access
     station : Station
     access : Access
 
-    Yields
-    ------
+    Returns
+    -------
     callable
         As `ask_all`, of the exposures that were linked: with what is here already when these are all, else
         SkyBoT is asked again for what is missing.
     """
     if not _is_asked_first(station):
-        yield partial(ask_all, station=station, access=access)
-        return
-    pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix="asking")
-    ahead = pool.submit(_skybot, exposures, station, access)
+        return partial(ask_all, station=station, access=access)
+    ahead = begin(partial(_skybot, exposures, station, access), name="asking")
 
     def ask(linked: Sequence[Exposure]) -> Answers:
         said = ahead.result()
@@ -85,10 +81,7 @@ def asking_ahead(exposures: Sequence[Exposure], station: Station, access: Access
         known = Access(skybot=access.skybot, memory={**access.memory, **said.memory})
         return _ask_all(linked, station, access, skybot=lambda: _skybot(linked, station, known))
 
-    try:
-        yield ask
-    finally:
-        pool.shutdown(wait=False, cancel_futures=True)
+    return ask
 
 
 def ask_all(exposures: Sequence[Exposure], station: Station, access: Access) -> Answers:

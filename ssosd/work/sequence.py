@@ -73,12 +73,10 @@ def link_sequence(
         As the stages do: the sequence cannot be linked, or not now.
     """
     staged = station.staging_folder(sequence.night, sequence.field)
-    with (
-        asking_ahead(sequence.exposures, station, access or Access()) as ask,
-        ExitStack() as on_failure,
-    ):
+    with ExitStack() as on_failure:
         on_failure.callback(shutil.rmtree, staged, ignore_errors=True)
         there = _are_there(sequence)
+        ask = asking_ahead(sequence.exposures, station, access or Access())
         result = _link_into(staged, sequence, catalogues, station=station, ask=ask, progress=progress)
         on_failure.pop_all()
     return replace(result, blind=not (there and _are_there(sequence)))
