@@ -314,7 +314,7 @@ def test_what_was_sent_is_in_the_ledger(night, tmp_path):
     with Store(out.target / STORE_NAME) as store:
         assert store.rows("SELECT count(*) AS n FROM sent_positions") == [{"n": 0}]
         (event,) = store.rows("SELECT message FROM events WHERE subject = ?", [f"{out.night} unchecked"])
-        assert event["message"].startswith(f"{n} positions recorded as sent at ")
+        assert event["message"].startswith(f"{n} positions, recorded as sent at ")
     CliRunner().invoke(main, ["mpc", out.night, "-t", str(out.target)])
     assert (folder(out) / "unchecked.txt").exists()
     again = CliRunner().invoke(main, back)

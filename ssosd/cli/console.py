@@ -112,7 +112,7 @@ def show_replay(done: Replayed, *, target: Path, console: Console) -> None:
     ignored = f" ({done.n_ignored} of them calibration frames, ignored)" if done.n_ignored else ""
     console.print(
         f"{counted(done.n_files, 'file')}{ignored}, {done.n_extracted} extracted, "
-        f"{done.n_reused} catalogues reused, {done.n_done} of {done.n_sequences} sequences done, "
+        f"{counted(done.n_reused, 'catalogue')} reused, {done.n_done} of {done.n_sequences} sequences done, "
         f"{counted(done.n_candidates, 'candidate')}",
         highlight=False,
         soft_wrap=True,

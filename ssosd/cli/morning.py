@@ -184,9 +184,8 @@ def lint(files: tuple[Path, ...], *, quiet: bool, every: bool) -> None:
         try:
             problems = lint_file(path)
         except BadInput as error:
-            console.print(
-                f"[bold red]{escape(error.message)}[/]\n  {escape(error.next_step)}", highlight=False
-            )
+            said = f"[bold red]{escape(error.message)}[/]\n  {escape(error.next_step)}"
+            console.print(said, highlight=False, soft_wrap=True)
             failed = True
             continue
         if quiet:

@@ -118,7 +118,8 @@ def _local(path: Path, setup: Mapping[str, str]) -> Finding:
 def _tiles(config: Mapping[str, Any], time_limit_s: float) -> Finding:
     """Whether stars of new fields can be had, and of how many tiles they are there."""
     folder, url = config["REFCAT"], config["REFCAT_URL"]
-    kept = f"; {sum(1 for _ in folder.rglob('*.cat'))} tiles are kept in {folder}" if folder else ""
+    count = sum(1 for _ in folder.rglob("*.cat")) if folder else 0
+    kept = f"; {counted(count, 'tile', 'are')} kept in {folder}" if folder else ""
     host = urlsplit(url).hostname
     try:
         fetch(f"{url}?-source=I/355/gaiadr3&-out.max=1&-out=Gmag", time_limit_s)

@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from ssosd.plumbing.text import counted
 from ssosd.store.base import Base
 
 _WRITING = 2  # of `nights.written`, until it is 1; every change of what the files are made of makes it 0
@@ -193,7 +194,11 @@ class Nights(Base):
                 "DELETE FROM sent_positions WHERE night = ? AND draft = ? AND at = ?", given
             ).rowcount
         if count:
-            self.event("info", f"{night} {draft}", f"{count} positions recorded as sent at {at} taken back")
+            self.event(
+                "info",
+                f"{night} {draft}",
+                f"{counted(count, 'position')}, recorded as sent at {at}, taken back",
+            )
         return count, at or ""
 
     def forget_drafts(self, night: str) -> None:

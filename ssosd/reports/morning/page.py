@@ -126,6 +126,7 @@ def _template() -> Template:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.filters["counted"] = counted
     environment.filters["number"] = _number
     environment.filters["utc"] = utc
     return environment.get_template("morning.html")
