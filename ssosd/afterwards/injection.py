@@ -13,7 +13,7 @@ from ssosd.config import PARAMETERS, recorded_config
 from ssosd.errors import BadInput, Misconfigured, SsosdError
 from ssosd.model import Catalogue, Exposure
 from ssosd.station import Station
-from ssosd.store import STORE_NAME, SequenceRow, Store
+from ssosd.store import STORE_NAME, SequenceRow, Store, existing_store
 
 Say = Callable[[str], None]
 
@@ -56,9 +56,7 @@ def inject_night(
         have become invalid.
     """
     parameters = {name: _parsed(name, text) for name, text in texts.items()}
-    path = target / STORE_NAME
-    if not path.is_file():
-        raise Misconfigured(f"{path}: no store here", next_step="give the target folder with -t")
+    path = existing_store(target / STORE_NAME)
     with Store(path) as store:
         sequences = [row for row in store.sequences(night=night) if row.state == "done"]
         if not sequences:

@@ -6,12 +6,12 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-from ssosd.errors import BadInput, Misconfigured
+from ssosd.errors import BadInput
 from ssosd.night.files import write_night
 from ssosd.plumbing.lock import TargetLock, is_held
 from ssosd.reports.morning.page import REPORT_NAME
 from ssosd.station import Station
-from ssosd.store import STORE_NAME, Store, utc_now
+from ssosd.store import STORE_NAME, Store, existing_store, utc_now
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -38,9 +38,7 @@ def rewrite_night(target: Path, *, night: str | None) -> Rewritten:
     Misconfigured
         There is no store here, or what the last run was set up with has become invalid.
     """
-    path = target / STORE_NAME
-    if not path.is_file():
-        raise Misconfigured(f"{path}: no store here", next_step="give the target folder with -t")
+    path = existing_store(target / STORE_NAME)
     with Store(path) as store:
         nights = store.nights()
         if not nights or (night is not None and night not in nights):

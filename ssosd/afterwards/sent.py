@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ssosd.errors import BadInput, Misconfigured
+from ssosd.errors import BadInput
 from ssosd.reports.lint.draft import sightings_of
-from ssosd.store import STORE_NAME, Store
+from ssosd.store import STORE_NAME, Store, existing_store
 
 
 def record_sent(target: Path, *, night: str, draft: str) -> int:
@@ -25,7 +25,7 @@ def record_sent(target: Path, *, night: str, draft: str) -> int:
     Misconfigured
         There is no store here.
     """
-    _require_store(target)
+    store_path = existing_store(target / STORE_NAME)
     path = target / night / "drafts" / f"{draft}.txt"
     if not path.is_file():
         there = sorted(p.stem for p in path.parent.glob("*.txt") if p.stem.islower())
@@ -36,7 +36,7 @@ def record_sent(target: Path, *, night: str, draft: str) -> int:
         {"key": s.key, "stn": s.stn, "mjd": s.mjd, "ra_deg": s.ra_deg, "dec_deg": s.dec_deg}
         for s in sightings_of(path.read_text(encoding="ascii"))
     ]
-    with Store(target / STORE_NAME) as store:
+    with Store(store_path) as store:
         return store.record_sent(night, draft, positions)
 
 
@@ -62,16 +62,8 @@ def take_back_sent(target: Path, *, night: str, draft: str) -> tuple[int, str]:
     Misconfigured
         There is no store here.
     """
-    _require_store(target)
-    with Store(target / STORE_NAME) as store:
+    with Store(existing_store(target / STORE_NAME)) as store:
         count, at = store.take_back_sent(night, draft)
     if not count:
         raise BadInput(f"{night} {draft}: nothing is recorded as sent")
     return count, at
-
-
-def _require_store(target: Path) -> None:
-    if not (target / STORE_NAME).is_file():
-        raise Misconfigured(
-            f"{target / STORE_NAME}: no store here", next_step="give the target folder with -t"
-        )

@@ -9,17 +9,13 @@ import sys
 from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import click
 
 from ssosd.cli.options import of_a_run, of_results, say_where
 from ssosd.config import ParameterCommand, add_parameter_flags, load_config
-from ssosd.errors import Misconfigured
 from ssosd.plumbing.forkserver import start_fork_server
-
-if TYPE_CHECKING:
-    pass
 
 
 @click.command(cls=ParameterCommand)
@@ -235,13 +231,11 @@ def retry(subjects: tuple[str, ...], *, everything: bool, reason: str | None, ta
     it runs, else at its next start; a replay tries everything again anyway.
     """
     from ssosd.errors import BadInput
-    from ssosd.store import STORE_NAME, Store
+    from ssosd.store import STORE_NAME, Store, existing_store
 
     if not (subjects or everything or reason):
         raise click.UsageError("name what is to be tried again, or give --all or --reason TEXT")
-    path = target / STORE_NAME
-    if not path.is_file():
-        raise Misconfigured(f"{path}: no store here", next_step="give the target folder with -t")
+    path = existing_store(target / STORE_NAME)
     with Store(path) as store:
         chosen, unknown = store.choose_parked(subjects, reason=reason, everything=everything)
         store.take_up_again(chosen)

@@ -1,6 +1,6 @@
 """SQLite through sqlite-utils: the only memory of ssosd. Every state change is one short transaction."""
 
-from ssosd.store.base import STORE_NAME, Patience, read_only, utc_now
+from ssosd.store.base import STORE_NAME, Patience, existing_store, read_only, utc_now
 from ssosd.store.exposures import Exposures, ExposureState, FileRow
 from ssosd.store.knowledge import Asking, KnownRows
 from ssosd.store.measured import Measured, measured
@@ -27,6 +27,7 @@ __all__ = [
     "SequenceRow",
     "Store",
     "Verdict",
+    "existing_store",
     "measured",
     "read_only",
     "utc_now",

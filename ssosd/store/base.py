@@ -176,6 +176,19 @@ def finite(value: float) -> float | None:
     return value if math.isfinite(value) else None
 
 
+def existing_store(path: Path) -> Path:
+    """The path of a store that is there, for those who must not begin a new one.
+
+    Raises
+    ------
+    Misconfigured
+        There is no store at this path.
+    """
+    if not path.is_file():
+        raise Misconfigured(f"{path}: no store here", next_step="give the target folder with -t")
+    return path
+
+
 def read_only(path: Path, *, leave_no_trace: bool = False) -> closing[sqlite3.Connection]:
     """Open a store for reading alone, as status does while another process writes.
 
@@ -191,8 +204,7 @@ def read_only(path: Path, *, leave_no_trace: bool = False) -> closing[sqlite3.Co
     Misconfigured
         There is no store at this path.
     """
-    if not path.is_file():
-        raise Misconfigured(f"{path}: no store here", next_step="give the target folder with -t")
+    existing_store(path)
     log = path.with_name(f"{path.name}-wal")
     quiet = leave_no_trace and not (log.exists() and log.stat().st_size)
     address = f"{path.absolute().as_uri()}?mode=ro{'&immutable=1' if quiet else ''}"
