@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -34,8 +34,8 @@ class Tracklets:
     sources: pd.DataFrame  # one row per source: `table.SOURCE_COLUMNS`, best first
     n_false_expected: float  # chance tracks expected among the sources that need no further evidence
     notes: tuple[str, ...]  # for a person: what was left out
-    unsought: str  # for a person: what could not be searched; "" when nothing
     pool: Pool  # what may move
+    unsought: str = ""  # for a person: what could not be searched; "" when nothing
 
 
 def link_tracklets(
@@ -82,8 +82,9 @@ def link_tracklets(
         plane = stationary.calibrated(plane)
     pool, notes = _what_may_move(plane, pm_up)
     if pool.n < min_detections or plane.n_epochs < min_detections:
-        nothing = _nothing(pool), np.empty(0), np.empty((2, 0), dtype=np.intp)
-        return _result(detections, pool, *nothing, notes, "", 0.0)
+        return _result(
+            detections, pool, _nothing(pool), np.empty(0), np.empty((2, 0), dtype=np.intp), notes, 0.0
+        )
     pairs, fastest = make_pairs(pool, pm_low=pm_low, pm_up=pm_up)
     unsought = ""
     if fastest < pm_up:
@@ -115,8 +116,10 @@ def link_tracklets(
             break
     numbers = np.concatenate(expected)
     false = float(np.exp(np.maximum(numbers[numbers <= np.log(MAX_CHANCE)], -700.0)).sum())
-    linked = np.concatenate(chosen), numbers, np.concatenate(pieces, axis=1)
-    return _result(detections, pool, *linked, notes, unsought, false)
+    linked = _result(
+        detections, pool, np.concatenate(chosen), numbers, np.concatenate(pieces, axis=1), notes, false
+    )
+    return replace(linked, unsought=unsought)
 
 
 def _what_may_move(plane: Plane, pm_up: float) -> tuple[Pool, list[str]]:
@@ -176,7 +179,6 @@ def _result(
     log_expected: FloatArray,
     pieces: IntArray,
     notes: list[str],
-    unsought: str,
     n_false: float,
 ) -> Tracklets:
     """Make the tables, the best source first."""
@@ -187,12 +189,7 @@ def _result(
         counts = ["SOURCE_NUMBER", "N_DETECTIONS", "N_PIECES", "DOF"]
         sources[counts] = sources[counts].astype(np.int64)
         return Tracklets(
-            detections=empty,
-            sources=sources,
-            n_false_expected=0.0,
-            notes=tuple(notes),
-            unsought=unsought,
-            pool=pool,
+            detections=empty, sources=sources, n_false_expected=0.0, notes=tuple(notes), pool=pool
         )
     order = np.lexsort((pool.x[track.max(axis=1)], log_expected))
     rank = np.empty(order.size, dtype=np.intp)
@@ -204,10 +201,5 @@ def _result(
     sources = add_motion(table, local_motion(table, pool, track), n_pieces, log_expected)
     table["LINKED_BY"] = LINKED_BY
     return Tracklets(
-        detections=table,
-        sources=sources,
-        n_false_expected=n_false,
-        notes=tuple(notes),
-        unsought=unsought,
-        pool=pool,
+        detections=table, sources=sources, n_false_expected=n_false, notes=tuple(notes), pool=pool
     )
