@@ -54,7 +54,7 @@ def plan_replay(
     rough = estimate(found.linked, workers=workers, measured=measured(station.target))
     _say(
         console,
-        f"about {time_text(rough.seconds)} with {workers} worker{'s' if workers > 1 else ''}, from "
+        f"about {time_text(rough.seconds)} with {counted(workers, 'worker')}, from "
         f"{rough.time_from}; about {size(round(rough.size_bytes))} of results, from {rough.size_from}; "
         f"{size(_free(station.target))} are free there",
     )

@@ -5,15 +5,13 @@ from __future__ import annotations
 import sys
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
-from ssosd.cli.options import of_results, say_where
+from ssosd.cli.options import of_results, say_error, say_where
 from ssosd.plumbing.text import counted
 
-if TYPE_CHECKING:
-    pass
+_GROUP = click.Choice(["neo", "unknown", "known", "unchecked"])  # of drafts
 
 
 @click.command("inspect")
@@ -70,13 +68,13 @@ def report(night: datetime | None, *, target: Path, as_text: bool) -> None:
 @click.option(
     "--sent",
     "draft",
-    type=click.Choice(["neo", "unknown", "known", "unchecked"]),
+    type=_GROUP,
     help="Record that this draft was sent: the linter then knows its positions.",
 )
 @click.option(
     "--not-sent",
     "not_sent",
-    type=click.Choice(["neo", "unknown", "known", "unchecked"]),
+    type=_GROUP,
     help="Take back what was last recorded as sent of this draft.",
 )
 def mpc(night: datetime, *, target: Path, draft: str | None, not_sent: str | None) -> None:
@@ -172,7 +170,6 @@ def lint(files: tuple[Path, ...], *, quiet: bool, every: bool) -> None:
     Each problem names its row, its column and the rule. What is the same in many lines is printed once.
     """
     from rich.console import Console
-    from rich.markup import escape
 
     from ssosd.errors import BadInput
     from ssosd.reports.lint.draft import has_errors, lint_file
@@ -184,8 +181,7 @@ def lint(files: tuple[Path, ...], *, quiet: bool, every: bool) -> None:
         try:
             problems = lint_file(path)
         except BadInput as error:
-            said = f"[bold red]{escape(error.message)}[/]\n  {escape(error.next_step)}"
-            console.print(said, highlight=False, soft_wrap=True)
+            say_error(error)
             failed = True
             continue
         if quiet:

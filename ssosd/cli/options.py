@@ -24,6 +24,13 @@ of_results = click.option(
 )
 
 
+def say_error(error: SsosdError) -> None:
+    """Print an error as one clear line, and its next step."""
+    click.echo(f"ssosd: {error.message}", err=True)
+    if error.next_step:
+        click.echo(f"       {error.next_step}", err=True)
+
+
 class ErrorsInOneLine(click.Group):
     """Prints an error of ours as one clear line and its next step, never as a traceback."""
 
@@ -35,9 +42,7 @@ class ErrorsInOneLine(click.Group):
             click.echo("ssosd: stopped; the same command goes on from here", err=True)
             ctx.exit(130)
         except SsosdError as error:
-            click.echo(f"ssosd: {error.message}", err=True)
-            if error.next_step:
-                click.echo(f"       {error.next_step}", err=True)
+            say_error(error)
             ctx.exit(2 if isinstance(error, Misconfigured) else 1)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from ssosd.identify.known import KnownObjects, known_table, object_keys
+from ssosd.plumbing.text import counted
 
 _WIDTH = 40
 
@@ -44,7 +45,7 @@ def magnitude_histogram(known: KnownObjects | pd.DataFrame, detections: pd.DataF
     mags = table.groupby("KEY", sort=True)["MAG"].median()
     if mags.empty:
         return "no known objects in the field"
-    lines = [f"{len(mags)} known object{'s' if len(mags) > 1 else ''} in the field"]
+    lines = [f"{counted(len(mags), 'known object')} in the field"]
     bins = np.floor(mags.dropna()).astype(int)
     found = np.zeros(len(bins), dtype=bool)
     if detections is not None and len(detections):

@@ -53,7 +53,7 @@ def measure_completeness(
     catalogues: Mapping[str, Catalogue],
     *,
     station: Station,
-    progress: Progress = lambda _: None,
+    progress: Progress,
 ) -> Completeness:
     """Link exposures of a field in the station's scratch and measure their completeness.
 

@@ -28,7 +28,7 @@ def verdict(problems: Sequence[Problem]) -> str:
     if not problems:
         return "no problem found"
     counts = {s: sum(p.severity == s for p in problems) for s in ("error", "warning")}
-    return ", ".join(f"{n} {s}{'s' if n > 1 else ''}" for s, n in counts.items() if n)
+    return ", ".join(counted(n, s) for s, n in counts.items() if n)
 
 
 def problem_lines(problems: Sequence[Problem], *, name: str) -> list[str]:

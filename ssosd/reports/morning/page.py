@@ -92,11 +92,9 @@ def morning_html(
 
 def troubles(summary: Summary, found: Sequence[Card], quality: Sequence[Mapping[str, Any]]) -> list[str]:
     """What wants a person before anything else, one sentence each."""
-    said = (
-        [f"{counted(len(lost), 'file', 'are')} not accounted for."]
-        if (lost := summary["audit"]["unaccounted"])
-        else []
-    )
+    said = []
+    if lost := summary["audit"]["unaccounted"]:
+        said.append(f"{counted(len(lost), 'file', 'are')} not accounted for.")
     for field in summary["fields"]:
         name = f"{summary['night']}/{field['field']}"
         if field["state"] == "parked":
