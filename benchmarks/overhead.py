@@ -30,14 +30,13 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-import numpy as np
 import pandas as pd
 from measured import FLAGS, replay
 
 from ssosd import astromatic
 from ssosd.analysis.painter.night import paint_night
 from ssosd.analysis.painter.options import SkyOptions
-from tests.skybot_service import SkybotService
+from tests.skybot_service import SkybotService, listed
 
 PROGRAMS = ("sextractor", "scamp")
 BY_HAND = "scamp by hand"
@@ -105,12 +104,7 @@ def answering(night: Path) -> Iterator[tuple[str, str]]:
     """A stand-in of SkyBoT that knows nine of ten of a painted night's movers; the flags that lead to it."""
     truth = pd.read_csv(night / "truth.csv")
     truth = truth[truth["id"].rank(method="dense") % 10 != 0]
-    towards = np.radians(truth["pa"])
-    rates = {"dra": truth["rate"] * np.sin(towards), "ddec": truth["rate"] * np.cos(towards)}
-    known = truth[["mjd_mid", "ra", "dec"]].assign(
-        Mv=truth["mag"], name=truth["id"], number=np.nan, unc=0.1, **rates
-    )
-    with SkybotService(known) as service:
+    with SkybotService(listed(truth)) as service:
         yield ("--SKYBOT_URL", service.url)
 
 

@@ -84,6 +84,13 @@ class SkybotService(Loopback):
             self._now -= 1
 
 
+def listed(truth: pd.DataFrame) -> pd.DataFrame:
+    """A painted night's movers as the service lists them: without numbers, under their ids."""
+    towards = np.radians(truth["pa"])
+    table = truth[["mjd_mid", "ra", "dec"]].assign(name=truth["id"], number=np.nan, Mv=truth["mag"], unc=0.1)
+    return table.assign(dra=truth["rate"] * np.sin(towards), ddec=truth["rate"] * np.cos(towards))
+
+
 def propagate(known: pd.DataFrame, mjd: float) -> pd.DataFrame:
     """Each object at `mjd`, by its rates from the row of the nearest epoch; objects far from all epochs are left out."""
     away = (known["mjd_mid"] - mjd).abs()

@@ -20,7 +20,7 @@ from ssosd.work import Access, ask_all, extract_exposure, key_of, link_sequence
 from ssosd.work.asking import asking_ahead
 from tests.replaying import ONE_FIELD, QUICK
 from tests.sky import shared_sky
-from tests.skybot_service import SkybotService
+from tests.skybot_service import SkybotService, listed
 
 _PATIENCE_S = 30.0  # how long what must come is waited for
 
@@ -35,17 +35,7 @@ def night(tmp_path_factory):
     exposures = [take_in(path, station=station).exposure for path in sky.paths]
     exposures.sort(key=lambda e: e.mjd_mid)
     truth = sky.truth[sky.truth["id"] == "BRIGHT"]
-    known = pd.DataFrame(
-        {
-            **{column: truth[column] for column in ("mjd_mid", "ra", "dec")},
-            "dra": 0.0,
-            "ddec": 0.0,
-            "Mv": truth["mag"],
-            "name": "Bright",
-            "number": 100001.0,
-            "unc": 0.1,
-        }
-    )
+    known = listed(truth).assign(name="Bright", number=100001.0)
     return SimpleNamespace(folder=folder, refcat=sky.refcat, exposures=tuple(exposures), known=known)
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import gzip
 
 import numpy as np
-import pandas as pd
 import pytest
 
 from ssosd.reports.tables import read_candidates_csv
@@ -14,7 +13,7 @@ from ssosd.status import read_status
 from tests.orbit_lines import line, line_seen_at, served
 from tests.replaying import ONE_FIELD, run
 from tests.sky import shared_sky
-from tests.skybot_service import SkybotService
+from tests.skybot_service import SkybotService, listed
 from tests.stepping import Rig
 
 pytestmark = pytest.mark.binaries
@@ -30,15 +29,9 @@ def one(tmp_path_factory):
 @pytest.fixture(scope="module")
 def known(one):
     """The painted movers, as the service lists them."""
-    t = one.truth
-    pa = np.radians(t["pa"])
-    rates = {"dra": t["rate"] * np.sin(pa), "ddec": t["rate"] * np.cos(pa)}
-    table = pd.DataFrame({"mjd_mid": t["mjd_mid"], "ra": t["ra"], "dec": t["dec"], "Mv": t["mag"], **rates})
-    bright = t["id"] == "BRIGHT"
-    return table.assign(
-        unc=0.1,
-        name=np.where(bright, "Bright", "2015 LA1"),
-        number=np.where(bright, 100001.0, np.nan),
+    bright = one.truth["id"] == "BRIGHT"
+    return listed(one.truth).assign(
+        name=np.where(bright, "Bright", "2015 LA1"), number=np.where(bright, 100001.0, np.nan)
     )
 
 
