@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from threading import Event
 
 import numpy as np
 import pandas as pd
@@ -86,6 +87,36 @@ def test_who_does_not_understand_or_refuses_is_said(hub: SAMPHubServer, files: l
     with pytest.raises(ServiceUnavailable, match=r"A tool does not take candidates.vot: too large"):
         send_files(files[:1])
     tool.client.disconnect()
+
+
+def test_an_answer_before_the_hub_waits_for_it_is_not_lost(hub: SAMPHubServer, files: list[Path]) -> None:
+    """pyvo's hub loses what answers its callAndWait at once: here each answer comes that early."""
+    answered = Event()
+    reply, call = hub._reply_, hub._call
+
+    def replied(*args: object) -> None:
+        reply(*args)
+        answered.set()
+
+    def passed_on(*args: object) -> object:
+        tag = call(*args)
+        assert answered.wait(30.0)
+        return tag
+
+    hub._reply_, hub._call = replied, passed_on
+    tool = Tool("table.load.votable")
+    sent = send_files(files[:1], time_limit_s=10.0)
+    tool.client.disconnect()
+    assert sent[0].to == ("A tool",)
+
+
+def test_a_tool_that_does_not_answer_is_named(hub: SAMPHubServer, files: list[Path]) -> None:
+    silent = SAMPIntegratedClient(name="Silent", addr="127.0.0.1")
+    silent.connect()
+    silent.bind_receive_call("table.load.votable", lambda *_: None)
+    with pytest.raises(ServiceUnavailable, match=r"Silent has not answered within 0.2 s .* candidates.vot"):
+        send_files(files[:1], time_limit_s=0.2)
+    silent.disconnect()
 
 
 def test_without_a_hub_or_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, files: list[Path]) -> None:

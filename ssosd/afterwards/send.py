@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from queue import Empty, SimpleQueue
+from typing import Any
 
 from astropy.io import fits
 from pyvo.samp import SAMP_STATUS_OK, SAMPClientError, SAMPHubError, SAMPIntegratedClient, SAMPProxyError
@@ -102,7 +104,13 @@ def _send(
     names = []
     for recipient in sorted(client.get_subscribed_clients(mtype)):
         name = str(client.get_metadata(recipient).get("samp.name", recipient))
-        reply = client.call_and_wait(recipient, message, timeout=str(int(time_limit_s)))
+        try:
+            reply = _call(client, recipient, message, time_limit_s)
+        except Empty:
+            raise ServiceUnavailable(
+                f"{name} has not answered within {time_limit_s:g} s whether it took {path.name}",
+                next_step="look whether the tool still runs",
+            ) from None
         if reply["samp.status"] != SAMP_STATUS_OK:
             error = reply.get("samp.error", {}).get("samp.errortxt", "no reason given")
             raise ServiceUnavailable(f"{name} does not take {path.name}: {error}")
@@ -112,3 +120,21 @@ def _send(
             f"{path.name}: no tool here understands {mtype}", next_step="start one and send again"
         )
     return tuple(names)
+
+
+def _call(
+    client: SAMPIntegratedClient, recipient: str, message: dict[str, Any], time_limit_s: float
+) -> dict[str, Any]:
+    """One message to one tool, and its answer (`queue.Empty` if none comes in time).
+
+    Not the hub's ``callAndWait``: pyvo's hub begins to wait after it has passed the message on, and loses
+    the answer of a tool that is faster than that.
+    """
+    answers: SimpleQueue[dict[str, Any]] = SimpleQueue()
+    tag = "ssosd"
+    client.bind_receive_response(tag, lambda *answer: answers.put(answer[-1]))
+    try:
+        client.call(recipient, tag, message)
+        return answers.get(timeout=time_limit_s)
+    finally:
+        client.unbind_receive_response(tag)
