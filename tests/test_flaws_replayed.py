@@ -80,3 +80,19 @@ def test_hot_pixels_alone(tmp_path: Path) -> None:
     assert outcome.states == {"F01": "parked"}
     assert outcome.done.n_extracted == 5
     assert outcome.done.n_candidates == 0
+
+
+def test_stars_that_are_seen_now_and_then_are_no_slow_mover(tmp_path: Path) -> None:
+    """A field visited again after five and a half hours: faint stars are detected now here, now there."""
+    visits = (0.0, 10.0, 20.0, 30.0, 330.0, 340.0, 350.0, 360.0)
+    night = small_sky(
+        tmp_path / "raw",
+        exposures=8, size_px=(640, 640), stars=450, star_mags=(12.0, 22.5), galaxies=100, cosmics=5.0,
+        galaxy_mags=(17.0, 22.0), hot_pixels=30, bad_columns=1, curvature_per_h=0.003, placed=(), seed=11,
+        visit_offsets_min=visits,
+    )  # fmt: skip
+    outcome = replayed(tmp_path, night)
+    assert "light stays" in " ".join(outcome.ledger()["reason"])
+    compared = compare_with_truth(outcome.candidates, night.truth)
+    assert compared.n_false == 0
+    assert compared.n_found >= compared.n_eligible - 1

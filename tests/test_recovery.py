@@ -13,6 +13,7 @@ from scipy.spatial import cKDTree
 
 from ssosd.analysis.forced.fit import Trails, forced_flux
 from ssosd.analysis.forced.recover import STATES
+from ssosd.analysis.forced.rest import FixedSky
 from ssosd.analysis.forced.trails import trail_rows
 from ssosd.analysis.painter.night import PaintedNight, PlacedMover, paint_night
 from ssosd.analysis.painter.sources import paint_list
@@ -26,7 +27,8 @@ from ssosd.store import STORE_NAME, Store
 from ssosd.work import key_of
 from ssosd.work.calibrating import photometry_of
 from ssosd.work.linking import Candidates, link_candidates
-from ssosd.work.recovering import Pixels, recovered, with_trails
+from ssosd.work.recovering import Pixels, light_left, recovered, with_trails
+from ssosd.work.refusing import remaining
 from tests.replaying import QUICK, Outcome, run
 from tests.sky import small_options
 
@@ -191,6 +193,38 @@ def test_too_faint_for_a_detection_is_measured_with_the_right_light(field: Field
     assert (offset / measured["ERR_POSITION"] < 4.0).all()
     faint = rows[rows["STATE"] == "too faint"]
     assert (faint["MAG_LIMIT"] < faint["mag"] + 0.6).all()
+
+
+def test_a_mover_leaves_nothing_behind_and_stars_stay(field: Field) -> None:
+    """Eight movers, and eight made up of the detections of two stars: two of each."""
+    pixels = pixels_of(field, field.left)
+    found, _ = with_trails(field.left.detections, pixels, station=field.station)
+    movers = light_left(found, pixels, station=field.station)
+    assert set(movers["SOURCE_NUMBER"]) == set(found["SOURCE_NUMBER"])
+    assert remaining(found, movers, snr=3.5).empty
+
+    detections = field.left.positions
+    clean = detections["SNR_WIN"].between(8.0, 200.0) & (detections["FLAGS_EXTRACTION"] == 0)
+    visits = detections[clean & (detections["CATALOG_NUMBER"] != STAR_VISIT)]
+    count = visits.groupby("SOURCE_NUMBER").size()
+    stars = count.index[count == 4].to_numpy()[:16]
+    early = visits["CATALOG_NUMBER"] < STAR_VISIT
+    false = pd.concat(
+        [
+            visits[(early & (visits["SOURCE_NUMBER"] == one)) | (~early & (visits["SOURCE_NUMBER"] == other))]
+            .assign(SOURCE_NUMBER=one)
+            for one, other in stars.reshape(-1, 2)
+        ],
+        ignore_index=True,
+    )  # fmt: skip
+    false = pixels.photometry.apply(false)
+    unknown = replace(
+        pixels, rest=FixedSky(detections, field.left.linked.reference.iloc[:0].assign(FLUX=0.0))
+    )
+    ledger = remaining(false, light_left(false, unknown, station=field.station), snr=3.5)
+    assert ledger["SOURCE_NUMBER"].tolist() == sorted(stars[::2])
+    assert ledger["MEASURED"].between(0.8, 1.2).all()
+    assert set(ledger["N_DETECTIONS"]) == {4}
 
 
 def test_an_empty_sky_has_significances_of_mean_0_and_sigma_1(field: Field) -> None:

@@ -11,22 +11,15 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from ssosd.analysis.forced.recover import FAINT, MEASURED
-from ssosd.filters.outcome import LEDGER_COLUMNS
-from ssosd.grouping import FloatArray
-from ssosd.linker.tracklets.link import MAX_CHANCE
+from ssosd.grouping import BoolArray
 from ssosd.station import Station
 from ssosd.work.linking import Candidates
-from ssosd.work.recovering import Pixels, missed_of, with_trails
+from ssosd.work.recovering import Pixels, light_left, missed_of, with_trails
+from ssosd.work.refusing import STEP, refusals, remaining
 
-_STEP = "RECOVER"  # in the ledger and the funnel
-# Chance tracks expected: below the first none is asked about; where no exposure can tell, the second is
-# allowed, as painted nights have half of what is expected.
-_ASKED, _UNTOLD = 0.03, 2.0
-_MOVED_FWHM = 1.25  # what moves by less is a star at rest, perhaps, whose light proves nothing
-_ABSENT, _LEAST = 0.4, 3.0  # of the light expected, where that is so many times the noise
-_ABSENT_REASON = "its light is missing where nothing hides it"
-_UNCONFIRMED_REASON = "chance makes as good a source, and no further light confirms it"
+_ASKED = 0.03  # chance tracks expected: a source below is not asked about
+_MISSABLE_SNR = 10.0  # brighter stars are not missed in exposures as deep
+_PLACES = 8  # of a source, at which it is looked
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -56,72 +49,28 @@ def measured(left: Candidates, pixels: Pixels, *, station: Station) -> Measured:
     found, notes = with_trails(every, pixels, station=station)
     if not station.config["RECOVER"] or station.config["LINKER"] == "SCAMP":
         return Measured(candidates=found, ledger=left.ledger, funnel=left.funnel, notes=notes)
+    snr = station.config["RECOVER_SNR"]
     asked = found[found["N_CHANCE"] > _ASKED]
-    refused = refusals(asked, missed_of(asked, pixels, station=station), snr=station.config["RECOVER_SNR"])
-    kept = found[~found["SOURCE_NUMBER"].isin(refused["SOURCE_NUMBER"])].reset_index(drop=True)
+    unconfirmed = refusals(asked, missed_of(asked, pixels, station=station), snr=snr)
+    kept = _without(found, unconfirmed)
+    faint = kept[_places_asked(kept)].reset_index(drop=True)
+    at_rest = remaining(kept, light_left(faint, pixels, station=station), snr=snr)
+    kept = _without(kept, at_rest)
     return Measured(
         candidates=kept,
-        ledger=pd.concat([left.ledger, refused], ignore_index=True),
-        funnel=(*left.funnel, (_STEP, int(kept["SOURCE_NUMBER"].nunique()))),
+        ledger=pd.concat([left.ledger, unconfirmed, at_rest], ignore_index=True),
+        funnel=(*left.funnel, (STEP, int(kept["SOURCE_NUMBER"].nunique()))),
         notes=notes,
     )
 
 
-def refusals(asked: pd.DataFrame, missed: pd.DataFrame, *, snr: float) -> pd.DataFrame:
-    """Which sources the light at their places without a detection refuses.
+def _without(found: pd.DataFrame, refused: pd.DataFrame) -> pd.DataFrame:
+    return found[~found["SOURCE_NUMBER"].isin(refused["SOURCE_NUMBER"])].reset_index(drop=True)
 
-    A source is refused where that light is less than 0.4 of what its magnitude lets expect, and one that
-    chance alone makes (N_CHANCE above 1, or above 2 where no exposure tells) unless all of it together is
-    significant, and the source moves by more than a star's light may reach.
 
-    Parameters
-    ----------
-    asked : DataFrame
-        One row per detection: SOURCE_NUMBER, N_CHANCE, MID_EXPOSURE_MJD (d), PM (arcsec/h), SEEING (arcsec),
-        MAG_CALIB, BAND.
-    missed : DataFrame
-        `ssosd.analysis.forced.recover.recover` of them.
-    snr : float
-        RECOVER_SNR.
-
-    Returns
-    -------
-    DataFrame
-        `LEDGER_COLUMNS`; measured and limit are the joint significance of the light.
-    """
-    sources = asked.groupby("SOURCE_NUMBER", sort=True)
-    table = pd.DataFrame({"N_DETECTIONS": sources.size(), "N_CHANCE": sources["N_CHANCE"].first()})
-    time = sources["MID_EXPOSURE_MJD"]
-    moved = 24.0 * (time.max() - time.min()) * sources["PM"].first()
-    moves = moved > _MOVED_FWHM * sources["SEEING"].median()
-    told = missed[missed["STATE"].isin((MEASURED, FAINT))]
-    mags = asked.groupby(["SOURCE_NUMBER", "BAND"])["MAG_CALIB"].median()
-    key = pd.MultiIndex.from_frame(told[["SOURCE_NUMBER", "BAND"]])
-    usual = mags.reindex(key).to_numpy(np.float64)
-    expected = snr * 10.0 ** (0.4 * (told["MAG_LIMIT"].to_numpy(np.float64) - usual))
-    known = np.isfinite(expected)
-    light = pd.DataFrame(
-        {
-            "N": 1,
-            "SNR": told["SNR"].to_numpy(np.float64),
-            "OF_EXPECTED": np.where(known, told["SNR"].to_numpy(np.float64), 0.0),
-            "EXPECTED": np.where(known, expected, 0.0),
-            "N_EXPECTED": known.astype(np.int64),
-        }
-    )
-    sums = light.groupby(told["SOURCE_NUMBER"].to_numpy()).sum().reindex(table.index, fill_value=0.0)
-    limit = _ABSENT * sums["EXPECTED"]
-    absent = (sums["OF_EXPECTED"] < limit) & (sums["EXPECTED"] > _LEAST * sums["N_EXPECTED"])
-    joint: FloatArray = (sums["SNR"] / np.sqrt(np.maximum(sums["N"], 1))).to_numpy(np.float64)
-    allowed = np.where((sums["N"] > 0) | ~moves, MAX_CHANCE, _UNTOLD)
-    gone = absent | ((table["N_CHANCE"] > allowed) & ~(moves & (joint >= snr)))
-    return pd.DataFrame(
-        {
-            "SOURCE_NUMBER": table.index.to_numpy(np.int64),
-            "FILTER": pd.Series([_STEP] * len(table), dtype="str"),
-            "MEASURED": joint,
-            "LIMIT": np.where(absent, limit / np.sqrt(np.maximum(sums["N_EXPECTED"], 1)), snr),
-            "REASON": np.where(absent, _ABSENT_REASON, _UNCONFIRMED_REASON).astype("str"),
-            "N_DETECTIONS": table["N_DETECTIONS"].to_numpy(np.int64),
-        }
-    )[gone.to_numpy()][list(LEDGER_COLUMNS)].reset_index(drop=True)
+def _places_asked(found: pd.DataFrame) -> BoolArray:
+    """Detections of faint sources at whose places it is looked later on: eight of each, spread over time."""
+    of_source = found.groupby("SOURCE_NUMBER")
+    step = np.ceil(of_source["SNR_WIN"].transform("size") / _PLACES)
+    faint = of_source["SNR_WIN"].transform("median") < _MISSABLE_SNR
+    return (faint & (of_source.cumcount() % step == 0)).to_numpy(bool)

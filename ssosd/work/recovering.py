@@ -12,7 +12,7 @@ import pandas as pd
 from ssosd.analysis.forced.chips import ChipFacts, Chips
 from ssosd.analysis.forced.recover import COLUMNS, recover
 from ssosd.analysis.forced.rest import FixedSky
-from ssosd.analysis.forced.tracks import track_candidates
+from ssosd.analysis.forced.tracks import Tracks, places_left, track_candidates
 from ssosd.analysis.forced.trails import measure_trails, trail_rows
 from ssosd.analysis.photometry.calibrate import Photometry
 from ssosd.analysis.solved import WeightMap
@@ -28,6 +28,9 @@ from ssosd.work.picturing import solved_images
 
 _SATUR_LEVEL, _GAIN = "50000", "0"  # SExtractor's defaults
 _SHAPE_ERROR = 0.02  # mag: no profile is exact, and stars vary over a chip
+
+_LEFT_FWHM = 1.5  # so far off a place no light of an object reaches it
+_USUAL_FWHM = 2.5  # arcsec, of exposures whose seeing is not known
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -134,19 +137,61 @@ def recovered(found: pd.DataFrame, pixels: Pixels, *, station: Station) -> pd.Da
     )
 
 
+def light_left(found: pd.DataFrame, pixels: Pixels, *, station: Station) -> pd.DataFrame:
+    """What is at the places of candidates' detections in the exposures in which they are elsewhere.
+
+    Parameters
+    ----------
+    found : DataFrame
+        One row per detection.
+    pixels : Pixels
+    station : Station
+
+    Returns
+    -------
+    DataFrame
+        As `ssosd.analysis.forced.recover.recover` has it, for each of those places and exposures, with
+        PLACE, the row of the detection, MAG_THERE and BAND_THERE, its magnitude and band.
+    """
+    exposures = pixels.linked.exposures
+    if found.empty:
+        return pd.DataFrame(columns=[*COLUMNS, "PLACE", "MAG_THERE", "BAND_THERE"])
+    tracks = track_candidates(found, exposures, measured=trail_rows(found))
+    places = places_left(found, tracks, clear_arcsec=_LEFT_FWHM * _fwhm(found))
+    rows = _recover(places, pixels, station=station)
+    place = rows["SOURCE_NUMBER"].to_numpy(np.intp)
+    there = found.iloc[place]
+    return rows.assign(
+        PLACE=place,
+        SOURCE_NUMBER=there["SOURCE_NUMBER"].to_numpy(np.int64),
+        MAG_THERE=there["MAG_CALIB"].to_numpy(np.float64),
+        BAND_THERE=there["BAND"].to_numpy(),
+    )
+
+
 def missed_of(found: pd.DataFrame, pixels: Pixels, *, station: Station) -> pd.DataFrame:
     """What is there where candidates were not detected, as `ssosd.analysis.forced.recover.recover` has it."""
     exposures = pixels.linked.exposures
     if found.empty:
         return pd.DataFrame(columns=list(COLUMNS))
+    return _recover(track_candidates(found, exposures, measured=trail_rows(found)), pixels, station=station)
+
+
+def _recover(tracks: Tracks, pixels: Pixels, *, station: Station) -> pd.DataFrame:
     return recover(
-        track_candidates(found, exposures, measured=trail_rows(found)),
-        exposures=exposures,
+        tracks,
+        exposures=pixels.linked.exposures,
         chips=pixels.chips,
         rest=pixels.rest,
         photometry=pixels.photometry,
         snr=station.config["RECOVER_SNR"],
     )
+
+
+def _fwhm(found: pd.DataFrame) -> float:
+    """Of stars in the exposures of detections, arcsec."""
+    seeing = float(found["SEEING"].median())
+    return seeing if np.isfinite(seeing) else _USUAL_FWHM
 
 
 def chip_facts(

@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike
 from ssosd.analysis.forced.profile import FloatArray
 from ssosd.grouping import SAME_INSTANT_S, BoolArray, IntArray
 from ssosd.model import Exposure
-from ssosd.sphere import ARCSEC_PER_DEG, offsets_arcsec, to_radec, unit_vectors
+from ssosd.sphere import ARCSEC_PER_DEG, offsets_arcsec, separation_arcsec, to_radec, unit_vectors
 from ssosd.trackfit import Motion, fit_motion
 
 _LEAST_ERROR = 0.02  # arcsec: no position is better
@@ -90,6 +90,47 @@ def track_candidates(
         angle=0.5 * np.pi - turn,
         trail=np.hypot(along, across) * exptime,
         motion=motion,
+    )
+
+
+def places_left(candidates: pd.DataFrame, tracks: Tracks, *, clear_arcsec: float) -> Tracks:
+    """Each detection's place as a track at rest, not seen in the exposures in which its object is elsewhere.
+
+    Parameters
+    ----------
+    candidates : DataFrame
+        As for `track_candidates`.
+    tracks : Tracks
+        Of them.
+    clear_arcsec : float
+        So far from it, beyond half its trail and what its prediction may be off, an object has left a place.
+
+    Returns
+    -------
+    Tracks
+        `numbers` are rows of `candidates`, counted from 0; without those that no exposure finds left.
+    """
+    own = tracks.find(candidates["SOURCE_NUMBER"])
+    rows = np.flatnonzero(own >= 0)
+    own = own[rows]
+    shape = (rows.size, tracks.ra.shape[1])
+    ra, dec = (
+        np.broadcast_to(candidates[name].to_numpy(np.float64)[rows, None], shape) for name in ("RA", "DEC")
+    )
+    reach = clear_arcsec + 3.0 * tracks.err_along[own] + 0.5 * tracks.trail[own]
+    there = separation_arcsec(ra, dec, tracks.ra[own], tracks.dec[own]) <= reach
+    left = ~there.all(axis=1)
+    error = np.broadcast_to(position_errors(candidates)[rows, None], shape)[left]
+    return Tracks(
+        numbers=rows[left],
+        seen=there[left],
+        ra=ra[left],
+        dec=dec[left],
+        err_along=error,
+        err_across=error,
+        angle=np.zeros_like(error),
+        trail=np.zeros_like(error),
+        motion=tracks.motion.take(own[left]),
     )
 
 

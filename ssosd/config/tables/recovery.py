@@ -33,8 +33,11 @@ ENTRIES: tuple[Parameter, ...] = (
         "saturated, or off the detector. Sources of the tracklet linker that chance may have made (N_CHANCE "
         "above 0.03) are candidates only if that light does not contradict them: it is not less than 0.4 of "
         "what their magnitude lets expect. With RECOVER sources of N_CHANCE up to 20 are sought, and those "
-        "above 1 are candidates when they move by more than 1.25 FWHM and that light, all together, exceeds "
-        "RECOVER_SNR (up to 2 when no exposure can tell). The others are in rejected.csv under RECOVER.",
+        "above 1 are candidates when that light exceeds RECOVER_SNR, all of it together that is farther than "
+        "one FWHM from their detections (up to 2 when they move by more and no exposure can tell). Where "
+        "sources fainter than 10 sigma were detected, it is looked again when they have left: if a fifth of "
+        "their light or more is still there, they are stars at rest, detected now and then. What is refused "
+        "is in rejected.csv under RECOVER.",
     ),
     Parameter(
         name="RECOVER_SNR",

@@ -1,28 +1,32 @@
-"""What the exposures without a detection say of candidates that chance may have made."""
+"""What light on the pixels says against candidates that chance or stars at rest may have made."""
 
 from __future__ import annotations
 
+import numpy as np
 import pandas as pd
 import pytest
 
 from ssosd.analysis.forced.recover import BEHIND, COLUMNS, FAINT, MEASURED
 from ssosd.filters.outcome import LEDGER_COLUMNS
 from ssosd.linker.merge import without_shared
-from ssosd.work.confirming import refusals
+from ssosd.work.refusing import refusals, remaining
 
 SNR = 3.5
 LIMIT = 20.0  # magnitude of 3.5 sigma
+HOURS = np.array([0.0, 0.25, 0.75, 1.0])
 
 
 def source(number: int, chance: float, mag: float = 19.6, rate: float = 20.0) -> pd.DataFrame:
-    """Four detections in an hour; 19.6 mag is 5 sigma."""
+    """Four detections in an hour, on the equator; 19.6 mag is 5 sigma."""
     return pd.DataFrame(
         {
             "SOURCE_NUMBER": number,
             "N_CHANCE": chance,
             "PM": rate,
             "SEEING": 2.0,
-            "MID_EXPOSURE_MJD": [0.0, 0.25 / 24.0, 0.75 / 24.0, 1.0 / 24.0],
+            "RA": rate * HOURS / 3600.0,
+            "DEC": 0.0,
+            "MID_EXPOSURE_MJD": HOURS / 24.0,
             "MAG_CALIB": [mag, mag - 0.1, mag + 0.1, mag],
             "BAND": "r",
         }
@@ -30,12 +34,18 @@ def source(number: int, chance: float, mag: float = 19.6, rate: float = 20.0) ->
 
 
 def light(
-    number: int, *snr: float, state: str = FAINT, band: str = "r", limit: float = LIMIT
+    number: int,
+    *snr: float,
+    state: str = FAINT,
+    band: str = "r",
+    limit: float = LIMIT,
+    hour: float = 0.5,
+    rate: float = 20.0,
 ) -> pd.DataFrame:
-    rows = [
-        {"SOURCE_NUMBER": number, "STATE": state, "SNR": s, "MAG_LIMIT": limit, "BAND": band} for s in snr
-    ]
-    return pd.DataFrame(rows).reindex(columns=list(COLUMNS))
+    """Light where the source is at an hour without a detection."""
+    row = {"SOURCE_NUMBER": number, "STATE": state, "MAG_LIMIT": limit, "BAND": band}
+    row |= {"RA_PREDICTED": rate * hour / 3600.0, "DEC_PREDICTED": 0.0}
+    return pd.DataFrame([row | {"SNR": s} for s in snr]).reindex(columns=list(COLUMNS))
 
 
 def refused(asked: pd.DataFrame, missed: pd.DataFrame) -> list[int]:
@@ -66,9 +76,18 @@ def test_light_confirms_and_refuses(chance: float, snr: tuple[float, ...], stays
 
 @pytest.mark.parametrize("snr", [(4.0,), ()])
 def test_light_of_what_hardly_moves_is_that_of_a_star(snr: tuple[float, ...]) -> None:
-    missed = light(1, *snr) if snr else light(1, 9.0, state=BEHIND)
-    assert refused(source(1, 1.5, rate=2.4), missed) == [1]
-    assert refused(source(1, 0.9, rate=2.4), missed) == []
+    missed = light(1, *snr, rate=1.8) if snr else light(1, 9.0, state=BEHIND, rate=1.8)
+    assert refused(source(1, 1.5, rate=1.8), missed) == [1]
+    assert refused(source(1, 0.9, rate=1.8), missed) == []
+
+
+def test_light_close_to_a_detection_confirms_nothing() -> None:
+    """A star at rest there explains both; 5 arcsec on it cannot."""
+    weak = source(1, 10.0)
+    assert refused(weak, light(1, 6.0, hour=0.81)) == [1]
+    assert refused(weak, light(1, 6.0, hour=0.5)) == []
+    both = pd.concat([light(1, 9.0, hour=0.81), light(1, 3.0, hour=0.5)], ignore_index=True)
+    assert refused(weak, both) == [1]
 
 
 def test_light_far_below_a_bright_source_refuses_it() -> None:
@@ -97,6 +116,49 @@ def test_each_source_by_its_own_light_and_why() -> None:
     assert "missing" in ledger.loc[1, "REASON"]
     assert "chance" in ledger.loc[3, "REASON"]
     assert ledger.loc[3, "LIMIT"] == SNR
+
+
+def left(number: int, *shares: float, expected: float = 5.0, **other: object) -> pd.DataFrame:
+    """Light at four places, one after the other, in the two exposures in which the source has left them."""
+    rows = [
+        {
+            "SOURCE_NUMBER": number, "CATALOG_NUMBER": 1 + exposure, "PLACE": place, "STATE": FAINT,
+            "SNR": share * expected, "MAG_LIMIT": LIMIT, "BAND": "r", "BAND_THERE": "r",
+            "MAG_THERE": LIMIT - 2.5 * np.log10(expected / SNR), **other,
+        }
+        for place, share in enumerate(shares)
+        for exposure in range(2)
+    ]  # fmt: skip
+    return pd.DataFrame(rows).reindex(columns=[*COLUMNS, "PLACE", "MAG_THERE", "BAND_THERE"])
+
+
+def at_rest(light: pd.DataFrame) -> list[int]:
+    ledger = remaining(source(1, 0.001), light, snr=SNR)
+    assert list(ledger.columns) == list(LEDGER_COLUMNS)
+    assert ledger["N_DETECTIONS"].tolist() == [4] * len(ledger)
+    return ledger["SOURCE_NUMBER"].tolist()
+
+
+@pytest.mark.parametrize(
+    ("shares", "stays"),
+    [
+        ((0.0, 0.1, -0.1, 0.0), False),  # a mover has gone
+        ((0.7, 0.8, 0.6, 0.9), True),
+        ((0.9, 0.0, 0.8, 0.0), True),
+        ((1.4, 0.0, 0.0, 0.0), False),  # one of its places was on a star
+        ((0.15, 0.15, 0.15, 0.15), False),
+    ],
+)
+def test_light_that_stays_behind_is_of_stars_at_rest(shares: tuple[float, ...], stays: bool) -> None:
+    assert (at_rest(left(1, *shares)) == [1]) is stays
+
+
+def test_light_that_stays_must_be_significant_and_of_the_same_kind() -> None:
+    assert at_rest(left(1, 0.6, 0.6, expected=2.0)) == []  # 1.7 sigma together
+    assert at_rest(left(1, 0.9, 0.9, BAND="g")) == []
+    assert at_rest(left(1, 0.9, 0.9, STATE=BEHIND)) == []
+    assert at_rest(left(1, 0.9, 0.9, MAG_LIMIT=np.nan)) == []
+    assert at_rest(left(1)) == []
 
 
 def test_nothing_to_ask_about() -> None:

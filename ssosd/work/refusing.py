@@ -1,0 +1,157 @@
+"""What light on the pixels says against sources: it is missing, it stays behind, or chance brings as much."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from ssosd.analysis.forced.recover import FAINT, MEASURED
+from ssosd.filters.outcome import LEDGER_COLUMNS
+from ssosd.grouping import FloatArray
+from ssosd.linker.tracklets.link import MAX_CHANCE
+from ssosd.sphere import separation_arcsec
+
+STEP = "RECOVER"  # in the ledger and the funnel
+# Chance tracks expected that are allowed where no exposure tells: painted nights have half of them.
+_UNTOLD = 2.0
+_APART_FWHM = 1.0  # light nearer to a detection may be of a star at rest there, and proves nothing
+_ABSENT, _LEAST = 0.4, 3.0  # of the light expected, where that is so many times the noise
+# Of stars at rest that were taken for one mover 0.24 and more of the light is still there, of painted movers
+# 0.08 and less.
+_REMAINS, _REMAINS_SNR = 0.2, 2.5  # of the light, and how significant it must be
+_ABSENT_REASON = "its light is missing where nothing hides it"
+_UNCONFIRMED_REASON = "chance makes as good a source, and no further light confirms it"
+_REMAINS_REASON = "light stays at the places that it has left: stars at rest"
+
+
+def refusals(asked: pd.DataFrame, missed: pd.DataFrame, *, snr: float) -> pd.DataFrame:
+    """Which sources the light at their places without a detection refuses.
+
+    A source is refused where that light is less than 0.4 of what its magnitude lets expect, and one that
+    chance alone makes (N_CHANCE above 1, or above 2 where no exposure tells) unless all of it together is
+    significant: of it only that counts which is farther from its detections than the light of a star there
+    would reach.
+
+    Parameters
+    ----------
+    asked : DataFrame
+        One row per detection: SOURCE_NUMBER, N_CHANCE, MID_EXPOSURE_MJD (d), PM (arcsec/h), SEEING (arcsec),
+        RA, DEC (deg ICRS), MAG_CALIB, BAND.
+    missed : DataFrame
+        `ssosd.analysis.forced.recover.recover` of them.
+    snr : float
+        RECOVER_SNR.
+
+    Returns
+    -------
+    DataFrame
+        `LEDGER_COLUMNS`; measured and limit are the joint significance of the light.
+    """
+    sources = asked.groupby("SOURCE_NUMBER", sort=True)
+    table = pd.DataFrame({"N_DETECTIONS": sources.size(), "N_CHANCE": sources["N_CHANCE"].first()})
+    told = missed[missed["STATE"].isin((MEASURED, FAINT))].reset_index(drop=True)
+    reach = _APART_FWHM * sources["SEEING"].median()
+    time = sources["MID_EXPOSURE_MJD"]
+    moves = 24.0 * (time.max() - time.min()) * sources["PM"].first() > reach
+    apart = _from_detections(told, asked) > told["SOURCE_NUMBER"].map(reach).to_numpy(np.float64)
+    mags = asked.groupby(["SOURCE_NUMBER", "BAND"])["MAG_CALIB"].median()
+    key = pd.MultiIndex.from_frame(told[["SOURCE_NUMBER", "BAND"]])
+    expected = _expected(told, mags.reindex(key).to_numpy(np.float64), snr=snr)
+    known = np.isfinite(expected)
+    light = pd.DataFrame(
+        {
+            "TOLD": 1,
+            "N": apart.astype(np.int64),
+            "SNR": np.where(apart, told["SNR"].to_numpy(np.float64), 0.0),
+            "OF_EXPECTED": np.where(known, told["SNR"].to_numpy(np.float64), 0.0),
+            "EXPECTED": np.where(known, expected, 0.0),
+            "N_EXPECTED": known.astype(np.int64),
+        }
+    )
+    sums = light.groupby(told["SOURCE_NUMBER"].to_numpy()).sum().reindex(table.index, fill_value=0.0)
+    limit = _ABSENT * sums["EXPECTED"]
+    absent = (sums["OF_EXPECTED"] < limit) & (sums["EXPECTED"] > _LEAST * sums["N_EXPECTED"])
+    joint: FloatArray = (sums["SNR"] / np.sqrt(np.maximum(sums["N"], 1))).to_numpy(np.float64)
+    allowed = np.where((sums["TOLD"] > 0) | ~moves, MAX_CHANCE, _UNTOLD)
+    gone = absent | ((table["N_CHANCE"] > allowed) & (joint < snr))
+    return _ledger(
+        table.index[gone],
+        sources.size(),
+        measured=joint[gone],
+        limit=np.where(absent, limit / np.sqrt(np.maximum(sums["N_EXPECTED"], 1)), snr)[gone],
+        reason=np.where(absent, _ABSENT_REASON, _UNCONFIRMED_REASON)[gone],
+    )
+
+
+def _from_detections(light: pd.DataFrame, detections: pd.DataFrame) -> FloatArray:
+    """How far places are from the nearest detection of their source, arcsec."""
+    places = light[["SOURCE_NUMBER", "RA_PREDICTED", "DEC_PREDICTED"]].reset_index(drop=True)
+    pairs = places.reset_index().merge(detections[["SOURCE_NUMBER", "RA", "DEC"]], on="SOURCE_NUMBER")
+    ra, dec, ra_there, dec_there = (
+        pairs[name].to_numpy(np.float64) for name in ("RA_PREDICTED", "DEC_PREDICTED", "RA", "DEC")
+    )
+    pairs["APART"] = separation_arcsec(ra, dec, ra_there, dec_there)
+    return pairs.groupby("index")["APART"].min().reindex(places.index).to_numpy(np.float64)
+
+
+def remaining(found: pd.DataFrame, left: pd.DataFrame, *, snr: float) -> pd.DataFrame:
+    """Which sources are stars at rest, each detected in some exposures only: their light stays where it was.
+
+    Parameters
+    ----------
+    found : DataFrame
+        One row per detection: SOURCE_NUMBER.
+    left : DataFrame
+        `ssosd.work.recovering.light_left` of some of its rows.
+    snr : float
+        RECOVER_SNR, of which MAG_LIMIT is the magnitude.
+
+    Returns
+    -------
+    DataFrame
+        `LEDGER_COLUMNS`; measured and limit are shares of the light of the detections.
+    """
+    expected = _expected(left, left["MAG_THERE"].to_numpy(np.float64), snr=snr)
+    known = np.isfinite(expected) & (left["BAND"] == left["BAND_THERE"]).to_numpy(bool)
+    known &= left["STATE"].isin((MEASURED, FAINT)).to_numpy(bool)
+    light = left.loc[known, ["SOURCE_NUMBER", "CATALOG_NUMBER", "PLACE", "SNR"]].assign(
+        EXPECTED=expected[known]
+    )
+    # places close to each other in one exposure have the same light and the same noise
+    per_exposure = light.groupby(["SOURCE_NUMBER", "CATALOG_NUMBER"])[["SNR", "EXPECTED"]].mean()
+    of_source = per_exposure.groupby("SOURCE_NUMBER")
+    sums, n = of_source.sum(), of_source.size()
+    share = sums["SNR"] / sums["EXPECTED"]
+    stays = (share > _REMAINS) & (sums["SNR"] > _REMAINS_SNR * np.sqrt(n))
+    per_place = light.groupby(["SOURCE_NUMBER", "PLACE"])[["SNR", "EXPECTED"]].sum()
+    lit = per_place["SNR"] > _REMAINS * per_place["EXPECTED"]
+    stays &= lit.groupby("SOURCE_NUMBER").sum() > 1  # one may have met a star
+    return _ledger(
+        share.index[stays],
+        found.groupby("SOURCE_NUMBER").size(),
+        measured=share[stays].to_numpy(np.float64),
+        limit=_REMAINS,
+        reason=_REMAINS_REASON,
+    )
+
+
+def _ledger(
+    sources: pd.Index[int],
+    n_detections: pd.Series[int],
+    *,
+    measured: FloatArray,
+    limit: FloatArray | float,
+    reason: str | NDArray[np.str_],
+) -> pd.DataFrame:
+    """Rows of the ledger for refused sources."""
+    table = pd.DataFrame({"SOURCE_NUMBER": sources.to_numpy(np.int64)}).assign(
+        FILTER=STEP, MEASURED=measured, LIMIT=limit, REASON=reason
+    )
+    table["N_DETECTIONS"] = n_detections.reindex(sources).to_numpy(np.int64)
+    return table[list(LEDGER_COLUMNS)].astype({"FILTER": "str", "REASON": "str", "LIMIT": np.float64})
+
+
+def _expected(light: pd.DataFrame, mag: FloatArray, *, snr: float) -> FloatArray:
+    """Signal to noise that a magnitude has where the limit is MAG_LIMIT."""
+    return np.asarray(snr * 10.0 ** (0.4 * (light["MAG_LIMIT"].to_numpy(np.float64) - mag)))
