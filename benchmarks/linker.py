@@ -34,6 +34,7 @@ from numpy.typing import NDArray
 from ssosd.config import load_config
 from ssosd.sphere import offsets_arcsec
 from ssosd.station import Station
+from ssosd.work.brightness import with_fitted_magnitudes
 from ssosd.work.calibrating import photometry_of
 from ssosd.work.confirming import measured
 from ssosd.work.linking import candidates_of
@@ -44,6 +45,7 @@ RATES = (0.1, 2.0, 20.0, 60.0, 300.0, 1000.0, 2000.0)
 SNRS = (5.0, 8.0, 15.0, 30.0, np.inf)
 NEAR = 2.0  # arcsec
 SHOWN = 5.0  # rate over its error
+MAGS = ("MAG", "MAG_CALIB")  # SExtractor's, and what a draft says
 SEED = 11  # of nights that nobody looked at while the linker was made
 
 
@@ -88,6 +90,7 @@ def run(field: Solved, linker: str) -> Found:
     pixels = Pixels.of(result, photometry_of(field.linked, station=station), station=station)
     with pixels.chips:
         found = measured(result, pixels, station=station).candidates
+        found = with_fitted_magnitudes(found, pixels, station=station)
     row, apart = movers_of(found, field.truth)
     mover = np.where(row >= 0, field.truth["id"].to_numpy(dtype=object)[row], "")
     table = found.assign(MOVER=mover, APART=apart, TRUTH=row)
@@ -138,13 +141,15 @@ def _significance(field: Solved, row: NDArray[np.intp], good: pd.DataFrame) -> p
 
 
 def errors_of(found: Found, truth: pd.DataFrame) -> pd.DataFrame:
-    """Detections of right candidates: mover, snr, rate, apart (arcsec), off (mag, of the median)."""
+    """Detections of right candidates: mover, snr, rate, apart (arcsec), `MAGS` off (mag, of the median)."""
     candidates = found.candidates
     own = candidates[(candidates["IS"] == candidates["MOVER"]) & (candidates["IS"] != "")]
     there = truth.loc[own["TRUTH"], ["snr", "rate", "mag", "visit"]].set_axis(own.index)
-    table = there.assign(mover=own["IS"], apart=own["APART"], off=own["MAG"] - there["mag"])
-    sharp = table[table["snr"] > 15.0]
-    table["off"] -= table["visit"].map(sharp.groupby("visit")["off"].median())
+    table = there.assign(mover=own["IS"], apart=own["APART"])
+    sharp = table["snr"] > 15.0
+    for name in MAGS:
+        off = own[name] - there["mag"]
+        table[name] = off - table["visit"].map(off[sharp].groupby(table["visit"][sharp]).median())
     return table
 
 
@@ -175,9 +180,14 @@ def print_precision(errors: pd.DataFrame) -> None:
             f'rms of positions at SNR > 30, {low:g}-{high:g} "/h: median {rms.median():.3f} arcsec,'
             f" {rms.median() / np.sqrt(2.0):.3f} in each coordinate ({len(rms)} movers)"
         )
-    off = errors["off"][errors["snr"].between(10.0, 30.0)]
-    mad = (off - off.median()).abs().median()
-    print(f"MAG at SNR 10-30: mad {mad:.3f} mag, times 1.4826 {1.4826 * mad:.3f} ({len(off)} detections)")
+    for name in MAGS:
+        for low, high in ((5.0, 10.0), (10.0, 30.0)):
+            off = errors[name][errors["snr"].between(low, high)].dropna()
+            mad = (off - off.median()).abs().median()
+            print(
+                f"{name} at SNR {low:g}-{high:g}: mad {mad:.3f} mag, times 1.4826 {1.4826 * mad:.3f}"
+                f" ({len(off)} detections, median {off.median():+.3f})"
+            )
 
 
 def main() -> None:

@@ -32,6 +32,7 @@ from ssosd.sphere import separation_arcsec
 from ssosd.station import Station
 from ssosd.store import STORE_NAME, Store
 from ssosd.sun import sun_altitude_deg
+from ssosd.work.brightness import SHAPE_FLAG
 from ssosd.work.orbits import old_files, refresh
 from tests.orbit_lines import comet_line, line, line_seen_at, orbit_seen_at, served
 from tests.replaying import ONE_FIELD, QUICK, Outcome, run
@@ -772,6 +773,13 @@ def trails(world: World, _: Path) -> None:
     assert fitted[0.3].mean() > 0.7  # a star may be in the way of one
     assert not fitted[2].any()
     assert not fitted["False"].any()
+
+
+@shows("FIT_MAGS")
+def fitted_magnitudes(world: World, _: Path) -> None:
+    flags = {on: world.candidates(FIT_MAGS=on)["FLAGS_SSOS"].to_numpy() & SHAPE_FLAG for on in (True, False)}
+    assert (flags[True] > 0).mean() > 0.7  # a star may be in the way of one
+    assert not flags[False].any()
 
 
 @shows("RECOVER", "RECOVER_SNR")

@@ -27,7 +27,7 @@ from ssosd.work.linking import Candidates
 from ssosd.work.picturing import solved_images
 
 _SATUR_LEVEL, _GAIN = "50000", "0"  # SExtractor's defaults
-_SHAPE_ERROR = 0.02  # mag: no profile is exact, and stars vary over a chip
+SHAPE_ERROR = 0.02  # of magnitudes of fitted shapes: no profile is exact, and stars vary over a chip
 
 _LEFT_FWHM = 1.5  # so far off a place no light of an object reaches it
 _USUAL_FWHM = 2.5  # arcsec, of exposures whose seeing is not known
@@ -109,7 +109,7 @@ def _with_trail_magnitudes(table: pd.DataFrame, pixels: Pixels) -> pd.DataFrame:
         mag[own], of_light = pixels.photometry.of_light(
             *key, facts.detections, flux=flux[own], error=flux_err[own]
         )
-        err[own] = np.hypot(of_light, _SHAPE_ERROR)
+        err[own] = np.hypot(of_light, SHAPE_ERROR)
     return table.assign(MAG_CALIB=mag, MAG_CALIB_ERR=err)
 
 
@@ -153,11 +153,9 @@ def light_left(found: pd.DataFrame, pixels: Pixels, *, station: Station) -> pd.D
         As `ssosd.analysis.forced.recover.recover` has it, for each of those places and exposures, with
         PLACE, the row of the detection, MAG_THERE and BAND_THERE, its magnitude and band.
     """
-    exposures = pixels.linked.exposures
     if found.empty:
         return pd.DataFrame(columns=[*COLUMNS, "PLACE", "MAG_THERE", "BAND_THERE"])
-    tracks = track_candidates(found, exposures, measured=trail_rows(found))
-    places = places_left(found, tracks, clear_arcsec=_LEFT_FWHM * _fwhm(found))
+    places = places_left(found, _tracks(found, pixels), clear_arcsec=_LEFT_FWHM * _fwhm(found))
     rows = _recover(places, pixels, station=station)
     place = rows["SOURCE_NUMBER"].to_numpy(np.intp)
     there = found.iloc[place]
@@ -175,6 +173,18 @@ def missed_of(found: pd.DataFrame, pixels: Pixels, *, station: Station) -> pd.Da
     if found.empty:
         return pd.DataFrame(columns=list(COLUMNS))
     return _recover(track_candidates(found, exposures, measured=trail_rows(found)), pixels, station=station)
+
+
+def light_there(found: pd.DataFrame, pixels: Pixels, *, station: Station) -> pd.DataFrame:
+    """What is there where candidates were detected, as `ssosd.analysis.forced.recover.recover` has it."""
+    if found.empty:
+        return pd.DataFrame(columns=list(COLUMNS))
+    tracks = _tracks(found, pixels)
+    return _recover(replace(tracks, seen=~tracks.seen), pixels, station=station)
+
+
+def _tracks(found: pd.DataFrame, pixels: Pixels) -> Tracks:
+    return track_candidates(found, pixels.linked.exposures, measured=trail_rows(found))
 
 
 def _recover(tracks: Tracks, pixels: Pixels, *, station: Station) -> pd.DataFrame:

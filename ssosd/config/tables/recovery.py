@@ -22,6 +22,19 @@ ENTRIES: tuple[Parameter, ...] = (
         "them. SExtractor finds a part of a faint trail, or several. `FALSE` leaves its measures.",
     ),
     Parameter(
+        name="FIT_MAGS",
+        section=_SECTION,
+        stage=_STAGE,
+        default="True",
+        kind=Switch(),
+        help="Calibrated magnitudes of light in the shape of the stars",
+        doc="Fits the shape of the exposure's stars, drawn along the motion, at the place of each detection "
+        "of a candidate: MAG_CALIB and its error are of that light (FLAGS_SSOS 256), which has little more "
+        "than half of the noise of MAG_AUTO below SNR 15. SExtractor's stay where other light is in it, "
+        "where it has another shape, and for sources brighter in its apertures by more than 0.1 mag and 4 "
+        "sigma, as comets are. `False` leaves them all.",
+    ),
+    Parameter(
         name="RECOVER",
         section=_SECTION,
         stage=_STAGE,

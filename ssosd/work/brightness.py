@@ -1,0 +1,71 @@
+"""Calibrated magnitudes of candidates from all pixels of their light, weighted as the stars' shape asks.
+
+An aperture that SExtractor fits to a faint object has the noise of many pixels of sky, and its size follows
+the noise. A profile of known shape at a place that the motion knows has the least noise there is (Naylor
+1998, MNRAS 296, 339).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from ssosd.analysis.forced.recover import MEASURED
+from ssosd.analysis.forced.trails import trail_rows
+from ssosd.grouping import BoolArray, FloatArray
+from ssosd.station import Station
+from ssosd.work.recovering import SHAPE_ERROR, Pixels, light_there
+
+SHAPE_FLAG = 256  # in FLAGS_SSOS: MAG_CALIB is of the stars' shape
+_EXTENDED, _EXTENDED_SIGMA = 0.1, 4.0  # mag by which a source is brighter in SExtractor's apertures
+
+
+def with_fitted_magnitudes(found: pd.DataFrame, pixels: Pixels, *, station: Station) -> pd.DataFrame:
+    """Candidates with calibrated magnitudes of the stars' shape, drawn along their motion, where it fits.
+
+    SExtractor's magnitude stays where the light there is not the object's alone or has another shape, and for
+    all of a source that is brighter in its apertures: a comet's coma is in them. Trails that were fitted have
+    theirs already.
+
+    Parameters
+    ----------
+    found : DataFrame
+        One row per detection, as `ssosd.work.confirming.measured` leaves them.
+    pixels : Pixels
+    station : Station
+
+    Returns
+    -------
+    DataFrame
+        Of the same rows; where MAG_CALIB and MAG_CALIB_ERR are new FLAGS_SSOS has `SHAPE_FLAG`.
+    """
+    if not station.config["FIT_MAGS"] or found.empty or not pixels.photometry.calibrations:
+        return found
+    rows = light_there(found, pixels, station=station)
+    rows = rows[rows["STATE"] == MEASURED].set_index(["SOURCE_NUMBER", "CATALOG_NUMBER"])
+    keys = pd.MultiIndex.from_frame(found[["SOURCE_NUMBER", "CATALOG_NUMBER"]])
+    fitted = rows[["MAG_CALIB", "MAG_CALIB_ERR"]].reindex(keys).to_numpy(np.float64)
+    mag, err = fitted[:, 0], np.hypot(fitted[:, 1], SHAPE_ERROR)
+    mag = np.where(trail_rows(found) | _extended(found, mag, err), np.nan, mag)
+    new = np.isfinite(mag) & np.isfinite(err)
+    return found.assign(
+        MAG_CALIB=np.where(new, mag, found["MAG_CALIB"].to_numpy(np.float64)),
+        MAG_CALIB_ERR=np.where(new, err, found["MAG_CALIB_ERR"].to_numpy(np.float64)),
+        FLAGS_SSOS=found["FLAGS_SSOS"].to_numpy(np.int64) | np.where(new, SHAPE_FLAG, 0),
+    )
+
+
+def _extended(found: pd.DataFrame, mag: FloatArray, err: FloatArray) -> BoolArray:
+    """Rows of sources with more light in SExtractor's apertures than the stars' shape finds."""
+    table = pd.DataFrame(
+        {
+            "SOURCE": found["SOURCE_NUMBER"].to_numpy(),
+            "MORE": mag - found["MAG_CALIB"].to_numpy(np.float64),
+            "VARIANCE": err**2 + found["MAG_CALIB_ERR"].to_numpy(np.float64) ** 2,
+        }
+    ).dropna()
+    of_source = table.groupby("SOURCE")
+    more, n = of_source["MORE"].median(), of_source.size()
+    sigma = np.sqrt(of_source["VARIANCE"].sum()) / n
+    extended = more.index[(more > _EXTENDED) & (more > _EXTENDED_SIGMA * sigma)]
+    return found["SOURCE_NUMBER"].isin(extended).to_numpy(bool)

@@ -1,0 +1,97 @@
+"""Calibrated magnitudes in the stars' shape: less noise than SExtractor's, true errors, and comets keep theirs."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+from astropy.io import fits
+
+from ssosd.analysis.painter.night import PaintedNight, PlacedMover
+from ssosd.sphere import separation_arcsec
+from ssosd.work.brightness import SHAPE_FLAG
+from tests.replaying import run
+from tests.sky import small_sky
+
+pytestmark = pytest.mark.binaries
+
+COMET = "COMET"
+COMA_SIGMA_PX, COMA_ADU = 5.0, 20000.0
+
+
+def movers() -> tuple[PlacedMover, ...]:
+    """Forty faint ones, and a brighter one that becomes a comet."""
+    grid = np.linspace(-240.0, 240.0, 7)
+    places = [(east, north) for east in grid for north in grid[::-1]][:41]
+    faint = [
+        PlacedMover(
+            name=f"F{k:02d}",
+            east_arcsec=east,
+            north_arcsec=north,
+            mag=19.3 + 0.03 * k,
+            rate_arcsec_h=24.0,
+            pa_deg=80.0,
+        )
+        for k, (east, north) in enumerate(places[1:])
+    ]
+    east, north = places[0]
+    comet = PlacedMover(
+        name=COMET, east_arcsec=east, north_arcsec=north, mag=17.5, rate_arcsec_h=24.0, pa_deg=80.0
+    )
+    return (comet, *faint)
+
+
+def add_coma(night: PaintedNight) -> None:
+    truth = night.truth[night.truth["id"] == COMET].set_index("image")
+    for path in night.paths:
+        with fits.open(path, mode="update") as hdus:
+            image = hdus[0].data
+            y, x = np.indices(image.shape)
+            row = truth.loc[path.name]
+            square = (x + 1.0 - row["x"]) ** 2 + (y + 1.0 - row["y"]) ** 2
+            coma = np.exp(-0.5 * square / COMA_SIGMA_PX**2) / (2.0 * np.pi * COMA_SIGMA_PX**2)
+            hdus[0].data = np.rint(image + COMA_ADU * coma).clip(0, 65535).astype(np.uint16)
+
+
+@pytest.fixture(scope="module")
+def tables(tmp_path_factory: pytest.TempPathFactory) -> dict[bool, pd.DataFrame]:
+    """Detections of the movers beside their truth, with FIT_MAGS and without."""
+    folder = tmp_path_factory.mktemp("brightness")
+    night = small_sky(
+        folder / "raw",
+        exposures=5, size_px=(640, 640), stars=120, star_mags=(12.5, 18.5), galaxies=0, cosmics=0.0,
+        lightcurve_mag=0.0, placed=movers(), seed=8,
+    )  # fmt: skip
+    add_coma(night)
+    found = {}
+    for fitted in (True, False):
+        outcome = run(folder / f"out{fitted}", night.directory, reference=night.refcat, FIT_MAGS=fitted)
+        table = outcome.candidates.merge(night.truth, left_on="IMAGE_FILENAME", right_on="image")
+        near = separation_arcsec(table["RA"], table["DEC"], table["ra"], table["dec"]) < 2.0
+        found[fitted] = table[near & table["unblended"]].set_index(["id", "IMAGE_FILENAME"]).sort_index()
+    return found
+
+
+def test_faint_magnitudes_are_better_and_their_errors_true(tables: dict[bool, pd.DataFrame]) -> None:
+    fitted, apertures = (tables[on].drop(index=COMET, level="id") for on in (True, False))
+    assert len(fitted) == len(apertures) > 120
+    assert not (apertures["FLAGS_SSOS"] & SHAPE_FLAG).any()
+    own = (fitted["FLAGS_SSOS"] & SHAPE_FLAG) > 0
+    assert own.mean() > 0.9
+    off = (fitted["MAG_CALIB"] - fitted["mag"])[own]
+    before = (apertures["MAG_CALIB"] - apertures["mag"])[own]
+    assert off.abs().median() < 0.8 * before.abs().median()
+    assert off.std() < 0.7 * before.std()
+    assert abs(off.median()) < 0.04
+    pull = off / fitted["MAG_CALIB_ERR"][own]
+    assert 0.8 < pull.std() < 1.25
+    others = fitted[~own]
+    pd.testing.assert_series_equal(others["MAG_CALIB"], apertures.loc[others.index, "MAG_CALIB"])
+
+
+def test_a_comet_keeps_all_of_its_light(tables: dict[bool, pd.DataFrame]) -> None:
+    fitted, apertures = (tables[on].loc[COMET] for on in (True, False))
+    assert len(fitted) >= 4
+    assert not (fitted["FLAGS_SSOS"] & SHAPE_FLAG).any()
+    pd.testing.assert_series_equal(fitted["MAG_CALIB"], apertures["MAG_CALIB"])
+    assert (fitted["MAG_CALIB"] < fitted["mag"] - 0.3).all()
