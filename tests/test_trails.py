@@ -95,8 +95,9 @@ def both(tmp_path_factory: pytest.TempPathFactory) -> Both:
         exposures=5, cadence_min=3.5, cosmics=0.0, lightcurve_mag=0.0,
     )  # fmt: skip
     tables = []
-    for fit in ("False", "1"):
-        out = run(folder / "out", night.directory, reference=night.refcat, PM_UP=2000, FIT_TRAILS=fit)
+    for fit in (False, True):
+        more = {"FIT_TRAILS": "1" if fit else "False", "FIT_MAGS": fit}
+        out = run(folder / "out", night.directory, reference=night.refcat, PM_UP=2000, **more)
         table = out.candidates.merge(night.truth, left_on="IMAGE_FILENAME", right_on="image")
         east, north = offsets_arcsec(table["RA"], table["DEC"], table["ra"], table["dec"])
         pa = np.radians(table["pa"])
