@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -10,9 +12,10 @@ import pytest
 from scipy.integrate import dblquad
 
 from ssosd.analysis.forced.profile import Shape, round_shape, trail_profile
-from ssosd.analysis.forced.trails import trail_rows
+from ssosd.analysis.forced.trails import TRAIL_FLAG, _placed_where_off, trail_rows
 from ssosd.analysis.painter.night import PlacedMover
-from ssosd.sphere import offsets_arcsec
+from ssosd.model import PLACED_FLAG
+from ssosd.sphere import offsets_arcsec, separation_arcsec
 from tests.replaying import run
 from tests.sky import small_sky
 
@@ -145,3 +148,54 @@ def test_rates_follow_from_the_middles(both: Both) -> None:
     first = both.fitted[trail_rows(both.fitted)].drop_duplicates("CANDIDATE")
     assert ((first["PM"] - first["rate"]).abs() < 5.0 * first["PMERR"]).all()
     assert ((first["PM"] / first["rate"] - 1.0).abs() < 0.02).all()
+
+
+@pytest.mark.binaries
+def test_a_trail_past_stars_is_measured_by_what_is_clear_of_them(tmp_path: Path) -> None:
+    """In a dense field; where more than half of the light is hidden SExtractor's places are 0.6" off."""
+    places = np.random.default_rng(2).uniform(-240.0, 240.0, (12, 2)).tolist()
+    night = small_sky(
+        tmp_path / "raw", size_px=(640, 640), stars=900, star_mags=(14.0, 19.0), galaxies=0, exposures=5,
+        cadence_min=3.5, cosmics=0.0, lightcurve_mag=0.0, seed=3,
+        placed=tuple(
+            PlacedMover(
+                name=f"M{k}", rate_arcsec_h=240.0 + 10.0 * k, pa_deg=37.0 * k, mag=16.3,
+                east_arcsec=east, north_arcsec=north,
+            )
+            for k, (east, north) in enumerate(places)
+        ),
+    )  # fmt: skip
+    out = run(tmp_path / "out", night.directory, reference=night.refcat, PM_UP=2000)
+    table = out.candidates.merge(night.truth, left_on="IMAGE_FILENAME", right_on="image")
+    table["off"] = separation_arcsec(table["RA"], table["DEC"], table["ra"], table["dec"])
+    long = table[(table["off"] < 4.0) & table["unblended"] & table["whole"]]
+    fitted = trail_rows(long)
+    assert len(long) > 40
+    assert fitted.mean() > 0.92  # 0.86 when six tenths of the light must be clear
+    assert long["off"][fitted].max() < 0.3
+
+
+def test_a_piece_of_a_trail_is_put_where_the_measured_ones_say() -> None:
+    hours = np.array([0.0, 0.1, 0.2, 0.3, 0.4])
+    exposures = [SimpleNamespace(mjd_mid=60000.0 + t / 24.0, exptime_s=120.0) for t in hours]
+    table = pd.DataFrame(
+        {
+            "SOURCE_NUMBER": 4,
+            "CATALOG_NUMBER": np.arange(1, 6),
+            "RA": 30.0 + 900.0 * hours / 3600.0,
+            "DEC": 0.0,
+            "ERRA_WORLD": 0.1 / 3600.0,
+            "ERRB_WORLD": 0.1 / 3600.0,
+            "ERR_POSITION": 0.1,
+            "FLAGS_SSOS": [TRAIL_FLAG, TRAIL_FLAG, 16, TRAIL_FLAG, TRAIL_FLAG],
+        }
+    )
+    f, long = np.arange(5), np.arange(5)
+    kept = _placed_where_off(table, long, f, exposures)
+    pd.testing.assert_frame_equal(kept, table)
+    moved = table.assign(RA=table["RA"] + np.where(f == 2, 12.0, 0.0) / 3600.0)
+    placed = _placed_where_off(moved, long, f, exposures)
+    assert placed["RA"].to_numpy() == pytest.approx(table["RA"].to_numpy(), abs=0.05 / 3600.0)
+    assert placed["FLAGS_SSOS"].tolist() == [64, 64, 16 | PLACED_FLAG, 64, 64]
+    few = moved.assign(FLAGS_SSOS=[TRAIL_FLAG, TRAIL_FLAG, 0, 0, 0])
+    pd.testing.assert_frame_equal(_placed_where_off(few, long, f, exposures), few)

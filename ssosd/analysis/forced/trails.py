@@ -13,19 +13,22 @@ from ssosd.analysis.forced.fit import Placed, Trails, fitted_places, forced_flux
 from ssosd.analysis.forced.pixels import Patches
 from ssosd.analysis.forced.profile import FloatArray
 from ssosd.analysis.forced.rest import FixedSky
-from ssosd.analysis.forced.tracks import Tracks, track_candidates
+from ssosd.analysis.forced.tracks import Tracks, position_errors, track_candidates
 from ssosd.analysis.photometry.stars import MAG_PER_RELATIVE, mag_of_one_count
 from ssosd.errors import BadInput
 from ssosd.grouping import BoolArray, IntArray
 from ssosd.model import PIECES_FLAG, PLACED_FLAG, Exposure
-from ssosd.sphere import ARCSEC_PER_DEG
+from ssosd.sphere import ARCSEC_PER_DEG, separation_arcsec
 
 TRAIL_FLAG = 64  # in the place of other flags of trails in FLAGS_SSOS: place and light of the whole trail
 _LEAST_SNR = 4.0
 _CLEAR, _FULL = 0.6, 0.02  # least share of the light clear of stars, largest on full pixels
+_SURE_SNR, _SURE_CLEAR = 10.0, 0.2  # of that many sigma clear of stars, a smaller share suffices
 _FREE_LENGTH, _FREE_FWHM = 0.25, 0.7  # how far off the middle may be, 1 sigma along and across
 _PULL = 3.0  # farther off, in these, it is something else
 _HALO_ARCSEC = 15.0
+_FIXED = 3  # measured trails of a candidate that say where its others are
+_OFF_SIGMA, _OFF_ARCSEC = 4.0, 1.0  # farther from there a detection is a piece of the trail, or a star in it
 _QUIET = 0.05  # quantile of ERR_POSITION that is the frame's own scatter
 
 
@@ -52,7 +55,8 @@ def measure_trails(
 
     Length and direction of the trail follow from the motion; the middle, and the light, from the pixels.
     The motion is fitted again with what that gave, and the trails with it. Detections that stars spoil, and
-    those of unreadable files, stay as they are.
+    those of unreadable files, stay as they are, or are put where three or more measured ones say, with
+    `PLACED_FLAG`, when they are elsewhere.
 
     Parameters
     ----------
@@ -90,6 +94,7 @@ def measure_trails(
     once = _replaced(candidates, seen, tracks, m, f)
     tracks = _tracks_of(once, exposures)
     table = _replaced(candidates, seen, tracks, m, f)
+    table = _placed_where_off(table, np.concatenate([one.rows for one in seen]), f, exposures)
     return _with_rates(table, _tracks_of(table, exposures), m), notes
 
 
@@ -149,7 +154,8 @@ def _replaced(
         placed = fitted_places(one.patches, trails, shape=shape, gain=gain, masked=one.masked)
         clear = forced_flux(one.patches, _at(trails, placed), shape=shape, gain=gain, masked=one.masked)
         good = (placed.flux > _LEAST_SNR * placed.err) & (placed.pull < _PULL)
-        good &= (clear.seen > _CLEAR) & (full.seen - light.seen < _FULL)
+        sure = placed.flux > _SURE_SNR * placed.err
+        good &= (clear.seen > np.where(sure, _SURE_CLEAR, _CLEAR)) & (full.seen - light.seen < _FULL)
         good &= np.isfinite(one.patches.noise)
         if good.any():
             new = _measures(candidates, one, placed, trails, tracks.angle[track, exposure])
@@ -165,6 +171,34 @@ def _free(trails: Trails, fwhm_px: float) -> Trails:
         err_along=np.maximum(trails.err_along, _FREE_LENGTH * trails.length + _FREE_FWHM * fwhm_px),
         err_across=np.maximum(trails.err_across, _FREE_FWHM * fwhm_px),
     )
+
+
+def _placed_where_off(
+    table: pd.DataFrame, long: IntArray, f: IntArray, exposures: Sequence[Exposure]
+) -> pd.DataFrame:
+    """The candidates; long trails that were not measured, rows `long`, are not left far from their motion."""
+    fixed = trail_rows(table)
+    n_fixed = pd.Series(fixed).groupby(table["SOURCE_NUMBER"].to_numpy()).transform("sum").to_numpy(np.intp)
+    rows = long[~fixed[long] & (n_fixed[long] >= _FIXED)]
+    if not rows.size:
+        return table
+    tracks = _tracks_of(table[fixed], exposures)
+    m, f = tracks.find(table["SOURCE_NUMBER"].to_numpy()[rows]), f[rows]
+    along, across = tracks.err_along[m, f], tracks.err_across[m, f]
+    columns = {name: table[name].to_numpy(copy=True) for name in _columns(table)}
+    places = {
+        "RA": tracks.ra[m, f],
+        "DEC": tracks.dec[m, f],
+        "ERRA_WORLD": np.maximum(along, across) / ARCSEC_PER_DEG,
+        "ERRB_WORLD": np.minimum(along, across) / ARCSEC_PER_DEG,
+        "ERR_POSITION": np.sqrt(0.5 * (along**2 + across**2)),
+        "FLAGS_SSOS": columns["FLAGS_SSOS"][rows] | PLACED_FLAG,
+    }
+    apart = separation_arcsec(columns["RA"][rows], columns["DEC"][rows], places["RA"], places["DEC"])
+    off = apart > np.maximum(_OFF_SIGMA * np.hypot(along, position_errors(table)[rows]), _OFF_ARCSEC)
+    for name in places.keys() & columns.keys():
+        columns[name][rows[off]] = places[name][off]
+    return table.assign(**columns)
 
 
 def _at(trails: Trails, placed: Placed) -> Trails:
