@@ -76,17 +76,17 @@ def test_light_confirms_and_refuses(chance: float, snr: tuple[float, ...], stays
 
 @pytest.mark.parametrize("snr", [(4.0,), ()])
 def test_light_of_what_hardly_moves_is_that_of_a_star(snr: tuple[float, ...]) -> None:
-    missed = light(1, *snr, rate=1.8) if snr else light(1, 9.0, state=BEHIND, rate=1.8)
-    assert refused(source(1, 1.5, rate=1.8), missed) == [1]
-    assert refused(source(1, 0.9, rate=1.8), missed) == []
+    missed = light(1, *snr, rate=0.9) if snr else light(1, 9.0, state=BEHIND, rate=0.9)
+    assert refused(source(1, 1.5, rate=0.9), missed) == [1]
+    assert refused(source(1, 0.9, rate=0.9), missed) == []
 
 
 def test_light_close_to_a_detection_confirms_nothing() -> None:
     """A star at rest there explains both; 5 arcsec on it cannot."""
     weak = source(1, 10.0)
-    assert refused(weak, light(1, 6.0, hour=0.81)) == [1]
+    assert refused(weak, light(1, 6.0, hour=0.79)) == [1]
     assert refused(weak, light(1, 6.0, hour=0.5)) == []
-    both = pd.concat([light(1, 9.0, hour=0.81), light(1, 3.0, hour=0.5)], ignore_index=True)
+    both = pd.concat([light(1, 9.0, hour=0.79), light(1, 3.0, hour=0.5)], ignore_index=True)
     assert refused(weak, both) == [1]
 
 

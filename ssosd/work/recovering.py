@@ -169,10 +169,9 @@ def light_left(found: pd.DataFrame, pixels: Pixels, *, station: Station) -> pd.D
 
 def missed_of(found: pd.DataFrame, pixels: Pixels, *, station: Station) -> pd.DataFrame:
     """What is there where candidates were not detected, as `ssosd.analysis.forced.recover.recover` has it."""
-    exposures = pixels.linked.exposures
     if found.empty:
         return pd.DataFrame(columns=list(COLUMNS))
-    return _recover(track_candidates(found, exposures, measured=trail_rows(found)), pixels, station=station)
+    return _recover(_tracks(found, pixels), pixels, station=station)
 
 
 def light_there(found: pd.DataFrame, pixels: Pixels, *, station: Station) -> pd.DataFrame:

@@ -15,7 +15,7 @@ from ssosd.sphere import separation_arcsec
 STEP = "RECOVER"  # in the ledger and the funnel
 # Chance tracks expected that are allowed where no exposure tells: painted nights have half of them.
 _UNTOLD = 2.0
-_APART_FWHM = 1.0  # light nearer to a detection may be of a star at rest there, and proves nothing
+_APART_FWHM = 0.5  # light nearer to a detection may well be of a star at rest there, and proves nothing
 _ABSENT, _LEAST = 0.4, 3.0  # of the light expected, where that is so many times the noise
 # Of stars at rest that were taken for one mover 0.24 and more of the light is still there, of painted movers
 # 0.08 and less.

@@ -47,7 +47,7 @@ ENTRIES: tuple[Parameter, ...] = (
         "above 0.03) are candidates only if that light does not contradict them: it is not less than 0.4 of "
         "what their magnitude lets expect. With RECOVER sources of N_CHANCE up to 20 are sought, and those "
         "above 1 are candidates when that light exceeds RECOVER_SNR, all of it together that is farther than "
-        "one FWHM from their detections (up to 2 when they move by more and no exposure can tell). Where "
+        "half a FWHM from their detections (up to 2 when they move by more and no exposure can tell). Where "
         "sources fainter than 10 sigma were detected, it is looked again when they have left: if a fifth of "
         "their light or more is still there, they are stars at rest, detected now and then. What is refused "
         "is in rejected.csv under RECOVER.",
