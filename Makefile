@@ -7,7 +7,7 @@ SUDO   := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 # as ssosd itself has it; what is run here may import numpy before it
 export OPENBLAS_NUM_THREADS := 1
 
-.PHONY: install binaries demo test lint bench bench-compare soak docs clean
+.PHONY: install binaries demo test explore lint bench bench-compare soak docs clean
 
 install: binaries $(VENV)/.installed
 
@@ -26,6 +26,10 @@ demo: install
 test: install lint
 	@SUDO="$(SUDO)" sh tools/install-binaries.sh tests
 	$(BIN)/python -m pytest -n auto --dist loadfile
+
+# the property tests once more, on examples of chance; what it finds becomes an @example
+explore: install
+	$(BIN)/python -m pytest -n auto --dist loadfile --hypothesis-profile exploring $$(grep -l hypothesis tests/test_*.py)
 
 lint: install
 	$(BIN)/ruff check .

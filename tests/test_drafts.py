@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 import subprocess
@@ -333,6 +334,14 @@ def test_only_the_last_record_of_a_draft_is_taken_back(tmp_path):
         left = store.rows("SELECT draft, mjd FROM sent_positions ORDER BY mjd")
         assert left == [{"draft": "neo", "mjd": 61358.9}, {"draft": "unknown", "mjd": 61358.97}]
         assert store.take_back_sent("2026-11-13", "neo") == (0, "")
+
+
+def test_a_record_that_takes_its_time_is_taken_back_whole(tmp_path):
+    times = (datetime(2026, 11, 15, 4, tzinfo=UTC) + timedelta(milliseconds=k) for k in itertools.count())
+    row = {"key": "sFxe000", "stn": "493", "ra_deg": 1.0, "dec_deg": 2.0}
+    with Store(tmp_path / STORE_NAME, clock=lambda: next(times)) as store:
+        store.record_sent("2026-11-14", "neo", [{**row, "mjd": 61358.9 + 0.01 * k} for k in range(6)])
+        assert store.take_back_sent("2026-11-14", "neo")[0] == 6
 
 
 # ---- what was sent, and a seed user's table -----------------------------------------------------------------------

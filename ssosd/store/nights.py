@@ -167,11 +167,10 @@ class Nights(Base):
         positions : iterable of mapping
             key, stn, mjd (UTC), ra_deg, dec_deg (ICRS).
         """
+        common = {"night": night, "draft": draft, "at": self._now()}  # taken back together
         with self.db.atomic():
             (before,) = self.db.execute("SELECT count(*) FROM sent_positions").fetchone()
-            self.db.table("sent_positions").insert_all(
-                ({"night": night, "draft": draft, "at": self._now(), **row} for row in positions), ignore=True
-            )
+            self.db.table("sent_positions").insert_all(({**common, **row} for row in positions), ignore=True)
             (after,) = self.db.execute("SELECT count(*) FROM sent_positions").fetchone()
         return int(after - before)
 
