@@ -47,7 +47,7 @@ def with_fitted_magnitudes(found: pd.DataFrame, pixels: Pixels, *, station: Stat
     fitted = rows[["MAG_CALIB", "MAG_CALIB_ERR"]].reindex(keys).to_numpy(np.float64)
     mag, err = fitted[:, 0], np.hypot(fitted[:, 1], SHAPE_ERROR)
     mag = np.where(trail_rows(found) | _extended(found, mag, err), np.nan, mag)
-    new = np.isfinite(mag) & np.isfinite(err)
+    new = np.isfinite(mag) & np.isfinite(err) & found["MAG_CALIB"].notna().to_numpy(bool)  # and has its band
     return found.assign(
         MAG_CALIB=np.where(new, mag, found["MAG_CALIB"].to_numpy(np.float64)),
         MAG_CALIB_ERR=np.where(new, err, found["MAG_CALIB_ERR"].to_numpy(np.float64)),

@@ -49,7 +49,7 @@ def refusals(asked: pd.DataFrame, missed: pd.DataFrame, *, snr: float) -> pd.Dat
         `LEDGER_COLUMNS`; measured and limit are the joint significance of the light.
     """
     sources = asked.groupby("SOURCE_NUMBER", sort=True)
-    table = pd.DataFrame({"N_DETECTIONS": sources.size(), "N_CHANCE": sources["N_CHANCE"].first()})
+    chance = sources["N_CHANCE"].first()
     told = missed[missed["STATE"].isin((MEASURED, FAINT))].reset_index(drop=True)
     reach = _APART_FWHM * sources["SEEING"].median()
     time = sources["MID_EXPOSURE_MJD"]
@@ -69,14 +69,14 @@ def refusals(asked: pd.DataFrame, missed: pd.DataFrame, *, snr: float) -> pd.Dat
             "N_EXPECTED": known.astype(np.int64),
         }
     )
-    sums = light.groupby(told["SOURCE_NUMBER"].to_numpy()).sum().reindex(table.index, fill_value=0.0)
+    sums = light.groupby(told["SOURCE_NUMBER"].to_numpy()).sum().reindex(chance.index, fill_value=0.0)
     limit = _ABSENT * sums["EXPECTED"]
     absent = (sums["OF_EXPECTED"] < limit) & (sums["EXPECTED"] > _LEAST * sums["N_EXPECTED"])
     joint: FloatArray = (sums["SNR"] / np.sqrt(np.maximum(sums["N"], 1))).to_numpy(np.float64)
     allowed = np.where((sums["TOLD"] > 0) | ~moves, MAX_CHANCE, _UNTOLD)
-    gone = absent | ((table["N_CHANCE"] > allowed) & (joint < snr))
+    gone = absent | ((chance > allowed) & (joint < snr))
     return _ledger(
-        table.index[gone],
+        chance.index[gone],
         sources.size(),
         measured=joint[gone],
         limit=np.where(absent, limit / np.sqrt(np.maximum(sums["N_EXPECTED"], 1)), snr)[gone],
