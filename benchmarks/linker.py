@@ -34,7 +34,7 @@ from numpy.typing import NDArray
 from ssosd.config import load_config
 from ssosd.sphere import offsets_arcsec
 from ssosd.station import Station
-from ssosd.work.brightness import with_fitted_magnitudes
+from ssosd.work.brightness import with_fitted_light
 from ssosd.work.calibrating import photometry_of
 from ssosd.work.confirming import measured
 from ssosd.work.linking import candidates_of
@@ -90,7 +90,7 @@ def run(field: Solved, linker: str) -> Found:
     pixels = Pixels.of(result, photometry_of(field.linked, station=station), station=station)
     with pixels.chips:
         found = measured(result, pixels, station=station).candidates
-        found = with_fitted_magnitudes(found, pixels, station=station)
+        found = with_fitted_light(found, pixels, station=station)
     row, apart = movers_of(found, field.truth)
     mover = np.where(row >= 0, field.truth["id"].to_numpy(dtype=object)[row], "")
     table = found.assign(MOVER=mover, APART=apart, TRUTH=row)

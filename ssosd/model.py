@@ -13,6 +13,8 @@ PIECES_FLAG = 16
 PLACED_FLAG = 32
 #: Added to FLAGS_SSOS: a star at rest was taken out of the place and the light.
 SWALLOWED_FLAG = 128
+#: Added to FLAGS_SSOS: a star at rest covers more than half of the light.
+COVERED_FLAG = 512
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -114,7 +114,8 @@ CANDIDATE_COLUMNS: tuple[Column, ...] = (
         "Sum of ssosd's own flags: 1 the exposure is an outlier in time (IDENTIFY_OUTLIER), 2 reference of "
         "FIXED_APER_MAGS, 16 pieces of a trail joined, 32 its place along the trail is the motion's, 64 "
         "place and light of the whole trail (FIT_TRAILS), 128 a star at rest that it swallowed was taken out "
-        "of its place and light, 256 MAG_CALIB is of light in the stars' shape (FIT_MAGS).",
+        "of its place and light, 256 MAG_CALIB is of light in the stars' shape (FIT_MAGS), 512 "
+        "a star at rest covers more than half of its light: its place is the star's in part.",
     ),
     _c("MATCHED", "bool", "", "Whether it certainly is the known object of the next columns."),
     _c(

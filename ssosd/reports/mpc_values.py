@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 
-from ssosd.model import SWALLOWED_FLAG
+from ssosd.model import COVERED_FLAG, SWALLOWED_FLAG
 
 #: Instrumentation of today's images and measurements.
 MODES = frozenset({"CCD", "CMO", "VID", "TDI", "OCC"})
@@ -55,7 +55,8 @@ SECOND_LINES = frozenset("svr")
 def note_of(flags_ssos: int | float) -> str:
     """Column 14 (https://minorplanetcenter.net/iau/info/ObsNote.html) and ADES notes; NaN as no flag.
 
-    >>> note_of(SWALLOWED_FLAG | 64), note_of(64), note_of(float("nan"))
-    ('I', '', '')
+    >>> note_of(SWALLOWED_FLAG | 64), note_of(COVERED_FLAG), note_of(64), note_of(float("nan"))
+    ('I', 'I', '', '')
     """
-    return "I" if not math.isnan(flags_ssos) and int(flags_ssos) & SWALLOWED_FLAG else ""
+    involved = SWALLOWED_FLAG | COVERED_FLAG
+    return "I" if not math.isnan(flags_ssos) and int(flags_ssos) & involved else ""

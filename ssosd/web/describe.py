@@ -29,6 +29,7 @@ _SSOS = {
     32: "place by the motion",
     64: "trail",
     128: "a star taken out",
+    512: "a star in its light",
 }
 _SCAMP_OFF = 64
 #: Columns that only some tables have, and their keys.

@@ -24,7 +24,7 @@ from ssosd.reports.recovered import recovered_csv, states_text
 from ssosd.reports.tables import candidate_ids, candidates_csv, funnel_text
 from ssosd.station import Station
 from ssosd.work.asking import Access, Asking, asking_ahead
-from ssosd.work.brightness import with_fitted_magnitudes
+from ssosd.work.brightness import with_fitted_light
 from ssosd.work.calibrating import photometry_of, quality_of_exposures, without_magnitudes
 from ssosd.work.confirming import measured
 from ssosd.work.evidence import evidence_of
@@ -132,7 +132,7 @@ def _link_into(
     pixels = Pixels.of(left, photometry, station=station)
     with pixels.chips, ThreadPoolExecutor(max_workers=1, thread_name_prefix="looking") as beside:
         on_pixels = measured(left, pixels, station=station)
-        found = with_fitted_magnitudes(on_pixels.candidates, pixels, station=station)
+        found = with_fitted_light(on_pixels.candidates, pixels, station=station)
         notes += on_pixels.notes
         found.insert(0, "FIELD", sequence.field)
         found["CANDIDATE"] = candidate_ids(found)

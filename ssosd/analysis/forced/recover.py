@@ -25,7 +25,7 @@ STATES = (UNREAD, OUTSIDE, EDGE, SATURATED, BEHIND, MEASURED, FAINT)
 COLUMNS = (
     *("SOURCE_NUMBER", "CATALOG_NUMBER", "EXTENSION", "STATE", "SNR", "RA", "DEC", "ERR_POSITION"),
     *("RA_PREDICTED", "DEC_PREDICTED", "ERR_ALONG", "ERR_ACROSS", "X_IMAGE", "Y_IMAGE", "TRAIL", "FLUX"),
-    *("FLUXERR", "MAG_CALIB", "MAG_CALIB_ERR", "MAG_LIMIT", "BAND", "REASON"),
+    *("FLUXERR", "MAG_CALIB", "MAG_CALIB_ERR", "MAG_LIMIT", "BAND", "CLEAR", "REASON"),
 )
 _MARGIN_ARCSEC = 120.0  # by which a header's pointing may be off
 _ON_CHIP, _CLEAR = 0.9, 0.5  # shares of the light that suffice, on pixels with a value, without a star
@@ -64,7 +64,8 @@ def recover(
         `COLUMNS`, by SOURCE_NUMBER and CATALOG_NUMBER. SNR is that at the predicted place, against the sky's
         noise: without an object it has mean 0 and standard deviation 1. Where STATE is "measured" RA, DEC,
         X_IMAGE, Y_IMAGE, FLUX and the magnitude are those of the place fitted there, with the prediction as
-        its prior; else FLUX is at the predicted place.
+        its prior; else FLUX is at the predicted place. CLEAR is the share of the light that is clear of
+        what is at rest there.
     """
     m, f = np.nonzero(~tracks.seen)
     table = pd.DataFrame(
@@ -146,6 +147,7 @@ def _measured(chip: OpenChip, trails: Trails, near: Resting, *, snr: float) -> p
             "ERR_POSITION": np.where(is_measured, error, np.nan),
             "FLUX": np.where(told, np.where(is_measured, places.flux, clear.flux) / per, np.nan),
             "FLUXERR": np.where(told, np.where(is_measured, places.err, clear.err) / per, np.nan),
+            "CLEAR": clear.seen,
             "FLUX_LIMIT": np.where(told, snr * clear.sky_err / per, np.nan),
             "REASON": [
                 _in_words(*facts)

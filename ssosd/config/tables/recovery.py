@@ -32,7 +32,8 @@ ENTRIES: tuple[Parameter, ...] = (
         "of a candidate: MAG_CALIB and its error are of that light (FLAGS_SSOS 256), which has little more "
         "than half of the noise of MAG_AUTO below SNR 15. SExtractor's stay where other light is in it, "
         "where it has another shape, and for sources brighter in its apertures by more than 0.1 mag and 4 "
-        "sigma, as comets are. `False` leaves them all.",
+        "sigma, as comets are. A detection of which a star at rest covers more than half gets larger errors, "
+        "FLAGS_SSOS 512 and the MPC's note I. `False` leaves them all.",
     ),
     Parameter(
         name="RECOVER",
