@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from ssosd.analysis.forced.recover import BEHIND, MEASURED
+from ssosd.analysis.forced.recover import BEHIND, LEAST_CLEAR, MEASURED
 from ssosd.analysis.forced.trails import trail_rows
 from ssosd.grouping import BoolArray, FloatArray
 from ssosd.model import COVERED_FLAG, SWALLOWED_FLAG
@@ -20,8 +20,9 @@ from ssosd.work.recovering import SHAPE_ERROR, Pixels, light_there
 
 SHAPE_FLAG = 256  # in FLAGS_SSOS: MAG_CALIB is of the stars' shape
 _EXTENDED, _EXTENDED_SIGMA = 0.1, 4.0  # mag by which a source is brighter in SExtractor's apertures
-_COVERED = 0.5  # share of the light that is clear of stars, below which they pull the place
-_PULLED_FWHM = 0.15  # by so much in each coordinate, 1 sigma, on painted nights
+_PULLED_FWHM = (
+    0.15  # by so much stars that cover it pull a place in each coordinate, 1 sigma, on painted nights
+)
 
 
 def with_fitted_light(found: pd.DataFrame, pixels: Pixels, *, station: Station) -> pd.DataFrame:
@@ -60,7 +61,7 @@ def with_fitted_light(found: pd.DataFrame, pixels: Pixels, *, station: Station) 
         MAG_CALIB_ERR=np.where(new, err, found["MAG_CALIB_ERR"].to_numpy(np.float64)),
         FLAGS_SSOS=found["FLAGS_SSOS"].to_numpy(np.int64) | np.where(new, SHAPE_FLAG, 0),
     )
-    covered = (rows["STATE"] == BEHIND).to_numpy(bool) & (rows["CLEAR"].to_numpy(np.float64) < _COVERED)
+    covered = (rows["STATE"] == BEHIND).to_numpy(bool) & (rows["CLEAR"].to_numpy(np.float64) < LEAST_CLEAR)
     return _covered(found, covered & ~trail_rows(found))
 
 

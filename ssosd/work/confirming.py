@@ -1,7 +1,8 @@
 """Candidates that chance may have made: the exposures without a detection of them confirm or refuse them.
 
 A mover of 5 sigma is detected in four exposures of five and shows its light in the fifth as well, below the
-limit of detection; of four pieces of noise in a row nothing is seen there.
+limit of detection; of four pieces of noise in a row nothing is seen there. And a mover has left the places at
+which it was detected, while stars that are detected now and then are still there.
 """
 
 from __future__ import annotations

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from ssosd.analysis.forced.chips import ChipFacts, Chips
-from ssosd.analysis.forced.recover import COLUMNS, recover
+from ssosd.analysis.forced.recover import recover
 from ssosd.analysis.forced.rest import FixedSky
 from ssosd.analysis.forced.tracks import Tracks, places_left, track_candidates
 from ssosd.analysis.forced.trails import measure_trails, trail_rows
@@ -28,7 +28,6 @@ from ssosd.work.picturing import solved_images
 
 _SATUR_LEVEL, _GAIN = "50000", "0"  # SExtractor's defaults
 SHAPE_ERROR = 0.02  # of magnitudes of fitted shapes: no profile is exact, and stars vary over a chip
-
 _LEFT_FWHM = 1.5  # so far off a place no light of an object reaches it
 _USUAL_FWHM = 2.5  # arcsec, of exposures whose seeing is not known
 
@@ -153,8 +152,6 @@ def light_left(found: pd.DataFrame, pixels: Pixels, *, station: Station) -> pd.D
         As `ssosd.analysis.forced.recover.recover` has it, for each of those places and exposures, with
         PLACE, the row of the detection, MAG_THERE and BAND_THERE, its magnitude and band.
     """
-    if found.empty:
-        return pd.DataFrame(columns=[*COLUMNS, "PLACE", "MAG_THERE", "BAND_THERE"])
     places = places_left(found, _tracks(found, pixels), clear_arcsec=_LEFT_FWHM * _fwhm(found))
     rows = _recover(places, pixels, station=station)
     place = rows["SOURCE_NUMBER"].to_numpy(np.intp)
@@ -169,15 +166,11 @@ def light_left(found: pd.DataFrame, pixels: Pixels, *, station: Station) -> pd.D
 
 def missed_of(found: pd.DataFrame, pixels: Pixels, *, station: Station) -> pd.DataFrame:
     """What is there where candidates were not detected, as `ssosd.analysis.forced.recover.recover` has it."""
-    if found.empty:
-        return pd.DataFrame(columns=list(COLUMNS))
     return _recover(_tracks(found, pixels), pixels, station=station)
 
 
 def light_there(found: pd.DataFrame, pixels: Pixels, *, station: Station) -> pd.DataFrame:
     """What is there where candidates were detected, as `ssosd.analysis.forced.recover.recover` has it."""
-    if found.empty:
-        return pd.DataFrame(columns=list(COLUMNS))
     tracks = _tracks(found, pixels)
     return _recover(replace(tracks, seen=~tracks.seen), pixels, station=station)
 

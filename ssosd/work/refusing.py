@@ -30,8 +30,8 @@ def refusals(asked: pd.DataFrame, missed: pd.DataFrame, *, snr: float) -> pd.Dat
 
     A source is refused where that light is less than 0.4 of what its magnitude lets expect, and one that
     chance alone makes (N_CHANCE above 1, or above 2 where no exposure tells) unless all of it together is
-    significant: of it only that counts which is farther from its detections than the light of a star there
-    would reach.
+    significant: of it only that counts which is more than half a FWHM from its detections, where no star at
+    rest explains both.
 
     Parameters
     ----------

@@ -20,6 +20,8 @@ from ssosd.sphere import separation_arcsec
 
 MEASURED, FAINT, BEHIND = "measured", "too faint", "behind a star"
 SATURATED, EDGE, OUTSIDE, UNREAD = "saturated", "on the edge", "off the detector", "not read"
+#: Share of the light that must be clear of what is at rest.
+LEAST_CLEAR = 0.5
 #: What a candidate can be in an exposure without a detection of it, in the order in which it is decided.
 STATES = (UNREAD, OUTSIDE, EDGE, SATURATED, BEHIND, MEASURED, FAINT)
 COLUMNS = (
@@ -28,7 +30,7 @@ COLUMNS = (
     *("FLUXERR", "MAG_CALIB", "MAG_CALIB_ERR", "MAG_LIMIT", "BAND", "CLEAR", "REASON"),
 )
 _MARGIN_ARCSEC = 120.0  # by which a header's pointing may be off
-_ON_CHIP, _CLEAR = 0.9, 0.5  # shares of the light that suffice, on pixels with a value, without a star
+_ON_CHIP = 0.9  # share of the light that must be on pixels with a value
 _ELSEWHERE = 4.0  # standard errors of the prediction: light farther off is of something else
 _ODD = 3.0  # chi-square per pixel: of a star's edge, a cosmic ray, a hot pixel or a dead one
 _FULL = 0.02  # share of the light on full pixels that spoils it
@@ -124,7 +126,7 @@ def _measured(chip: OpenChip, trails: Trails, near: Resting, *, snr: float) -> p
             [
                 ~(all_light.seen >= _ON_CHIP) | ~np.isfinite(patches.noise),
                 all_light.seen - whole.seen > _FULL,
-                ~(clear.seen >= _CLEAR) | ~np.isfinite(significance) | elsewhere | odd,
+                ~(clear.seen >= LEAST_CLEAR) | ~np.isfinite(significance) | elsewhere | odd,
                 significance >= snr,
             ],
             [EDGE, SATURATED, BEHIND, MEASURED],

@@ -183,21 +183,26 @@ def _placed_where_off(
     if not rows.size:
         return table
     tracks = _tracks_of(table[fixed], exposures)
-    m, f = tracks.find(table["SOURCE_NUMBER"].to_numpy()[rows]), f[rows]
+    m = tracks.find(table["SOURCE_NUMBER"].to_numpy()[rows])
+    rows, m = rows[m >= 0], m[m >= 0]
+    f = f[rows]
     along, across = tracks.err_along[m, f], tracks.err_across[m, f]
-    columns = {name: table[name].to_numpy(copy=True) for name in _columns(table)}
-    places = {
+    major, minor, turned = _axes(along, across)
+    there = table.iloc[rows]
+    new = {
         "RA": tracks.ra[m, f],
         "DEC": tracks.dec[m, f],
-        "ERRA_WORLD": np.maximum(along, across) / ARCSEC_PER_DEG,
-        "ERRB_WORLD": np.minimum(along, across) / ARCSEC_PER_DEG,
+        "ERRA_WORLD": major / ARCSEC_PER_DEG,
+        "ERRB_WORLD": minor / ARCSEC_PER_DEG,
+        "ERRTHETA_WORLD": _half_turn(np.degrees(tracks.angle[m, f]) + turned),
         "ERR_POSITION": np.sqrt(0.5 * (along**2 + across**2)),
-        "FLAGS_SSOS": columns["FLAGS_SSOS"][rows] | PLACED_FLAG,
+        "FLAGS_SSOS": there["FLAGS_SSOS"].to_numpy(np.int64) | PLACED_FLAG,
     }
-    apart = separation_arcsec(columns["RA"][rows], columns["DEC"][rows], places["RA"], places["DEC"])
-    off = apart > np.maximum(_OFF_SIGMA * np.hypot(along, position_errors(table)[rows]), _OFF_ARCSEC)
-    for name in places.keys() & columns.keys():
-        columns[name][rows[off]] = places[name][off]
+    apart = separation_arcsec(there["RA"], there["DEC"], new["RA"], new["DEC"])
+    off = apart > np.maximum(_OFF_SIGMA * np.hypot(along, position_errors(there)), _OFF_ARCSEC)
+    columns = {name: table[name].to_numpy(copy=True) for name in new if name in table}
+    for name, values in columns.items():
+        values[rows[off]] = new[name][off]
     return table.assign(**columns)
 
 
@@ -221,11 +226,7 @@ def _measures(
 ) -> dict[str, FloatArray]:
     """New values of `_columns` for all rows of a chip."""
     ra, dec = one.chip.sky.sky_of(placed.x, placed.y)
-    long, short = (
-        np.maximum(placed.err_along, placed.err_across),
-        np.minimum(placed.err_along, placed.err_across),
-    )
-    turned = np.where(placed.err_along >= placed.err_across, 0.0, 90.0)
+    long, short, turned = _axes(placed.err_along, placed.err_across)
     sky = one.detections
     with np.errstate(divide="ignore", invalid="ignore"):
         flux, err = (v / one.chip.shape.per_catalogue for v in (placed.flux, placed.err))
@@ -250,6 +251,11 @@ def _measures(
         "MAGERR": mag_err,
         "FLAGS_SSOS": (flags & ~(PIECES_FLAG | PLACED_FLAG)) | TRAIL_FLAG,
     }
+
+
+def _axes(along: FloatArray, across: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Major and minor axis of errors, and the major one's angle from the trail, deg."""
+    return np.maximum(along, across), np.minimum(along, across), np.where(along >= across, 0.0, 90.0)
 
 
 def _half_turn(angle_deg: FloatArray) -> FloatArray:
