@@ -8,7 +8,7 @@ import pytest
 from astropy.io import fits
 
 from ssosd.analysis.painter.night import PaintedNight, PlacedMover
-from ssosd.model import COVERED_FLAG, SWALLOWED_FLAG
+from ssosd.model import COVERED_FLAG, PLACED_FLAG, SWALLOWED_FLAG
 from ssosd.sphere import separation_arcsec
 from ssosd.work.brightness import SHAPE_FLAG, _covered
 from tests.replaying import run
@@ -93,18 +93,23 @@ def test_faint_magnitudes_are_better_and_their_errors_true(tables: dict[bool, pd
 def test_what_stars_cover_has_larger_errors() -> None:
     found = pd.DataFrame(
         {
-            "FLAGS_SSOS": [0, 0, SWALLOWED_FLAG],
+            "FLAGS_SSOS": [0, 0, SWALLOWED_FLAG, PLACED_FLAG],
             "SEEING": 2.0,
             "ERR_POSITION": 0.4,
             "ERRA_WORLD": 0.4 / 3600.0,
             "ERRB_WORLD": 0.0,
         }
     )
-    told = _covered(found, np.array([True, False, True]))
-    assert told["FLAGS_SSOS"].tolist() == [COVERED_FLAG, 0, COVERED_FLAG | SWALLOWED_FLAG]
-    assert told["ERR_POSITION"].tolist() == pytest.approx([0.5, 0.4, 0.4])
-    assert told["ERRA_WORLD"].tolist() == pytest.approx([0.5 / 3600.0, 0.4 / 3600.0, 0.4 / 3600.0])
-    assert told["ERRB_WORLD"].tolist() == pytest.approx([0.3 / 3600.0, 0.0, 0.0])
+    told = _covered(found, np.array([True, False, True, True]))
+    assert (told["FLAGS_SSOS"] - found["FLAGS_SSOS"]).tolist() == [
+        COVERED_FLAG,
+        0,
+        COVERED_FLAG,
+        COVERED_FLAG,
+    ]
+    assert told["ERR_POSITION"].tolist() == pytest.approx([0.5, 0.4, 0.4, 0.4])
+    assert (3600.0 * told["ERRA_WORLD"]).tolist() == pytest.approx([0.5, 0.4, 0.4, 0.4])
+    assert told["ERRB_WORLD"].tolist() == pytest.approx([0.3 / 3600.0, 0.0, 0.0, 0.0])
 
 
 def test_a_comet_keeps_all_of_its_light(tables: dict[bool, pd.DataFrame]) -> None:

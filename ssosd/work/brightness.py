@@ -13,7 +13,7 @@ import pandas as pd
 from ssosd.analysis.forced.recover import BEHIND, LEAST_CLEAR, MEASURED
 from ssosd.analysis.forced.trails import trail_rows
 from ssosd.grouping import BoolArray, FloatArray
-from ssosd.model import COVERED_FLAG, SWALLOWED_FLAG
+from ssosd.model import COVERED_FLAG, PLACED_FLAG, SWALLOWED_FLAG
 from ssosd.sphere import ARCSEC_PER_DEG
 from ssosd.station import Station
 from ssosd.work.recovering import SHAPE_ERROR, Pixels, light_there
@@ -69,7 +69,10 @@ def _covered(found: pd.DataFrame, covered: BoolArray) -> pd.DataFrame:
     """Candidates with their flag and larger errors where stars cover their light."""
     flags = found["FLAGS_SSOS"].to_numpy(np.int64)
     pull = _PULLED_FWHM * found["SEEING"].fillna(0.0).to_numpy(np.float64)
-    pull = np.where(covered & ((flags & SWALLOWED_FLAG) == 0), pull, 0.0)  # those have larger ones already
+    pulled = covered & (
+        (flags & (SWALLOWED_FLAG | PLACED_FLAG)) == 0
+    )  # those know of it, or are the motion's
+    pull = np.where(pulled, pull, 0.0)
     units = {"ERR_POSITION": 1.0, "ERRA_WORLD": ARCSEC_PER_DEG, "ERRB_WORLD": ARCSEC_PER_DEG}
     errors = {name: np.hypot(found[name], pull / unit) for name, unit in units.items() if name in found}
     return found.assign(FLAGS_SSOS=flags | np.where(covered, COVERED_FLAG, 0), **errors)
