@@ -179,6 +179,12 @@ def test_curvature_grows_with_the_arc():
     assert link(Night(hours=FIVE, movers=impossible, noise=0).table()).sources.empty
 
 
+def test_near_a_standstill_the_parallax_of_a_near_object_is_no_kink():
+    """What moves as the Earth does, 0.6 AU away, has the observer's parallax and hardly any motion of its own."""
+    bent = [Mover(**{**vars_of(m), "acceleration": 0.8}) for m in ring(10, (3.0, 6.0))]
+    all_found(Night(hours=tuple(np.linspace(0.0, 5.25, 8)), movers=bent), 8)
+
+
 def vars_of(mover: Mover) -> dict[str, float]:
     return dict(mover.__dict__)
 
