@@ -18,6 +18,7 @@ from ssosd.trackfit import Motion, arc_hours
 
 MOTION_SIGMA = 4.8  # of the rate: of 4000 stars at rest one in twenty fields seems to move so
 CLEAR_SIGMA = 12.0  # what moves by less than a FWHM and this must not be drawn out along its motion
+CLEAR_CHANCE = 0.01  # chance tracks expected of what is larger than a star and moves little: comets, galaxies
 FIT_CHANCE = 1e-4  # a fit is bad when so few true ones have as large a chi-square
 HARDLY_FIT_CHANCE = 1e-2  # of what moves by less than a FWHM: a centroid that wanders fits badly
 MIN_MOVED = 0.4  # arcsec: less is a centroid that wanders
@@ -102,7 +103,8 @@ def assess(
     accepted &= ~unclear | ~criteria.drawn_out(pool, track, motion.angle, motion.rate)
     accepted &= chdtrc(np.maximum(dof, 1), motion.chi2) > worst
     accepted &= ~hardly | criteria.steady(pool, track)
-    accepted &= (motion.rate * arc >= LITTLE_FWHM * pool.fwhm) | criteria.compact(pool, track)
+    clear = (motion.rate > CLEAR_SIGMA * error) & ~within & (expected <= np.log(CLEAR_CHANCE))
+    accepted &= clear | (motion.rate * arc >= LITTLE_FWHM * pool.fwhm) | criteria.compact(pool, track)
     accepted &= expected <= np.log(max_chance)
     return Judged(track=track, motion=motion, log_expected=expected, n=n, dof=dof, accepted=accepted)
 
