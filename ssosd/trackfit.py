@@ -11,8 +11,8 @@ from ssosd.grouping import BoolArray, FloatArray, IntArray
 TRAIL_ERROR = 0.2  # 1-sigma error along a trail, of its length: detections may be pieces of it
 TRAIL_WIDTH = 0.03  # the same across it
 # Acceleration that objects show, 1 sigma, arcsec/h^2 and per hour of the rate. The Earth's rotation moves the
-# observer: 8.794" (solar parallax) x (2 pi / 23.93 h)^2 = 0.61 arcsec/h^2 at 1 AU on the equator, whatever the
-# rate. What moves fast is nearer; what hardly moves is far, or a star: few objects are near a standstill.
+# observer: 8.794" (solar parallax) x (2 pi / 23.93 h)^2 = 0.61 arcsec/h^2 at 1 AU on the equator, whatever
+# the rate. What moves fast is nearer; what hardly moves is far, or a star: few are near a standstill.
 PARALLAX, SLOW_SHARE, FAST_SHARE = 0.4, 0.15, 0.012
 # What is left of the diurnal parallax (cubic in time) after a quadratic: error added, arcsec, at 4 h.
 CUBIC_AT_4H, LARGEST_CUBIC = 0.03, 0.6

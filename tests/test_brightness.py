@@ -21,7 +21,7 @@ COMA_SIGMA_PX, COMA_ADU = 5.0, 20000.0
 
 
 def movers() -> tuple[PlacedMover, ...]:
-    """Forty faint ones, and a brighter one that becomes a comet."""
+    """Forty faint ones, and a brighter one, slow as what is far away, that becomes a comet."""
     grid = np.linspace(-240.0, 240.0, 7)
     places = [(east, north) for east in grid for north in grid[::-1]][:41]
     faint = [
@@ -37,7 +37,7 @@ def movers() -> tuple[PlacedMover, ...]:
     ]
     east, north = places[0]
     comet = PlacedMover(
-        name=COMET, east_arcsec=east, north_arcsec=north, mag=17.5, rate_arcsec_h=24.0, pa_deg=80.0
+        name=COMET, east_arcsec=east, north_arcsec=north, mag=17.5, rate_arcsec_h=6.0, pa_deg=80.0
     )
     return (comet, *faint)
 
@@ -118,3 +118,10 @@ def test_a_comet_keeps_all_of_its_light(tables: dict[bool, pd.DataFrame]) -> Non
     assert not (fitted["FLAGS_SSOS"] & SHAPE_FLAG).any()
     pd.testing.assert_series_equal(fitted["MAG_CALIB"], apertures["MAG_CALIB"])
     assert (fitted["MAG_CALIB"] < fitted["mag"] - 0.3).all()
+
+
+def test_a_comet_is_told_from_asteroids(tables: dict[bool, pd.DataFrame]) -> None:
+    assert tables[False]["EXTENDED"].isna().all()
+    extended = tables[True]["EXTENDED"].groupby(level="id").first()
+    assert extended[COMET] > 0.2
+    assert extended.drop(index=COMET).isna().all()

@@ -185,7 +185,7 @@ def test_pixels_are_the_cutout_s_to_within_a_step(client, inspectable, names):
 
 
 def test_what_is_urgent_comes_first_as_in_the_report():
-    """Fast and not known, not known, possibly known, known, artifacts; by the score among equals."""
+    """Fast or extended and not known, not known, possibly known, known, artifacts; by the score among equals."""
     entry = {"rate": 30.0, "state": "unknown", "score": 3.0, "verdict": None}
     entries = [
         {**entry, "id": name, **changes}
@@ -197,9 +197,10 @@ def test_what_is_urgent_comes_first_as_in_the_report():
             "without a score": {"score": None},
             "faster": {"rate": 400.0, "score": 5.0},
             "fast": {"rate": 80.0, "score": 9.0},
+            "comet": {"extended": 0.3, "score": 4.0},
         }.items()
     ]
-    ordered = ["fast", "faster", "slow", "without a score", "possible", "known", "artifact"]
+    ordered = ["fast", "faster", "comet", "slow", "without a score", "possible", "known", "artifact"]
     assert [e["id"] for e in by_urgency(entries)] == ordered
     assert by_urgency([]) == []
 

@@ -88,6 +88,16 @@ def test_fast_unknown_movers_come_first_and_artifacts_last(night: pd.DataFrame) 
     assert html == page(night)
 
 
+def test_what_looks_like_a_comet_and_is_not_known_comes_first(night: pd.DataFrame) -> None:
+    comets = night["CANDIDATE"].isin(("F-0001", "F-0002"))
+    extended = night.assign(EXTENDED=np.where(comets, 0.87, np.nan))
+    assert triage(extended, {})[:5] == ["F-0008", "F-0002", "F-0004", "F-0005", "F-0003"]
+    html = page(extended)
+    assert "3 fast and not known" in html
+    assert "1 extended and not known" in html  # the other is a known one
+    assert html.count("0.87 mag more than a star") == 2
+
+
 def test_nothing_from_outside_is_trusted_and_nothing_is_loaded(night: pd.DataFrame) -> None:
     blink = Blink(sheet=b"png", side_px=8, numbers=(1,), marks=((4.0, 4.0),), together=True)
     html = page(night.assign(FILTER=EVIL), blinks={"F-0001": blink})

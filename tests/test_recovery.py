@@ -285,7 +285,7 @@ def test_bad_pixels_are_not_taken_for_the_object(field: Field, tmp_path: Path, f
         fits.PrimaryHDU(data, hdus[0].header).writeto(copy)
     bad = exposures[CLOUDED_VISIT - 1].at(str(copy))
     again = recovered_of(field, (*exposures[: CLOUDED_VISIT - 1], bad, *exposures[CLOUDED_VISIT:]), found)
-    assert again.loc[row.name, "STATE"] == "behind a star"
+    assert again.loc[row.name, "STATE"] == "of another shape"
     assert "shape" in again.loc[row.name, "REASON"]
     on_it = (again["CATALOG_NUMBER"] == CLOUDED_VISIT) & (np.abs(rows["X_IMAGE"] - row["X_IMAGE"]) < 20.0)
     others = ~on_it if flaw == "dead column" else rows.index != row.name

@@ -233,3 +233,9 @@ def drafts_of_groups(db: Database) -> None:
         ) STRICT, WITHOUT ROWID
         """
     )
+
+
+@migrations()
+def extended_candidates(db: Database) -> None:
+    """Which candidates look like comets."""
+    db.execute("ALTER TABLE candidates ADD COLUMN extended REAL")  # mag above the light in the stars' shape

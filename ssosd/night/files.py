@@ -132,6 +132,7 @@ def candidate_rows(night: str, candidates: pd.DataFrame) -> list[dict[str, Any]]
             "n_chance": first["N_CHANCE"],
             "chi2_dof": first["CHI2_DOF"],
             "neo_score": first["NEO_SCORE"],
+            "extended": first["EXTENDED"],
             "match_state": first["MATCH_STATE"],
             "known_number": first["SKYBOT_NUMBER"],
             "known_name": first["SKYBOT_NAME"],

@@ -159,6 +159,13 @@ CANDIDATE_COLUMNS: tuple[Column, ...] = (
         "How likely it is a near-Earth object, 0 to 100: digest2's NEO no-id score; blank for known objects "
         "and where no orbit fits.",
     ),
+    _c(
+        "EXTENDED",
+        "float",
+        "mag",
+        "By how much the candidate is brighter in SExtractor's apertures than in the stars' shape, as a "
+        "comet is by its coma; blank where that is less than 0.1 or 4 of its errors, or without FIT_MAGS.",
+    ),
     _o("INSPECTED", "bool", "", "Whether a person gave a verdict on the candidate (table of the night)."),
     _o(
         "ASTEROID", "bool", "", "Whether that verdict is asteroid; an artifact has False here and in UNKNOWN."

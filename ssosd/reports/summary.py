@@ -257,6 +257,7 @@ def _candidate(row: Row, *, field: str, calibrated: tuple[float, str] | None) ->
         "pm": _rounded(row["pm"], 3),
         "pm_ra": _rounded(row["pm_ra"], 3),
         "pm_dec": _rounded(row["pm_dec"], 3),
+        "extended": _rounded(row["extended"], 2),
         "mag": _rounded(row["mag"], 3),
         "mag_calib": _rounded(calibrated[0], 3) if calibrated else None,
         "band": calibrated[1] if calibrated else None,

@@ -90,7 +90,8 @@ def _candidates(found: Mapping[str, Any]) -> list[str]:
             row["candidate"], row["n_detections"], _number(row["ra_deg"], ".5f"),
             _number(row["dec_deg"], "+.5f"), _number(row["pm"], ".2f"),
             _number(row["mag"] if row["band"] is None else row["mag_calib"], ".2f"),
-            row["band"] or "instrumental", row["known"] or row["match_state"],
+            row["band"] or "instrumental",
+            (row["known"] or row["match_state"]) + (", extended" if row["extended"] is not None else ""),
         )
         for row in found["listed"]
     ]  # fmt: skip

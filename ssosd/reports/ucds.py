@@ -69,6 +69,7 @@ UCDS = {
     "MATCH_STATE": "meta.code.status",
     "KNOWN_NEARBY": "meta.note",
     "NEO_SCORE": "stat.likelihood;src.class",
+    "EXTENDED": "phot.mag;em.opt;arith.diff",
     "INSPECTED": "meta.code.status;obs.observer",
     "ASTEROID": "meta.code.class;obs.observer",
     "UNKNOWN": "meta.code.class;obs.observer",

@@ -37,6 +37,7 @@ _OPTIONAL = {
     "LINKED_BY": "linked_by",
     "SCORE": "score",
     "NEO_SCORE": "neo_score",
+    "EXTENDED": "extended",
     "KNOWN_BY": "known_by",
     "KNOWN_NEARBY": "nearby",
     "SKYBOT_CLASS": "class",
@@ -93,10 +94,11 @@ def by_urgency(entries: list[Json]) -> list[Json]:
     entries : list of dict
         From `summaries`, with their verdicts.
     """
-    columns = {"CANDIDATE": "id", "PM": "rate", "MATCH_STATE": "state", "SCORE": "score"}
+    numbers = {"PM": "rate", "SCORE": "score", "EXTENDED": "extended"}
+    columns = {"CANDIDATE": "id", "MATCH_STATE": "state", **numbers}
     table = pd.DataFrame({name: [entry.get(key) for entry in entries] for name, key in columns.items()})
     verdicts = {entry["id"]: entry["verdict"] for entry in entries if entry["verdict"]}
-    place = {name: k for k, name in enumerate(triage(table.astype({"PM": float, "SCORE": float}), verdicts))}
+    place = {name: k for k, name in enumerate(triage(table.astype(dict.fromkeys(numbers, float)), verdicts))}
     return sorted(entries, key=lambda entry: place[entry["id"]])
 
 

@@ -120,6 +120,7 @@ def _facts(entry: Json) -> list[str]:
         (entry["band"] or "instrumental", "mag", "{:.2f}"),
         ("score", "score", "{:.1f}"),
         ("NEO", "neo_score", "{:.0f}"),
+        ("extended", "extended", "{:.2f} mag"),
     )
     facts = [f"{entry['state']}{f': {known}' if known else ''}", f"{counted(entry['n'], 'detection')}"]
     facts += [

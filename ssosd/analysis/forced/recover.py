@@ -18,12 +18,12 @@ from ssosd.grouping import IntArray
 from ssosd.model import Chip, Exposure
 from ssosd.sphere import separation_arcsec
 
-MEASURED, FAINT, BEHIND = "measured", "too faint", "behind a star"
+MEASURED, FAINT, SHAPED, BEHIND = "measured", "too faint", "of another shape", "behind a star"
 SATURATED, EDGE, OUTSIDE, UNREAD = "saturated", "on the edge", "off the detector", "not read"
 #: Share of the light that must be clear of what is at rest.
 LEAST_CLEAR = 0.5
 #: What a candidate can be in an exposure without a detection of it, in the order in which it is decided.
-STATES = (UNREAD, OUTSIDE, EDGE, SATURATED, BEHIND, MEASURED, FAINT)
+STATES = (UNREAD, OUTSIDE, EDGE, SATURATED, BEHIND, SHAPED, MEASURED, FAINT)
 COLUMNS = (
     *("SOURCE_NUMBER", "CATALOG_NUMBER", "EXTENSION", "STATE", "SNR", "RA", "DEC", "ERR_POSITION"),
     *("RA_PREDICTED", "DEC_PREDICTED", "ERR_ALONG", "ERR_ACROSS", "X_IMAGE", "Y_IMAGE", "TRAIL", "FLUX"),
@@ -66,7 +66,8 @@ def recover(
         `COLUMNS`, by SOURCE_NUMBER and CATALOG_NUMBER. SNR is that at the predicted place, against the sky's
         noise: without an object it has mean 0 and standard deviation 1. Where STATE is "measured" RA, DEC,
         X_IMAGE, Y_IMAGE, FLUX and the magnitude are those of the place fitted there, with the prediction as
-        its prior; else FLUX is at the predicted place. CLEAR is the share of the light that is clear of
+        its prior, FLUX and the magnitude where it is "of another shape", too; else FLUX is at the predicted
+        place. CLEAR is the share of the light that is clear of
         what is at rest there.
     """
     m, f = np.nonzero(~tracks.seen)
@@ -126,14 +127,15 @@ def _measured(chip: OpenChip, trails: Trails, near: Resting, *, snr: float) -> p
             [
                 ~(all_light.seen >= _ON_CHIP) | ~np.isfinite(patches.noise),
                 all_light.seen - whole.seen > _FULL,
-                ~(clear.seen >= LEAST_CLEAR) | ~np.isfinite(significance) | elsewhere | odd,
+                ~(clear.seen >= LEAST_CLEAR) | ~np.isfinite(significance) | elsewhere,
+                odd,
                 significance >= snr,
             ],
-            [EDGE, SATURATED, BEHIND, MEASURED],
+            [EDGE, SATURATED, BEHIND, SHAPED, MEASURED],
             FAINT,
         )
     told = np.isin(state, (MEASURED, FAINT))
-    is_measured = state == MEASURED
+    is_measured, is_fitted = state == MEASURED, np.isin(state, (MEASURED, SHAPED))
     x, y = np.where(is_measured, places.x, trails.x), np.where(is_measured, places.y, trails.y)
     ra, dec = chip.sky.sky_of(x, y)
     error = np.sqrt(0.5 * (places.err_along**2 + places.err_across**2)) / trails.scale
@@ -147,23 +149,21 @@ def _measured(chip: OpenChip, trails: Trails, near: Resting, *, snr: float) -> p
             "RA": np.where(is_measured, ra, np.nan),
             "DEC": np.where(is_measured, dec, np.nan),
             "ERR_POSITION": np.where(is_measured, error, np.nan),
-            "FLUX": np.where(told, np.where(is_measured, places.flux, clear.flux) / per, np.nan),
-            "FLUXERR": np.where(told, np.where(is_measured, places.err, clear.err) / per, np.nan),
+            "FLUX": np.where(is_fitted, places.flux, np.where(told, clear.flux, np.nan)) / per,
+            "FLUXERR": np.where(is_fitted, places.err, np.where(told, clear.err, np.nan)) / per,
             "CLEAR": clear.seen,
             "FLUX_LIMIT": np.where(told, snr * clear.sky_err / per, np.nan),
             "REASON": [
                 _in_words(*facts)
                 for facts in zip(
-                    state, all_light.seen, clear.seen, off, elsewhere, places.chi2_dof, odd, strict=True
+                    state, all_light.seen, clear.seen, off, elsewhere, places.chi2_dof, strict=True
                 )
             ],
         }
     )
 
 
-def _in_words(
-    state: str, on_chip: float, clear: float, off: float, elsewhere: bool, chi2: float, odd: bool
-) -> str:
+def _in_words(state: str, on_chip: float, clear: float, off: float, elsewhere: bool, chi2: float) -> str:
     """The numbers that decided a state, for a person."""
     if state == EDGE:
         return f"{_percent(on_chip)} of its light on pixels with a value"
@@ -171,7 +171,7 @@ def _in_words(
         return "full pixels in its light"
     if state == BEHIND and elsewhere:
         return f'the light there is of something {off:.1f}" from its place'
-    if state == BEHIND and odd:
+    if state == SHAPED:
         return f"the light there has not the shape of the object's: chi-square {chi2:.1f} per pixel"
     if state == BEHIND:
         return f"{_percent(clear)} of its light is clear of what is at rest there"
@@ -190,13 +190,13 @@ def _with_magnitudes(
     if number not in photometry.calibrations:
         return found.assign(BAND="")
     flux, err = found["FLUX"].to_numpy(np.float64), found["FLUXERR"].to_numpy(np.float64)
-    is_measured = (found["STATE"] == MEASURED).to_numpy() & (flux > 0.0)
+    is_fitted = found["STATE"].isin((MEASURED, SHAPED)).to_numpy() & (flux > 0.0)
     mag, mag_err = photometry.of_light(number, extension, facts.detections, flux=flux, error=err)
     faintest, _ = photometry.of_light(number, extension, facts.detections, flux=limit, error=err)
     band = photometry.exposures.set_index("CATALOG_NUMBER")["BAND"]
     return found.assign(
-        MAG_CALIB=np.where(is_measured, mag, np.nan),
-        MAG_CALIB_ERR=np.where(is_measured, mag_err, np.nan),
+        MAG_CALIB=np.where(is_fitted, mag, np.nan),
+        MAG_CALIB_ERR=np.where(is_fitted, mag_err, np.nan),
         MAG_LIMIT=faintest,
         BAND=str(band.get(number, "")),
     )

@@ -23,6 +23,7 @@ from ssosd.reports.words import number, sexagesimal, utc
 #: What moves faster is no main-belt object: those reach 40 to 50 arcsec/h when they are retrograde at
 #: opposition (Jedicke 1996, AJ 111, 970, figures 1 and 2).
 FAST_ARCSEC_H = 60.0
+FAST, EXTENDED = "fast", "extended"
 _INSTRUMENTAL = "instrumental"  # in the place of a band where nothing is calibrated
 _TICK, _GAP = 6.0, 5.0  # of the marks in a blink, pixels of the cutout
 _ARTIFACT = "artifact"
@@ -39,7 +40,7 @@ class Card:
     field: str
     state: str  # matched, possible, unknown, unchecked
     known: str  # what it is or may be, "" when nothing is near
-    fast: bool  # and not known: to be looked at first
+    hot: tuple[str, ...]  # why it is to be looked at first: FAST, EXTENDED; empty for what is known
     verdict: str  # of a person, "" without one
     rate: str  # arcsec/h
     angle: str  # position angle of the motion, deg
@@ -58,13 +59,13 @@ class Card:
 def triage(candidates: pd.DataFrame, verdicts: Mapping[str, str]) -> list[str]:
     """Names of the candidates, those that should be looked at first in front.
 
-    What is fast and not known, what is not known, what is only possibly known, what is known; what a person
-    called an artifact comes last. Among equals the score decides, then the name.
+    What is fast or extended and not known, what is not known, what is only possibly known, what is known;
+    what a person called an artifact comes last. Among equals the score decides, then the name.
 
     Parameters
     ----------
     candidates : DataFrame
-        One row per detection: CANDIDATE, PM (arcsec/h), MATCH_STATE, SCORE.
+        One row per detection: CANDIDATE, PM (arcsec/h), MATCH_STATE, SCORE, EXTENDED (mag).
     verdicts : mapping
         By candidate, where there is one.
     """
@@ -72,17 +73,23 @@ def triage(candidates: pd.DataFrame, verdicts: Mapping[str, str]) -> list[str]:
         return []
     first = candidates.drop_duplicates("CANDIDATE")
 
-    def rank(row: tuple[str, float, str, float]) -> tuple[int, float, str]:
-        name, rate, state, score = row
+    def rank(row: tuple[str, float, str, float, float]) -> tuple[int, float, str]:
+        name, rate, state, score, extended = row
         group = {"matched": 4, "possible": 3}.get(state, 2)
-        if state != "matched" and rate >= FAST_ARCSEC_H:
+        if _hot(state, rate, extended):
             group = 1
         if verdicts.get(name) == _ARTIFACT:
             group = 5
         return group, -score if math.isfinite(score) else 0.0, name
 
-    columns = ("CANDIDATE", "PM", "MATCH_STATE", "SCORE")
+    columns = ("CANDIDATE", "PM", "MATCH_STATE", "SCORE", "EXTENDED")
     return [row[0] for row in sorted(zip(*(first[c].tolist() for c in columns), strict=True), key=rank)]
+
+
+def _hot(state: str, rate: float, extended: float) -> tuple[str, ...]:
+    """Why what is not known is to be looked at first."""
+    reasons = ((FAST, rate >= FAST_ARCSEC_H), (EXTENDED, math.isfinite(extended)))
+    return tuple(name for name, applies in reasons if applies and state != "matched")
 
 
 def cards(
@@ -188,7 +195,7 @@ def _card(table: Rows, *, verdict: str, missed: tuple[tuple[str, ...], ...], bli
         field=str(first["FIELD"]),
         state=state,
         known=known,
-        fast=state != "matched" and rate >= FAST_ARCSEC_H,
+        hot=_hot(state, rate, float(first["EXTENDED"])),
         verdict=verdict,
         rate=number(rate, 2 if rate < FAST_ARCSEC_H else 1),
         angle=number(angle, 0),
@@ -230,6 +237,12 @@ def _facts(table: Rows, first: Mapping[str, Any], *, mag: str) -> tuple[tuple[st
             ("by chance", number(first["N_CHANCE"], 1, exponent=True)),
             ("χ² / dof", number(first["CHI2_DOF"], 2)),
             ("NEO score", number(first["NEO_SCORE"], 0)),
+            (
+                "extended",
+                f"{number(first['EXTENDED'], 2)} mag more than a star"
+                if math.isfinite(first["EXTENDED"])
+                else "",
+            ),
             ("flags", ", ".join(flags)),
             ("near", _text(first["KNOWN_NEARBY"])),
         )

@@ -70,7 +70,7 @@ def morning_html(
     return _template().render(
         summary=summary,
         cards=found,
-        fast=[card for card in found if card.fast and card.verdict != "artifact"],
+        hot=Counter(why for card in found if card.verdict != "artifact" for why in card.hot),
         fast_arcsec_h=FAST_ARCSEC_H,
         figures=figures(quality),
         seeing=typical(quality, "seeing_arcsec", 1),

@@ -309,6 +309,7 @@ function drawFacts() {
     ["linked by", c.linked_by],
     ["score", c.score === undefined || c.score === null ? null : number(c.score, 2)],
     ["NEO score", c.neo_score === undefined || c.neo_score === null ? null : number(c.neo_score, 0)],
+    ["extended", c.extended === undefined || c.extended === null ? null : number(c.extended, 2, " mag more than a star")],
     ["position", `${number(c.ra, 5)}  ${c.dec >= 0 ? "+" : ""}${number(c.dec, 5)}`],
     ["flags", c.flags.join(", ") || "none"],
   ];
