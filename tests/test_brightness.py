@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -125,3 +127,14 @@ def test_a_comet_is_told_from_asteroids(tables: dict[bool, pd.DataFrame]) -> Non
     extended = tables[True]["EXTENDED"].groupby(level="id").first()
     assert extended[COMET] > 0.2
     assert extended.drop(index=COMET).isna().all()
+
+
+def test_hot_pixels_are_not_taken_for_stars(tmp_path: Path) -> None:
+    """The sky drifts over a detector with six times as many hot pixels as stars."""
+    night = small_sky(tmp_path / "raw", hot_pixels=600, drift_arcsec=(4.0, 1.2), dither_arcsec=0.0, seed=3)
+    outcome = run(tmp_path / "out", night.directory, reference=night.refcat)
+    table = outcome.candidates.merge(night.truth, left_on="IMAGE_FILENAME", right_on="image")
+    table = table[separation_arcsec(table["RA"], table["DEC"], table["ra"], table["dec"]) < 2.0]
+    shaped = table[table["FLAGS_SSOS"] & SHAPE_FLAG > 0]
+    assert len(shaped) >= 4
+    assert (shaped["MAG_CALIB"] - shaped["mag"]).abs().max() < 0.3

@@ -63,11 +63,12 @@ class Pixels:
         linked, detections = left.linked, left.positions
         stars = _stars_with_flux(linked.reference, photometry, detections)
         facts = chip_facts(detections, linked=linked, photometry=photometry, station=station)
+        rest = FixedSky(detections, stars)
         return cls(
             linked=linked,
             photometry=photometry,
-            chips=Chips(_replaced(facts, linked, copies) if copies else facts),
-            rest=FixedSky(detections, stars),
+            chips=Chips(_replaced(facts, linked, copies) if copies else facts, rest),
+            rest=rest,
         )
 
 

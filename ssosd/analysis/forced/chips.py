@@ -12,7 +12,7 @@ import pandas as pd
 from ssosd.analysis.forced.fit import Trails
 from ssosd.analysis.forced.pixels import Patches, read_patches
 from ssosd.analysis.forced.profile import Shape
-from ssosd.analysis.forced.rest import Resting
+from ssosd.analysis.forced.rest import FixedSky, Resting
 from ssosd.analysis.forced.shape import measure_shape
 from ssosd.analysis.forced.skymap import SkyMap
 from ssosd.analysis.forced.tracks import Tracks
@@ -119,6 +119,8 @@ class Chips(AbstractContextManager["Chips"]):
     ----------
     facts : mapping
         By CATALOG_NUMBER and HDU.
+    rest : FixedSky
+        Tells stars from hot pixels, of which there may be more.
 
     Attributes
     ----------
@@ -126,8 +128,9 @@ class Chips(AbstractContextManager["Chips"]):
         Those of the chips; what is still open of them is closed at the end.
     """
 
-    def __init__(self, facts: Mapping[tuple[int, int], ChipFacts]) -> None:
+    def __init__(self, facts: Mapping[tuple[int, int], ChipFacts], rest: FixedSky) -> None:
         self.facts = dict(sorted(facts.items()))
+        self._rest = rest
         self._stars: dict[tuple[int, int], tuple[SkyMap, Shape]] = {}
         self.files = OpenFiles()
 
@@ -151,7 +154,12 @@ class Chips(AbstractContextManager["Chips"]):
             gain = gain if gain > 0.0 else np.inf
             if (number, hdu) not in self._stars:
                 shape = measure_shape(
-                    image, facts.detections, fwhm_px=facts.fwhm_px, gain=gain, saturation=saturation
+                    image,
+                    facts.detections,
+                    fwhm_px=facts.fwhm_px,
+                    gain=gain,
+                    saturation=saturation,
+                    still=self._rest.still,
                 )
                 self._stars[number, hdu] = SkyMap(facts.solved.wcs(), facts.detections), shape
             sky, shape = self._stars[number, hdu]

@@ -92,15 +92,31 @@ class FixedSky:
         )
         itself = _SAME + 3.0 * tracks.err_along[track, other] + 0.5 * tracks.trail[track, other]
         keep &= (number == 0) | (distance > itself)
-        keep[keep] = self._still(row[keep])
+        left = row[keep]
+        keep[keep] = (self._number[left] == 0) | self._others_at(self._vectors[left], self._number[left])
         owner, row = owner[keep], row[keep]
         return Resting(owner=owner, ra=self._ra[row], dec=self._dec[row], flux=self._flux[row])
 
-    def _still(self, row: IntArray) -> BoolArray:
-        """Rows that are reference stars or have one, or a detection of another exposure, at their place."""
+    def still(self, detections: pd.DataFrame) -> BoolArray:
+        """Which detections stand still: a reference star or one of another exposure is at their place.
+
+        Parameters
+        ----------
+        detections : DataFrame, shape (n, ...)
+            CATALOG_NUMBER, RA, DEC (deg ICRS), all finite.
+
+        Returns
+        -------
+        ndarray of bool, shape (n,)
+        """
+        vectors = unit_vectors(detections["RA"], detections["DEC"])
+        return self._others_at(vectors, detections["CATALOG_NUMBER"].to_numpy(np.intp))
+
+    def _others_at(self, vectors: FloatArray, number: IntArray) -> BoolArray:
+        """Whether a reference star or a detection that is not of exposure `number` is at a place."""
         chord = 2.0 * np.sin(np.radians(_SAME / ARCSEC_PER_DEG) / 2.0)
         ranks = [*range(1, min(_OTHERS, self._tree.n) + 1)]
-        found = np.asarray(self._tree.query(self._vectors[row], k=ranks, distance_upper_bound=chord)[1])
+        found = np.asarray(self._tree.query(vectors, k=ranks, distance_upper_bound=chord)[1])
         there = found < self._tree.n
-        other = self._number[np.minimum(found, self._tree.n - 1)] != self._number[row][:, None]
-        return np.asarray((self._number[row] == 0) | (there & other).any(axis=1))
+        other = self._number[np.minimum(found, self._tree.n - 1)] != number[:, None]
+        return np.asarray((there & other).any(axis=1))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pandas as pd
 from scipy.optimize import least_squares
@@ -10,7 +12,7 @@ from scipy.spatial import cKDTree
 from ssosd.analysis.forced.pixels import Patches, read_patches
 from ssosd.analysis.forced.profile import FloatArray, Shape, point_profile, round_shape
 from ssosd.analysis.solved import OpenImage
-from ssosd.grouping import IntArray
+from ssosd.grouping import BoolArray, IntArray
 
 FEWEST_STARS = 5
 _MOST_STARS, _LOOKED_AT = 15, 400
@@ -23,7 +25,13 @@ _SECOND = (1.2, 3.0)  # scale of the second Gaussian
 
 
 def measure_shape(
-    image: OpenImage, detections: pd.DataFrame, *, fwhm_px: float, gain: float, saturation: float
+    image: OpenImage,
+    detections: pd.DataFrame,
+    *,
+    fwhm_px: float,
+    gain: float,
+    saturation: float,
+    still: Callable[[pd.DataFrame], BoolArray],
 ) -> Shape:
     """Fit two Gaussians of one ellipse to good stars of a chip.
 
@@ -39,13 +47,15 @@ def measure_shape(
         e- per count, inf for no shot noise.
     saturation : float
         Counts of a full pixel.
+    still : callable
+        Which rows of such a table stand still on the sky, shape (n,).
 
     Returns
     -------
     Shape
         A round Gaussian of the first guess with fewer than `FEWEST_STARS` stars.
     """
-    rows = _good_stars(detections, fwhm_px=fwhm_px, saturation=saturation)
+    rows = _good_stars(detections, fwhm_px=fwhm_px, saturation=saturation, still=still)
     if rows.size < FEWEST_STARS:
         return round_shape(fwhm_px)
     x, y = (detections[name].to_numpy(np.float64)[rows] for name in ("XWIN_IMAGE", "YWIN_IMAGE"))
@@ -61,7 +71,13 @@ def measure_shape(
     return _fit(patches, x, y, catalogue, whole=whole, fwhm_px=fwhm_px, gain=gain)
 
 
-def _good_stars(detections: pd.DataFrame, *, fwhm_px: float, saturation: float) -> IntArray:
+def _good_stars(
+    detections: pd.DataFrame,
+    *,
+    fwhm_px: float,
+    saturation: float,
+    still: Callable[[pd.DataFrame], BoolArray],
+) -> IntArray:
     """Rows of bright stars that stand alone, have no flag and the usual size; the brightest first."""
     x, y, flux, err, a, b = (
         detections[name].to_numpy(np.float64)
@@ -79,6 +95,7 @@ def _good_stars(detections: pd.DataFrame, *, fwhm_px: float, saturation: float) 
     tree = cKDTree(np.column_stack([x[there], y[there]]))
     nearest = np.asarray(tree.query(np.column_stack([x[rows], y[rows]]), k=2)[0])[:, 1]
     rows = rows[nearest > _CLEAR_FWHM * fwhm_px]
+    rows = rows[still(detections.iloc[rows])]
     if not rows.size:
         return rows.astype(np.intp)
     size = np.sqrt(a[rows] * b[rows])
