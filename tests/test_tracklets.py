@@ -73,11 +73,19 @@ def test_fast_movers_in_a_crowd(monkeypatch):
     monkeypatch.setattr(pairs, "BUDGET", 10_000_000)
     monkeypatch.setattr(pairs, "BUDGET_OF_TWO", 1_000_000)
     linked = all_found(night, 4)
-    assert linked.unsought == ""
+    assert linked.unsought == ()
     monkeypatch.setattr(pairs, "BUDGET_OF_TWO", 4_000)
     crowded = all_found(night, 4)
-    assert crowded.unsought.startswith("too crowded to seek all motions above 3")
+    assert crowded.unsought[0].startswith("too crowded to seek all motions above 3")
     assert sorted(crowded.sources["PM"].round(1)) == sorted(linked.sources["PM"].round(1))
+
+
+def test_where_the_telescope_followed_an_object_that_is_said():
+    """Stars of 2.4" FWHM, drawn out by 6" along position angle 70, as sizes and angle of SExtractor have it."""
+    drawn = Night().table().assign(AWIN_IMAGE=2.0, BWIN_IMAGE=1.0, THETAWIN_IMAGE=160.0)
+    (said,) = link(drawn).unsought
+    assert said.startswith("stars are drawn out by 6.0 arcsec towards position angle 70 or 250: ")
+    assert link(drawn.assign(AWIN_IMAGE=1.3)).unsought == ()
 
 
 def test_faint_movers():

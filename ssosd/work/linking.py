@@ -48,7 +48,7 @@ class Candidates:
     funnel: tuple[tuple[str, int], ...]  # (step, sources left)
     n_false_expected: float | None  # chance tracks among the candidates; None without the tracklet linker
     notes: tuple[str, ...]  # of the tracklet linker, for a person
-    unsought: str  # what it could not search; "" when nothing
+    unsought: tuple[str, ...]  # what it could not search
 
 
 def link_candidates(
@@ -141,7 +141,7 @@ def candidates_of(linked: Linked, *, config: Config, progress: Progress) -> Cand
         funnel=(*chain.funnel, *((("LINKER", merged.n_sources),) if linker == "BOTH" else ())),
         n_false_expected=tracklets.n_false_expected if tracklets else None,
         notes=tracklets.notes if tracklets else (),
-        unsought=tracklets.unsought if tracklets else "",
+        unsought=tracklets.unsought if tracklets else (),
     )
 
 

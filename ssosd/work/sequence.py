@@ -125,7 +125,7 @@ def _link_into(
     quality = quality_of_exposures(linked, photometry, catalogues)
     notes = [f"{e.name}: {w}" for e in sequence.exposures for w in e.warnings]
     notes += [f"left out {_name_of(sequence, d.digest)}: {d.reason}" for d in linked.dropped]
-    notes += [*linked.doubtful, *filter(None, [left.unsought])]
+    notes += [*linked.doubtful, *left.unsought]
     notes += without_magnitudes(quality)
 
     progress("measuring")

@@ -24,6 +24,7 @@ MAX_CHANCE, WEAK_CHANCE = 1.0, 20.0
 LINKED_BY = "TRACKLET"
 MANY_EPOCHS, FIRST_OF_MANY = 12, 5
 _ROUNDS = 4
+_FOLLOWS_FWHM = 1.5  # stars that are trails of this length, in FWHM, are meant to be
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -35,7 +36,7 @@ class Tracklets:
     n_false_expected: float  # chance tracks expected among the sources that need no further evidence
     notes: tuple[str, ...]  # for a person: what was left out
     pool: Pool  # what may move
-    unsought: str = ""  # for a person: what could not be searched; "" when nothing
+    unsought: tuple[str, ...] = ()  # for a person: what could not be searched
 
 
 def link_tracklets(
@@ -86,11 +87,13 @@ def link_tracklets(
             detections, pool, _nothing(pool), np.empty(0), np.empty((2, 0), dtype=np.intp), notes, 0.0
         )
     pairs, fastest = make_pairs(pool, pm_low=pm_low, pm_up=pm_up)
-    unsought = ""
+    unsought = []
     if fastest < pm_up:
-        unsought = (
+        unsought.append(
             f"too crowded to seek all motions above {fastest:.0f} arcsec/h: only what is drawn out the most"
         )
+    if followed := _followed(pool):
+        unsought.append(followed)
     # of the pair and the epochs looked at first; among very many epochs four in a row are no evidence
     first = min(min_detections, 4) if plane.n_epochs <= MANY_EPOCHS else FIRST_OF_MANY
     track = grow(pool, first_tracks(pool, pairs, needed=first), needed=min_detections)
@@ -119,7 +122,21 @@ def link_tracklets(
     linked = _result(
         detections, pool, np.concatenate(chosen), numbers, np.concatenate(pieces, axis=1), notes, false
     )
-    return replace(linked, unsought=unsought)
+    return replace(linked, unsought=tuple(unsought))
+
+
+def _followed(pool: Pool) -> str:
+    """What is not sought where the stars are trails, as the telescope followed something; "" where not."""
+    middle = np.median(pool.star_stretch.real) + 1j * np.median(pool.star_stretch.imag)
+    length = float(np.sqrt(12.0 * np.abs(middle)))  # of a uniform trail
+    if length < _FOLLOWS_FWHM * pool.fwhm:
+        return ""
+    angle = (90.0 - np.degrees(np.angle(middle)) / 2.0) % 180.0
+    return (
+        f"stars are drawn out by {length:.1f} arcsec towards position angle {angle:.0f} or "
+        f"{angle + 180.0:.0f}: an object that the telescope followed stands still on the detector, as hot "
+        "pixels do, and is not sought"
+    )
 
 
 def _what_may_move(plane: Plane, pm_up: float) -> tuple[Pool, list[str]]:
