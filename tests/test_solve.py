@@ -19,7 +19,7 @@ from ssosd import astromatic
 from ssosd.config import load_config
 from ssosd.errors import BadInput
 from ssosd.intake import take_in
-from ssosd.linker.refcat import read_reference
+from ssosd.linker.refcat import read_reference, write_reference
 from ssosd.linker.scamp.input import load_frame
 from ssosd.linker.scamp.link import Linked
 from ssosd.linker.solution import ExposureSolution, read_solution_file, write_solution
@@ -183,6 +183,26 @@ def test_a_wrong_solution_is_not_believed(tmp_path):
     anew = link_sky(written, tmp_path / "anew")
     linked = link_sky(written, tmp_path / "out", starts=wrong)
     pd.testing.assert_frame_equal(linked.detections, anew.detections, check_exact=True)
+
+
+@pytest.mark.binaries
+def test_a_globular_cluster_in_the_field(tmp_path):
+    """The reference has its stars one by one and not all others, the exposure one blend of them."""
+    written = Sky(ra=34.5, dec=13.6, n_stars=300, n_exposures=3, spoil=with_cd).write(tmp_path / "in")
+    rng = np.random.default_rng(13)
+    ra, dec = from_offsets_arcsec(*rng.normal(0.0, 40.0, (2, 1500)), 34.5, 13.6)
+    cluster = pd.DataFrame({"RA": ra, "DEC": dec, "MAG": rng.uniform(14.0, 18.0, 1500)})
+    reference = tmp_path / "cluster.cat"
+    write_reference(reference, pd.concat([written.stars[::3], cluster], ignore_index=True), epoch=2026.0)
+    found = {
+        e.digest: solved(written, tmp_path, i, reference=reference) for i, e in enumerate(written.exposures)
+    }
+    for i, solution in enumerate(found.values()):
+        assert solution.method == "stars"
+        assert solution.fraction < 0.5
+        assert off_from_truth(written, solution, i).max() < 0.5
+    starts = {digest: solution.start() for digest, solution in found.items()}
+    assert not link_sky(written, tmp_path / "out", reference=reference, starts=starts).dropped
 
 
 def test_a_reference_elsewhere(tmp_path):

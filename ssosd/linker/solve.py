@@ -38,6 +38,7 @@ from ssosd.sphere import offsets_arcsec
 
 _MOST_RMS = 0.5  # of the radius within which a detection is its star, one coordinate
 _LEAST_FRACTION = 0.5  # of what can be matched
+_POOR_FRACTION = 0.15  # enough where SCAMP finds nothing: a cluster's stars are in the reference, one by one
 
 
 def solve_exposure(
@@ -101,11 +102,15 @@ def solve_exposure(
     if few:
         return unmatched(few)
     near = stars_near(stars, [exposure], margin_deg=margin_deg(scamp))
-    return _by_stars(frame, near, scamp) or _by_scamp(frame, near, scamp, scratch)
+    ours = _by_stars(frame, near, scamp)
+    if ours is not None and ours.fraction >= _LEAST_FRACTION:
+        return ours
+    theirs = _by_scamp(frame, near, scamp, scratch)
+    return ours if ours is not None and not theirs.method else theirs
 
 
 def _by_stars(frame: Frame, stars: pd.DataFrame, scamp: Scamp) -> ExposureSolution | None:
-    """Match the stars ourselves; None when the result leaves a doubt."""
+    """Match the stars ourselves; None where that finds nothing to be believed."""
     e = frame.exposure
     if not all(is_plain(header) for header in frame.headers):
         return None
@@ -131,7 +136,7 @@ def _by_stars(frame: Frame, stars: pd.DataFrame, scamp: Scamp) -> ExposureSoluti
     matched, chance, fraction = count_stars(
         ra[good], dec[good], signal_to_noise(detections)[good], exposure=e, stars=stars, radius_arcsec=radius
     )
-    if matched < MIN_STARS or fraction < _LEAST_FRACTION or not excess_is_clear(matched, chance):
+    if matched < MIN_STARS or fraction < _POOR_FRACTION or not excess_is_clear(matched, chance):
         return None
     return ExposureSolution(
         method="stars",

@@ -23,6 +23,7 @@ _MIN_SIGMA = 0.02  # arcsec
 #: A shift is believed when its voices are this many sigma above those that chance gives it.
 _VOTE_SIGMA = 6.0
 _MIN_VOICES = 8
+_PER_CELL, _CROWD = 8.0, 3.0  # stars on average in a cell of the sky; so many times as many are a crowd
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -115,6 +116,22 @@ def _brightest(points: _Points, faintness: NDArray[np.float64], n: int) -> _Poin
     return points[order[:n]]
 
 
+def _spread(stars: _Points, mag: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """All but the faint ones of a crowd: a cluster's stars would outvote the field's."""
+    if not len(stars):
+        return np.zeros(0, dtype=bool)
+    low, size = stars.min(axis=0), np.maximum(np.ptp(stars, axis=0), 1.0)
+    side = np.sqrt(_PER_CELL * np.prod(size) / len(stars))
+    column, row = np.floor((stars - low) / side).astype(np.int64).T
+    cell = row * (int(size[0] / side) + 1) + column
+    order = np.lexsort((np.where(np.isfinite(mag), mag, np.inf), cell))
+    first = np.flatnonzero(np.r_[True, np.diff(cell[order]) > 0])
+    rank = np.arange(len(stars)) - np.repeat(first, np.diff(np.r_[first, len(stars)]))
+    kept = np.empty(len(stars), dtype=bool)
+    kept[order] = rank < _CROWD * _PER_CELL
+    return kept
+
+
 def _voted(
     bright: _Points, stars: _Points, mag: NDArray[np.float64], *, reach: float, vote: float
 ) -> NDArray[np.float64] | None:
@@ -122,6 +139,7 @@ def _voted(
     low, high = bright.min(axis=0) - reach, bright.max(axis=0) + reach
     inside = np.flatnonzero(((stars >= low) & (stars <= high)).all(axis=1))
     area, field = np.prod(high - low), max(float(np.prod(np.ptp(bright, axis=0))), 1.0)
+    inside = inside[_spread(stars[inside], mag[inside])]
     chosen = _brightest(stars[inside], mag[inside], int(2 * len(bright) * area / field))
     if len(chosen) < _MIN_VOICES:
         return None
