@@ -11,7 +11,7 @@ from astropy.io import fits
 
 from ssosd.analysis.painter.night import PaintedNight, PlacedMover
 from ssosd.model import COVERED_FLAG, PLACED_FLAG, SWALLOWED_FLAG
-from ssosd.sphere import separation_arcsec
+from ssosd.sphere import offsets_arcsec, separation_arcsec
 from ssosd.work.brightness import SHAPE_FLAG, _covered
 from tests.replaying import run
 from tests.sky import small_sky
@@ -127,6 +127,26 @@ def test_a_comet_is_told_from_asteroids(tables: dict[bool, pd.DataFrame]) -> Non
     extended = tables[True]["EXTENDED"].groupby(level="id").first()
     assert extended[COMET] > 0.2
     assert extended.drop(index=COMET).isna().all()
+
+
+def test_light_that_is_a_stars_is_not_the_movers(tmp_path: Path) -> None:
+    """A mover that passes a star of its own brightness in the third of five exposures, 1.5" off."""
+    options = {"exposures": 5, "stars": 60, "galaxies": 0, "cosmics": 0.0, "seed": 4, "lightcurve_mag": 0.0}
+    stars = pd.read_csv(small_sky(tmp_path / "stars", placed=(), **options).directory / "stars.csv")
+    east, north = offsets_arcsec(stars["ra"], stars["dec"], 50.0, 18.0)
+    fit = stars["mag"].between(17.0, 19.0) & (np.hypot(east, north) < 150.0)
+    star = int(np.flatnonzero(fit)[0])
+    mover = PlacedMover(
+        name="PASSING", east_arcsec=east[star] + 1.5, north_arcsec=north[star], mag=stars["mag"][star],
+        rate_arcsec_h=40.0, pa_deg=0.0,
+    )  # fmt: skip
+    night = small_sky(tmp_path / "raw", placed=(mover,), **options)
+    outcome = run(tmp_path / "out", night.directory, reference=night.refcat)
+    table = outcome.candidates.merge(night.truth, left_on="IMAGE_FILENAME", right_on="image")
+    off = (table["MAG_CALIB"] - table["mag"]).abs()
+    assert off.notna().sum() == 4
+    assert off.max() < 0.15
+    assert len(off) == 4 or off[table["visit"] == 3].isna().all()
 
 
 def test_hot_pixels_are_not_taken_for_stars(tmp_path: Path) -> None:

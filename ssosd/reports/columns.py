@@ -181,7 +181,8 @@ CANDIDATE_COLUMNS: tuple[Column, ...] = (
         "MAG_CALIB",
         "float",
         "mag",
-        "Calibrated magnitude, blank without a calibration; the only one that goes into a draft.",
+        "Calibrated magnitude, blank without a calibration and where other light is in it (FIT_MAGS); the "
+        "only one that goes into a draft.",
     ),
     _c("MAG_CALIB_ERR", "float", "mag", "Its standard error."),
     _c("BAND", "str", "", "The MPC's letter of the band of MAG_CALIB."),

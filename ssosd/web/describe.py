@@ -143,11 +143,11 @@ def missed(rows: pd.DataFrame) -> list[Json]:
 
 
 def magnitudes(table: pd.DataFrame) -> tuple[pd.Series, pd.Series]:
-    """The calibrated magnitude where there is one, else the instrumental one; and its band, "" for that."""
+    """Calibrated magnitudes, of candidates without any the instrumental ones; bands, "" for those."""
     instrumental = _column(table, "MAG", np.nan)
     calibrated = _column(table, "MAG_CALIB", np.nan).astype(float)
-    band = _column(table, "BAND", "").where(calibrated.notna(), "")
-    return calibrated.fillna(instrumental), band
+    some = calibrated.notna().groupby(table["CANDIDATE"]).transform("any")
+    return calibrated.where(some, instrumental), _column(table, "BAND", "").where(some, "")
 
 
 def flag_words(flags: int) -> list[str]:

@@ -30,10 +30,11 @@ ENTRIES: tuple[Parameter, ...] = (
         help="Calibrated magnitudes of light in the shape of the stars",
         doc="Fits the shape of the exposure's stars, drawn along the motion, at the place of each detection "
         "of a candidate: MAG_CALIB and its error are of that light (FLAGS_SSOS 256), which has little more "
-        "than half of the noise of MAG_AUTO below SNR 15. SExtractor's stay where other light is in it, "
-        "where it has another shape, and for sources brighter in its apertures by more than 0.1 mag and 4 "
-        "sigma, as comets are. A detection of which a star at rest covers more than half gets larger errors, "
-        "FLAGS_SSOS 512 and the MPC's note I. `False` leaves them all.",
+        "than half of the noise of MAG_AUTO below SNR 15. Where other light is in it MAG_CALIB is blank, if "
+        "two or more detections of the candidate have one. Sources brighter in SExtractor's apertures by "
+        "more than 0.1 mag and 4 sigma, as comets are, keep its magnitudes, and have EXTENDED. A detection "
+        "of which a star at rest covers more than half gets larger errors, FLAGS_SSOS 512 and the MPC's "
+        "note I. `False` leaves SExtractor's magnitudes and errors.",
     ),
     Parameter(
         name="RECOVER",
