@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pandas as pd
 import pytest
 from hypothesis import given
@@ -11,6 +12,7 @@ from ssosd.linker.errors import with_position_errors
 from ssosd.linker.merge import Merged, merge_candidates, sources_of_both, without_refused
 from ssosd.linker.tracklets.link import MAX_CHANCE, link_tracklets
 from ssosd.linker.tracklets.sources import CHANCE, REST, UNSTEADY, judge_sources
+from ssosd.sphere import separation_arcsec
 from tests.tracklets_sky import Mover, Night
 
 
@@ -143,6 +145,31 @@ def test_what_scamp_alone_found_is_judged_as_a_tracklet_is():
     assert result.detections["SCORE"].unique() == pytest.approx([own])
     assert result.ledger["SOURCE_NUMBER"].tolist() == [6, 9]
     assert set(result.ledger["FILTER"]) == {"LINKER"}
+
+
+def test_a_cosmic_ray_beside_a_faint_star_is_no_later_place_of_it():
+    """Seen in four exposures within three minutes; an hour later something 15 times as bright is 7" off."""
+    rng = np.random.default_rng(7)
+    faint = {
+        k: pd.DataFrame({"x": 0.2 * rng.normal(), "y": 0.2 * rng.normal(), "snr": 6.0}, index=[0])
+        for k in range(4)
+    }
+    cosmic = pd.DataFrame({"x": 7.0, "y": 0.0, "snr": 90.0}, index=[0])
+    night = Night(hours=(0.0, 1 / 60, 2 / 60, 3 / 60, 1.0), stars=500, noise=20, extra={**faint, 4: cosmic})
+    table = night.table()
+    detections = with_position_errors(
+        table.assign(SOURCE_NUMBER=0, NUMBER=table.groupby("CATALOG_NUMBER").cumcount())
+    )
+    linked = link_tracklets(detections=detections, pm_low=0.0, pm_up=300.0, min_detections=4)
+    off = separation_arcsec(detections["RA"], detections["DEC"], night.ra, night.dec)
+    theirs = np.where(detections["CATALOG_NUMBER"] == 5, 90.0, 6.0) == detections["SNR_WIN"]
+    source = detections[(off < 9.0) & theirs].assign(SOURCE_NUMBER=1)
+    assert source["CATALOG_NUMBER"].tolist() == [1, 2, 3, 4, 5]
+    verdicts = judge_sources(
+        linked.pool, detections=detections, sources=source, pm_low=0.0, pm_up=300.0, min_detections=4,
+        max_chance=MAX_CHANCE,
+    )  # fmt: skip
+    assert not verdicts["ACCEPTED"].any()
 
 
 def test_errors_are_those_that_the_stars_show():

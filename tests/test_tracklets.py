@@ -67,6 +67,18 @@ def test_fast_movers():
     all_found(Night(movers=ring(8, (300.0, 1000.0), reach=100.0), exptimes_s=(60.0,)), 4)
 
 
+def test_fast_movers_that_have_left_when_the_field_is_seen_again():
+    """Four exposures within three minutes, others half an hour later: there a pair predicts nothing."""
+    hours = tuple(k / 60.0 for k in (0, 1, 2, 3, 30, 31, 32, 33))
+    early = 0.5 * (hours[0] + hours[3]) - 0.5 * (hours[0] + hours[-1])  # from the middle of the night
+    movers = []
+    for m in ring(10, (900.0, 1900.0), reach=300.0):
+        pa, back = np.radians(m.pa), m.rate * early
+        place = {"east": m.east - back * np.sin(pa), "north": m.north - back * np.cos(pa)}
+        movers.append(Mover(**{**vars_of(m), **place}))
+    all_found(Night(hours=hours, exptimes_s=(45.0,), movers=movers, noise=150), 4)
+
+
 def test_fast_movers_in_a_crowd(monkeypatch):
     """Too many detections to pair all: beyond the reach only what is drawn out is sought, and a person is told."""
     night = Night(movers=ring(8, (500.0, 1200.0), reach=100.0), noise=700, exptimes_s=(60.0,), size=1500.0)

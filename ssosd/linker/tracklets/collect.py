@@ -10,6 +10,7 @@ from ssosd.linker.tracklets.pool import GATE_CHI2, Pool
 from ssosd.trackfit import TRAIL_ERROR, TRAIL_WIDTH, Motion, acceleration_sigma, fit_motion, spread
 
 FIRST_LOOK = 6  # epochs around a pair in which the first other detections must be
+MOST_BY_CHANCE = 10.0  # detections expected where a pair predicts another: beyond, it is not looked for
 FARTHEST = 4.0  # arcsec: error of a prediction with which a detection is looked for
 ROUNDS = 6
 PAIRS_AT_ONCE = 300_000
@@ -84,13 +85,17 @@ def first_hits(pool: Pool, pairs: IntArray, *, needed: int) -> IntArray:
             for share in (TRAIL_ERROR, TRAIL_WIDTH)
         ]
         base = (si * (1 - tau)) ** 2 + (sj * tau) ** 2 + bend**2
+        along, across = np.sqrt(base + pieces[0]), np.sqrt(base + pieces[1])
+        # what is found where a chance detection is expected would only spoil the track
+        told = np.flatnonzero(np.pi * GATE_CHI2 * along * across * pool.density[i[alive]] < MOST_BY_CHANCE)
+        alive, epoch, tau = alive[told], epoch[told], tau[told]
         found, _ = pool.nearest(
             epoch,
             pool.x[i[alive]] + tau * dx[alive],
             pool.y[i[alive]] + tau * dy[alive],
             angle=angle[alive],
-            along=np.sqrt(base + pieces[0]),
-            across=np.sqrt(base + pieces[1]),
+            along=along[told],
+            across=across[told],
             trail=rate[alive] * exptimes[epoch],
         )
         good = found >= 0

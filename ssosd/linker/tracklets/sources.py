@@ -7,7 +7,7 @@ import pandas as pd
 
 from ssosd.grouping import BoolArray, FloatArray, IntArray
 from ssosd.linker.tracklets.pool import Pool
-from ssosd.linker.tracklets.select import assess, without_worst
+from ssosd.linker.tracklets.select import assess, without_odd, without_worst
 
 REST = "detections left after what is at rest, fixed in pixels or on a satellite's trail"
 CHANCE = "chance makes as good a source"
@@ -57,7 +57,7 @@ def judge_sources(
     number, track = _tracks(pool, detections, sources)
     enough = (track >= 0).sum(axis=1) >= min_detections
     for _ in range(2):
-        track[enough] = without_worst(pool, track[enough])
+        track[enough] = without_worst(pool, without_odd(pool, track[enough]))
     enough &= (track >= 0).sum(axis=1) >= max(min_detections, 2)
     left = (track >= 0).sum(axis=1)
     judged = assess(
