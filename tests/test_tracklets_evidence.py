@@ -97,3 +97,16 @@ def trail(pieces: int, far: tuple[float, ...]) -> pd.DataFrame:
 def test_a_trail_is_a_satellites_if_it_goes_on(far: tuple[float, ...], is_satellite: bool):
     linked = link(Night(stars=300, noise=30, extra={2: trail(5, far)}, exptimes_s=(120.0,)))
     assert any("satellite" in note for note in linked.notes) == is_satellite
+
+
+def test_a_trail_that_crosses_a_satellites_is_left():
+    """A fast mover is on a satellite's line in the third of four exposures, its own trail across it."""
+    mover = Mover(east=0.8 * 50.0, north=-0.6 * 50.0, rate=600.0, pa=float(np.degrees(np.arctan2(0.8, -0.6))))
+    satellite = trail(5, tuple(np.linspace(-400.0, 400.0, 12)))
+    satellite = satellite[np.hypot(satellite["x"], satellite["y"]) > 5.0]
+    hours = (0.0, 1 / 6, 1 / 3, 1 / 2)
+    night = Night(hours=hours, movers=[mover], stars=300, noise=30, extra={1: satellite}, exptimes_s=(120.0,))
+    linked = link(night)
+    assert any("satellite" in note for note in linked.notes)
+    best, false = found(linked.detections, 1)
+    assert (best, false) == ([4], 0)

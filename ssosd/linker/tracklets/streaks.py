@@ -12,6 +12,7 @@ from ssosd.linker.tracklets.plane import Plane
 ELONGATED = 1.5  # A / B of a piece of a trail by which trails are found
 ROUND = 1.25  # A / B up to which a detection on a trail may be something else
 ALONG_DEG = 12.0  # pieces point along their line to this
+ACROSS_DEG = 30.0  # what is stretched and points farther from it is none
 REACH, APART = 200.0, 10.0  # arcsec: largest and smallest distance of two pieces that define a line
 MIN_PIECES = 4  # farther from a pair on their line than an object can leave any
 HALF_WIDTH = 4.0  # arcsec: what is so close to the line belongs to it
@@ -43,9 +44,10 @@ def satellite_trails(plane: Plane, pool: BoolArray, *, longest: FloatArray) -> t
     on : ndarray of bool, shape (n,)
         So near to the line that they may be of the trail.
     pieces : ndarray of bool, shape (n,)
-        Those of them that are not round: an object that the trail passes by is left.
+        Those of them that are not round, nor stretched across it: what the trail passes by, an object or the
+        trail of one, is left.
     """
-    result = np.zeros(plane.x.size, dtype=bool)
+    result, own = np.zeros(plane.x.size, dtype=bool), np.zeros(plane.x.size, dtype=bool)
     stretched = pool & (plane.elongation > ELONGATED)
     for epoch in range(plane.n_epochs):
         pieces = np.flatnonzero(stretched & (plane.epoch == epoch))
@@ -54,9 +56,12 @@ def satellite_trails(plane: Plane, pool: BoolArray, *, longest: FloatArray) -> t
             line = _best_line(plane, pieces, float(longest[epoch]) + SPARE)
             if line is None:
                 break
-            result[here[_offset(plane, here, *line) < HALF_WIDTH]] = True
+            near = here[_offset(plane, here, *line) < HALF_WIDTH]
+            result[near] = True
+            across = stretched[near] & ~_aligned(plane, near, line[2], within_deg=ACROSS_DEG)
+            own[near[~across]] = True
             pieces = pieces[_offset(plane, pieces, *line) >= HALF_WIDTH]
-    return result, result & (plane.elongation > ROUND)
+    return result, own & (plane.elongation > ROUND)
 
 
 def _offset(plane: Plane, members: IntArray, x0: FloatArray, y0: FloatArray, angle: FloatArray) -> FloatArray:
@@ -94,7 +99,9 @@ def _best_line(
     return x0[best], y0[best], angle[best]
 
 
-def _aligned(plane: Plane, members: IntArray, angle: FloatArray) -> BoolArray:
+def _aligned(
+    plane: Plane, members: IntArray, angle: FloatArray, *, within_deg: float = ALONG_DEG
+) -> BoolArray:
     """Whether detections point along an angle."""
     turned = np.angle(plane.stretch[members] * np.exp(-2j * angle))
-    return np.asarray(np.abs(turned) < 2.0 * np.radians(ALONG_DEG), dtype=bool)
+    return np.asarray(np.abs(turned) < 2.0 * np.radians(within_deg), dtype=bool)
