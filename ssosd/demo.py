@@ -16,6 +16,7 @@ from rich.console import Console
 from rich.table import Table
 
 from ssosd.analysis.painter.night import FAST, MAIN_BELT, NEO, SLOW, PaintedNight, SkyOptions, paint_night
+from ssosd.analysis.painter.options import PlacedMover
 from ssosd.analysis.truth import Comparison, compare_with_truth
 from ssosd.config import load_config
 from ssosd.errors import SsosdError
@@ -38,6 +39,17 @@ __all__ = [
 
 #: The painted telescope stands at Calar Alto, where 23 h UTC is the middle of a November night.
 OBSERVATORY_CODE = "493"
+#: One with a coma of twice the seeing, as far away as Saturn, in the first field.
+COMET = PlacedMover(
+    name="COMET",
+    cls="comet",
+    east_arcsec=-180.0,
+    north_arcsec=140.0,
+    rate_arcsec_h=8.0,
+    pa_deg=255.0,
+    mag=17.0,
+    extent_arcsec=5.0,
+)
 _CONFIGURATION = """\
 # Configuration of the painted night. Every parameter that is not here has its default.
 ASTREF_CATALOG         "{refcat}"   # reference stars, FITS-LDAC
@@ -68,7 +80,8 @@ class DemoNight:
 def demo_options(*, seed: int) -> SkyOptions:
     """Describe the demo night: two interleaved fields, five exposures each, habits of real telescopes.
 
-    OBJECT is misspelled on some exposures and missing on others, every third file is compressed.
+    OBJECT is misspelled on some exposures and missing on others, every third file is compressed. One of the
+    movers is a slow comet.
     """
     return SkyOptions(
         seed=seed,
@@ -86,6 +99,7 @@ def demo_options(*, seed: int) -> SkyOptions:
             replace(NEO, count=2, rate_arcsec_h=(60.0, 110.0), mag=(16.5, 19.0)),
             replace(FAST, count=1, rate_arcsec_h=(300.0, 600.0), mag=(15.5, 17.5)),
         ),
+        placed=(COMET,),
         satellites=0.3,
         rotation_error_deg=0.05,
         distortion_px=1.0,

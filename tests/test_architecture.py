@@ -14,7 +14,18 @@ STAGES = ("ingest", "linker", "filters", "identify", "analysis", "reports", "doc
 #: Floors from the ground up; a room is a module or a folder of ssosd.
 FLOORS = (
     (
-        *("errors", "model", "motion", "trackfit", "grouping", "sphere", "site", "sun", "__init__"),
+        *(
+            "errors",
+            "model",
+            "motion",
+            "trackfit",
+            "grouping",
+            "patterns",
+            "sphere",
+            "site",
+            "sun",
+            "__init__",
+        ),
         "plumbing",
     ),
     ("config", "headermap", "astromatic", "astromatic_setup", "ldac", "migrations"),

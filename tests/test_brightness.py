@@ -149,6 +149,29 @@ def test_light_that_is_a_stars_is_not_the_movers(tmp_path: Path) -> None:
     assert len(off) == 4 or off[table["visit"] == 3].isna().all()
 
 
+def test_stars_that_are_wider_in_the_corners_make_no_comets(tmp_path: Path) -> None:
+    """In the corners the FWHM is half as large again as in the middle: magnitudes are as right there."""
+    grid = [(east, north) for east in np.linspace(-280, 280, 7) for north in np.linspace(-280, 280, 7)]
+    placed = tuple(
+        PlacedMover(
+            name=f"M{k:02d}", east_arcsec=e, north_arcsec=n, mag=18.0, rate_arcsec_h=30.0, pa_deg=60.0
+        )
+        for k, (e, n) in enumerate(grid)
+    )
+    night = small_sky(
+        tmp_path / "raw", size_px=(640, 640), stars=250, star_mags=(13.0, 18.5), galaxies=0, cosmics=0.0,
+        lightcurve_mag=0.0, placed=placed, blur=1.1, seed=12,
+    )  # fmt: skip
+    outcome = run(tmp_path / "out", night.directory, reference=night.refcat)
+    table = outcome.candidates.merge(night.truth, left_on="IMAGE_FILENAME", right_on="image")
+    table = table[separation_arcsec(table["RA"], table["DEC"], table["ra"], table["dec"]) < 2.0]
+    assert table["EXTENDED"].isna().all()
+    off = (table["MAG_CALIB"] - table["mag"])[table["unblended"]]
+    corner = np.hypot(table["x"] - 320.0, table["y"] - 320.0)[table["unblended"]] > 320.0
+    assert corner.sum() > 20
+    assert abs(off[corner].median() - off[~corner].median()) < 0.05
+
+
 def test_hot_pixels_are_not_taken_for_stars(tmp_path: Path) -> None:
     """The sky drifts over a detector with six times as many hot pixels as stars."""
     night = small_sky(tmp_path / "raw", hot_pixels=600, drift_arcsec=(4.0, 1.2), dither_arcsec=0.0, seed=3)

@@ -12,9 +12,9 @@ import numpy as np
 import pandas as pd
 
 from ssosd.grouping import BoolArray, FloatArray
-from ssosd.linker.patterns import clipped_fit, polynomials
 from ssosd.linker.tracklets.plane import Plane, project, to_sky
 from ssosd.linker.tracklets.stationary import places_on_sky
+from ssosd.patterns import clipped_fit, polynomials
 
 WIDE = 3.0  # places are looked for within so many times the usual reach
 OFTEN = 0.6  # of the exposures that see a star

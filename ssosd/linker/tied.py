@@ -11,8 +11,8 @@ import pandas as pd
 from scipy.spatial import cKDTree
 
 from ssosd.grouping import BoolArray, FloatArray, IntArray
-from ssosd.linker.patterns import clipped_fit, polynomials
 from ssosd.linker.tracklets.plane import SATURATED
+from ssosd.patterns import clipped_fit, polynomials
 from ssosd.sphere import from_offsets_arcsec, mean_position, offsets_arcsec
 
 NEAR = 1.0  # arcsec: a detection so near is of the star

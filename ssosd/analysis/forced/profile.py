@@ -8,11 +8,33 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtr
 
+from ssosd.patterns import polynomials
+
 FloatArray = NDArray[np.float64]
 
 FWHM_PER_SIGMA = 2.3548200450309493  # 2 sqrt(2 ln 2)
 _PIXEL = 1.0 / 12.0  # variance of a pixel's own box, pixels squared
 _SHORTEST = 0.05  # pixels: what is shorter is a point
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Trend:
+    """A smooth factor over a chip: the exponential of a polynomial."""
+
+    low: tuple[float, float]  # FITS pixels between which it was measured: beyond, it is that of the border
+    high: tuple[float, float]
+    degree: int
+    coefficients: tuple[float, ...]  # of `ssosd.patterns.polynomials`
+
+    def at(self, x: FloatArray, y: FloatArray) -> FloatArray:
+        """The factor at FITS pixels, shape (n,); 1 where these are not finite."""
+        u, v = (
+            np.clip(2.0 * (place - low) / (high - low) - 1.0, -1.0, 1.0)
+            for place, low, high in zip((x, y), self.low, self.high, strict=True)
+        )
+        terms = polynomials(np.nan_to_num(u), np.nan_to_num(v), self.degree)
+        factor = np.exp(terms @ np.array(self.coefficients))
+        return np.where(np.isfinite(u + v), factor, 1.0)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -25,8 +47,14 @@ class Shape:
     weights: tuple[float, ...]  # share of the light of each Gaussian, together 1
     scales: tuple[float, ...]  # of each Gaussian, of the ellipse's axes
     ellipse: tuple[float, float, float]  # variances xx, xy, yy of scale 1, pixels squared, without the pixel
-    per_catalogue: float  # all light over the catalogue's FLUX
+    per_catalogue: float  # all light over the catalogue's FLUX, in the middle of the stars
     n_stars: int  # it was measured from; 0 when it is taken from the seeing alone
+    trend: Trend | None = None  # of that over the chip, where the stars' shape changes over it
+
+    def per_catalogue_at(self, x: FloatArray, y: FloatArray) -> FloatArray:
+        """Light of this shape over the catalogue's FLUX at FITS pixels of the chip, shape (n,)."""
+        ratio = np.full(x.shape, self.per_catalogue)
+        return ratio if self.trend is None else ratio * self.trend.at(x, y)
 
     @property
     def fwhm_px(self) -> float:

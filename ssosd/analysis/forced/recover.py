@@ -139,7 +139,7 @@ def _measured(chip: OpenChip, trails: Trails, near: Resting, *, snr: float) -> p
     x, y = np.where(is_measured, places.x, trails.x), np.where(is_measured, places.y, trails.y)
     ra, dec = chip.sky.sky_of(x, y)
     error = np.sqrt(0.5 * (places.err_along**2 + places.err_across**2)) / trails.scale
-    per = chip.shape.per_catalogue
+    per = chip.shape.per_catalogue_at(x, y)
     return pd.DataFrame(
         {
             "STATE": state,

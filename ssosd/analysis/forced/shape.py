@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -10,9 +11,10 @@ from scipy.optimize import least_squares
 from scipy.spatial import cKDTree
 
 from ssosd.analysis.forced.pixels import Patches, read_patches
-from ssosd.analysis.forced.profile import FloatArray, Shape, point_profile, round_shape
+from ssosd.analysis.forced.profile import FloatArray, Shape, Trend, point_profile, round_shape
 from ssosd.analysis.solved import OpenImage
 from ssosd.grouping import BoolArray, IntArray
+from ssosd.patterns import clipped_fit, polynomials
 
 FEWEST_STARS = 5
 _MOST_STARS, _LOOKED_AT = 15, 400
@@ -22,6 +24,10 @@ _FAINTEST_SNR = 30.0
 _USUAL = 0.12  # stars differ by less from the median size
 _SHAPE_ERROR = 0.02  # of a pixel's light: the brightest star shall not decide alone
 _SECOND = (1.2, 3.0)  # scale of the second Gaussian
+_TREND_STARS = 60  # the brightest show how the light that the shape finds changes over the chip
+_ALIKE = 0.5  # these differ by less from the median size: a galaxy's light is not in a star's shape
+_TREND_ERROR = 0.03  # of a star's light, beside its noise
+_DEGREES = ((30, 2), (12, 1))  # stars that a polynomial of a degree needs
 
 
 def measure_shape(
@@ -55,9 +61,15 @@ def measure_shape(
     Shape
         A round Gaussian of the first guess with fewer than `FEWEST_STARS` stars.
     """
-    rows = _good_stars(detections, fwhm_px=fwhm_px, saturation=saturation, still=still)
+    rows = _lonely_stars(detections, fwhm_px=fwhm_px, saturation=saturation, still=still)
     if rows.size < FEWEST_STARS:
         return round_shape(fwhm_px)
+    a, b = (detections[name].to_numpy(np.float64)[rows] for name in ("AWIN_IMAGE", "BWIN_IMAGE"))
+    unlike = np.abs(np.sqrt(a * b) / np.median(np.sqrt(a * b)) - 1.0)
+    usual = unlike <= _USUAL
+    usual &= np.cumsum(usual) <= _MOST_STARS
+    chosen = usual | ((unlike <= _ALIKE) & (np.arange(rows.size) < _TREND_STARS))
+    rows, usual = rows[chosen], usual[chosen]
     x, y = (detections[name].to_numpy(np.float64)[rows] for name in ("XWIN_IMAGE", "YWIN_IMAGE"))
     zero = np.zeros(rows.size)
     patches = read_patches(
@@ -65,23 +77,55 @@ def measure_shape(
     )
     whole = patches.sums((~patches.valid).astype(np.float64)) == 0.0
     whole &= np.isfinite(patches.noise) & (patches.noise > 0.0)
-    if whole.sum() < FEWEST_STARS:
+    if (whole & usual).sum() < FEWEST_STARS:
         return round_shape(fwhm_px)
-    catalogue = detections["FLUX"].to_numpy(np.float64)[rows]
-    return _fit(patches, x, y, catalogue, whole=whole, fwhm_px=fwhm_px, gain=gain)
+    catalogue, error = (detections[name].to_numpy(np.float64)[rows] for name in ("FLUX", "FLUXERR"))
+    shape = _fit(patches, x, y, catalogue, whole=whole & usual, fwhm_px=fwhm_px, gain=gain)
+    light, noise = _light(patches, x, y, shape) / catalogue, error / catalogue
+    trend = _trend(x[whole], y[whole], light[whole], noise=noise[whole], own=usual[whole])
+    return replace(shape, trend=trend)
 
 
-def _good_stars(
+def _light(patches: Patches, x: FloatArray, y: FloatArray, shape: Shape) -> FloatArray:
+    """Light that the shape finds at each place, counts."""
+    own = patches.owner
+    profile = point_profile(patches.x - x[own], patches.y - y[own], shape)
+    return patches.sums(profile * patches.value) / patches.sums(profile**2)
+
+
+def _trend(
+    x: FloatArray, y: FloatArray, ratio: FloatArray, *, noise: FloatArray, own: BoolArray
+) -> Trend | None:
+    """Smooth change over the chip of what the shape finds of stars' light, 1 for those that it is of.
+
+    None with few stars. The level is that of the shape's own stars, `own`: of fainter ones SExtractor's
+    apertures have a smaller share.
+    """
+    good = np.flatnonzero(ratio > 0.0)
+    degree = next((degree for stars, degree in _DEGREES if good.size >= stars), None)
+    if degree is None:
+        return None
+    x, y = x[good], y[good]
+    low, high = (float(x.min()), float(y.min())), (float(x.max()), float(y.max()))
+    span = [max(b - a, 1.0) for a, b in zip(low, high, strict=True)]
+    high = (low[0] + span[0], low[1] + span[1])
+    terms = polynomials(2.0 * (x - low[0]) / span[0] - 1.0, 2.0 * (y - low[1]) / span[1] - 1.0, degree)
+    weight = 1.0 / np.hypot(_TREND_ERROR, noise[good])
+    solution = clipped_fit(terms, np.log(ratio[good]), weight)
+    solution[0] -= float(np.median((terms @ solution)[own[good]]))
+    return Trend(low=low, high=high, degree=degree, coefficients=tuple(solution.tolist()))
+
+
+def _lonely_stars(
     detections: pd.DataFrame,
     *,
     fwhm_px: float,
     saturation: float,
     still: Callable[[pd.DataFrame], BoolArray],
 ) -> IntArray:
-    """Rows of bright stars that stand alone, have no flag and the usual size; the brightest first."""
-    x, y, flux, err, a, b = (
-        detections[name].to_numpy(np.float64)
-        for name in ("XWIN_IMAGE", "YWIN_IMAGE", "FLUX", "FLUXERR", "AWIN_IMAGE", "BWIN_IMAGE")
+    """Rows of bright stars that stand alone and have no flag; the brightest first."""
+    x, y, flux, err = (
+        detections[name].to_numpy(np.float64) for name in ("XWIN_IMAGE", "YWIN_IMAGE", "FLUX", "FLUXERR")
     )
     peak = flux / (1.1331 * fwhm_px**2)  # of a Gaussian: pi / (4 ln 2)
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -95,12 +139,7 @@ def _good_stars(
     tree = cKDTree(np.column_stack([x[there], y[there]]))
     nearest = np.asarray(tree.query(np.column_stack([x[rows], y[rows]]), k=2)[0])[:, 1]
     rows = rows[nearest > _CLEAR_FWHM * fwhm_px]
-    rows = rows[still(detections.iloc[rows])]
-    if not rows.size:
-        return rows.astype(np.intp)
-    size = np.sqrt(a[rows] * b[rows])
-    usual = np.abs(size - np.median(size)) <= _USUAL * np.median(size)
-    return rows[usual][:_MOST_STARS].astype(np.intp)
+    return rows[still(detections.iloc[rows])].astype(np.intp)
 
 
 def _fit(

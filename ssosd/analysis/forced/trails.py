@@ -229,7 +229,8 @@ def _measures(
     long, short, turned = _axes(placed.err_along, placed.err_across)
     sky = one.detections
     with np.errstate(divide="ignore", invalid="ignore"):
-        flux, err = (v / one.chip.shape.per_catalogue for v in (placed.flux, placed.err))
+        per = one.chip.shape.per_catalogue_at(placed.x, placed.y)
+        flux, err = placed.flux / per, placed.err / per
         mag, mag_err = mag_of_one_count(sky) - 2.5 * np.log10(flux), MAG_PER_RELATIVE * err / flux
     flags = candidates["FLAGS_SSOS"].to_numpy(np.int64)[one.rows]
     major, minor = (np.hypot(v / trails.scale, _own_scatter(sky)) for v in (long, short))

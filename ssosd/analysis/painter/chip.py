@@ -58,7 +58,8 @@ def paint_chip(
     sky : DataFrame
         Stars and galaxies of the field.
     state : DataFrame
-        Movers at this exposure, from `ssosd.analysis.painter.movers.ephemeris`.
+        Movers at this exposure, from `ssosd.analysis.painter.movers.ephemeris`, with their extent (FWHM
+        without seeing, arcsec).
     """
     nx, ny = options.size_px
     shape = (ny, nx)
@@ -75,7 +76,7 @@ def paint_chip(
         x,
         y,
         shot.exptime * 10.0 ** (0.4 * (zero_point - sky["mag"].to_numpy())),
-        extent_px=sky["extent"].to_numpy() / options.scale_arcsec,
+        extent_px=_extents(options, sky["extent"], x, y, plane=plane, psf=psf),
         axis_ratio=sky["axis_ratio"].to_numpy(),
         theta_deg=sky["theta"].to_numpy(),
     )
@@ -93,7 +94,8 @@ def paint_chip(
     ]
     track_x, track_y = (np.array([place[axis] for place in places]) for axis in (0, 1))
     flux_e = shot.exptime * 10.0 ** (0.4 * (shot.zp - state["mag"].to_numpy()))
-    moving = trails(track_x, track_y, flux_e, shape=shape, psf=psf, floor_e=floor_e)
+    extent_px = _extents(options, state["extent"], track_x[1], track_y[1], plane=plane, psf=psf)
+    moving = trails(track_x, track_y, flux_e, shape=shape, psf=psf, floor_e=floor_e, extent_px=extent_px)
     np.add.at(light.reshape(-1), moving.pixel, moving.charge_e)
 
     empty = shot.sky_e * gradient * detector.response + detector.dark_e_s * shot.exptime
@@ -117,6 +119,16 @@ def paint_chip(
             ext=plane.hdu, snr=snr, contam=contam
         ),
     )
+
+
+def _extents(
+    options: SkyOptions, extent_arcsec: pd.Series, x: FloatArray, y: FloatArray, *, plane: ChipPlane, psf: Psf
+) -> FloatArray:
+    """FWHM without seeing of sources, pixels: their own, and what the camera adds off its axis."""
+    corner = float(np.hypot(*options.focal_plane_px)) / 2.0
+    square = ((x - plane.crpix[0]) ** 2 + (y - plane.crpix[1]) ** 2) / corner**2
+    blur = options.blur * psf.fwhm_px * np.minimum(np.nan_to_num(square), 1.0)
+    return np.hypot(extent_arcsec.to_numpy(np.float64) / options.scale_arcsec, blur)
 
 
 def _gradient(peak_to_peak: float, shape: tuple[int, int], rng: np.random.Generator) -> FloatArray:

@@ -30,7 +30,8 @@ def mover_list(options: SkyOptions, field: int, *, first_number: int) -> pd.Data
     -------
     DataFrame
         id, cls, ra, dec (deg, at the middle of the night), rate ("/h), pa (deg), mag (mean), acc_east,
-        acc_north ("/h^2), amplitude (mag), period (h), phase (rad), known.
+        acc_north ("/h^2), amplitude (mag), period (h), phase (rad), known, extent (FWHM without seeing,
+        arcsec).
     """
     parts = []
     for number, population in enumerate(options.movers):
@@ -38,8 +39,13 @@ def mover_list(options: SkyOptions, field: int, *, first_number: int) -> pd.Data
         parts.append(_population(rng, population, options, field))
     chosen = [mover for mover in options.placed if mover.field == field]
     if chosen:
-        table = pd.DataFrame([(m.name, m.cls, m.rate_arcsec_h, m.pa_deg % 360.0, m.mag) for m in chosen])
-        table.columns = pd.Index(["id", "cls", "rate", "pa", "mag"])
+        table = pd.DataFrame(
+            [
+                (m.name, m.cls, m.rate_arcsec_h, m.pa_deg % 360.0, m.mag, float(m.extent_arcsec))
+                for m in chosen
+            ]
+        )
+        table.columns = pd.Index(["id", "cls", "rate", "pa", "mag", "extent"])
         table["ra"], table["dec"] = from_offsets(
             [m.east_arcsec for m in chosen], [m.north_arcsec for m in chosen], *options.centers_deg[field - 1]
         )
@@ -86,6 +92,7 @@ def _population(
             "period": rng.uniform(2.0, 12.0, n),
             "phase": rng.uniform(0.0, 2.0 * np.pi, n),
             "known": rng.random(n) < options.known_fraction,
+            "extent": float(population.extent_arcsec),
         }
     )
 
@@ -192,6 +199,7 @@ def trails(
     shape: tuple[int, int],
     psf: Psf,
     floor_e: float,
+    extent_px: FloatArray | float = 0.0,
     axis_ratio: float = 1.0,
     theta_deg: float = 0.0,
 ) -> Trails:
@@ -207,6 +215,8 @@ def trails(
     psf : Psf
     floor_e : float
         Charge per pixel below which a trail's wing ends, e-.
+    extent_px : ndarray, shape (n,), or float
+        FWHM of each mover without seeing.
     axis_ratio, theta_deg : float
         Of an elliptical PSF: minor over major axis, and the major axis' angle from x to y.
     """
@@ -225,6 +235,7 @@ def trails(
         (weight * x[:, owner]).sum(axis=0),
         (weight * y[:, owner]).sum(axis=0),
         (flux_e / points.clip(1))[owner],
+        extent_px=np.broadcast_to(extent_px, points.shape)[owner],
         axis_ratio=axis_ratio,
         theta_deg=theta_deg,
     )

@@ -91,7 +91,7 @@ def paint_night(directory: Path, options: SkyOptions) -> PaintedNight:
             hours=(shot.mjd_mid - middle) * 24.0,
             exptime_s=shot.exptime,
             colour_mag=colour(options, shot.visit),
-        )
+        ).assign(extent=movers[field]["extent"].to_numpy())
         painted = [
             paint_chip(options, shot=shot, plane=plane, detector=detector, sky=skies[field], state=state)
             for plane, detector in zip(chip_planes(options), detectors, strict=True)

@@ -24,6 +24,7 @@ class MoverClass:
     mag_slope: float = 0.25  # dex per mag; 0 is uniform
     pa_deg: tuple[float, float] = (0.0, 360.0)  # position angle of the motion, north through east, uniform
     along_ecliptic: bool = False  # pa_deg counts from the ecliptic's retrograde direction (opposition)
+    extent_arcsec: float = 0.0  # FWHM without seeing: of a comet's coma
 
 
 MAIN_BELT = MoverClass(
@@ -50,6 +51,7 @@ class PlacedMover:
     rate_arcsec_h: float = 30.0  # on the sky
     pa_deg: float = 250.0  # north through east
     mag: float = 18.0  # total
+    extent_arcsec: float = 0.0  # FWHM without seeing: of a comet's coma
     cls: str = "placed"  # as in the truth's column "cls"
 
 
@@ -87,6 +89,7 @@ class SkyOptions:
     # atmosphere
     seeing_arcsec: float = 2.4  # median FWHM
     seeing_scatter: float = 0.1  # of its natural logarithm, frame to frame
+    blur: float = 0.0  # FWHM added in quadrature at the mosaic's corner, over that of the seeing; as r^2
     psf: str = "moffat"  # or "gaussian"
     moffat_beta: float = 3.0
     zero_point: float = 24.0  # magnitude of 1 e-/s
