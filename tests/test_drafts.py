@@ -275,6 +275,19 @@ def test_the_official_converter_takes_our_psv_and_both_forms_agree(night, tmp_pa
 
 
 @pytest.mark.binaries
+def test_what_looks_like_a_comet_is_named(night, tmp_path):
+    out = run(tmp_path / "out", night.directory, reference=night.refcat, DRAFT_POLICY="ALL", **HEADER)
+    assert "as comets have" not in (folder(out) / "README.txt").read_text()
+    (path,) = (out.target / out.night).glob("*/cats/candidates.csv")
+    table = read_candidates_csv(path)
+    comet = table["CANDIDATE"].iloc[0]
+    write_candidates_csv(path, table.assign(EXTENDED=np.where(table["CANDIDATE"] == comet, 0.87, np.nan)))
+    assert rewrite_night(out.target, night=out.night).written
+    text = (folder(out) / "README.txt").read_text()
+    assert f"as comets have, and no known object (mag):\n  {comet}  0.87\n\n" in text
+
+
+@pytest.mark.binaries
 def test_what_the_header_lacks_is_said(night, tmp_path):
     out = run(tmp_path / "out", night.directory, reference=night.refcat, DRAFT_POLICY="ALL", AST_CAT="AUTO")
     readme = (folder(out) / "README.txt").read_text()

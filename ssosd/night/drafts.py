@@ -106,7 +106,8 @@ class _Prepared:
     night: str
     groups: Mapping[str, pd.DataFrame]  # rows by group, those that were sent left out
     names: Mapping[str, str]  # trkSub by candidate
-    scores: Mapping[str, float]  # NEO_SCORE of all that may be sent, by candidate
+    scores: Mapping[str, float]  # NEO_SCORE of all that may be sent and is not known, by candidate
+    extended: Mapping[str, float]  # EXTENDED of them, mag
     n_waiting: Mapping[str, int]  # by group, candidates that DRAFT_POLICY leaves out
     n_sent: int  # positions left out as they were sent
     sent: Sequence[Sent]  # the ledger of all nights
@@ -120,11 +121,13 @@ def _prepared(night: str, candidates: pd.DataFrame, *, station: Station, store: 
     sendable = select_for_drafts(candidates, policy="ALL")
     groups, unsent = _groups(candidates[~gone], policy=policy), _groups(candidates[~gone], policy="ALL")
     waiting = {name: set(rows["CANDIDATE"]) - set(groups[name]["CANDIDATE"]) for name, rows in unsent.items()}
+    not_known = [sendable[name] for name in ("unknown", "unchecked")]
     return _Prepared(
         night=night,
         groups=groups,
         names=temporary_names(candidates, night=night, taken=taken),
-        scores=_scores(sendable["unknown"]) | _scores(sendable["unchecked"]),
+        scores=_values(not_known, "NEO_SCORE"),
+        extended=_values(not_known, "EXTENDED"),
         n_waiting={name: len(candidates) for name, candidates in waiting.items()},
         n_sent=int(gone.sum()),
         sent=[
@@ -139,12 +142,14 @@ def _groups(candidates: pd.DataFrame, *, policy: str) -> dict[str, pd.DataFrame]
     return {**chosen, **split_neos(chosen["unknown"], limit=NEO_LIMIT)}
 
 
-def _scores(rows: pd.DataFrame) -> dict[str, float]:
-    """NEO_SCORE by candidate, of those who have one."""
-    if rows.empty:
-        return {}
-    first: pd.Series = rows.groupby("CANDIDATE")["NEO_SCORE"].first().dropna()
-    return dict(zip(first.index.astype(str), first.tolist(), strict=True))
+def _values(tables: Sequence[pd.DataFrame], column: str) -> dict[str, float]:
+    """The value that a column has for each candidate, of those who have one."""
+    found: dict[str, float] = {}
+    for rows in tables:
+        if not rows.empty:
+            first: pd.Series = rows.groupby("CANDIDATE")[column].first().dropna()
+            found |= dict(zip(first.index.astype(str), first.tolist(), strict=True))
+    return found
 
 
 def _draft(
@@ -234,6 +239,10 @@ def _readme(prepared: _Prepared, drafts: Sequence[Draft], *, without: int, stati
     if near := sorted(((s, c) for c, s in prepared.scores.items() if s >= NEO_LIMIT), reverse=True):
         lines += [f"NEO score {NEO_LIMIT:.0f} or more and no known object, in a draft or not:"]
         lines += [f"  {candidate}  {score:.0f}" for score, candidate in near]
+        lines += [""]
+    if prepared.extended:
+        lines += ["More light than a star of their shape, as comets have, and no known object (mag):"]
+        lines += [f"  {candidate}  {more:.2f}" for candidate, more in sorted(prepared.extended.items())]
         lines += [""]
     for draft in drafts:
         waiting = _waiting(prepared.n_waiting[draft.group], night, policy=config["DRAFT_POLICY"])
