@@ -47,7 +47,7 @@ class Shape:
     weights: tuple[float, ...]  # share of the light of each Gaussian, together 1
     scales: tuple[float, ...]  # of each Gaussian, of the ellipse's axes
     ellipse: tuple[float, float, float]  # variances xx, xy, yy of scale 1, pixels squared, without the pixel
-    per_catalogue: float  # all light over the catalogue's FLUX, in the middle of the stars
+    per_catalogue: float  # all light over the catalogue's FLUX, of the stars it was measured from
     n_stars: int  # it was measured from; 0 when it is taken from the seeing alone
     trend: Trend | None = None  # of that over the chip, where the stars' shape changes over it
 

@@ -77,6 +77,9 @@ def _population(
     # the parallax of a rotating Earth bends a path in no particular direction: 0 to 2 times the mean
     acceleration = rate * options.curvature_per_h * rng.uniform(0.0, 2.0, n)
     direction = rng.uniform(0.0, 2.0 * np.pi, n)
+    if population.acceleration_arcsec_h2 is not None:
+        least, most = np.log(population.acceleration_arcsec_h2)
+        acceleration = np.exp(rng.uniform(least, most, n))
     return pd.DataFrame(
         {
             "id": np.full(n, "", dtype=object),

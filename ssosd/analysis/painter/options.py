@@ -25,6 +25,7 @@ class MoverClass:
     pa_deg: tuple[float, float] = (0.0, 360.0)  # position angle of the motion, north through east, uniform
     along_ecliptic: bool = False  # pa_deg counts from the ecliptic's retrograde direction (opposition)
     extent_arcsec: float = 0.0  # FWHM without seeing: of a comet's coma
+    acceleration_arcsec_h2: tuple[float, float] | None = None  # log-uniform; None: as curvature_per_h has it
 
 
 MAIN_BELT = MoverClass(
