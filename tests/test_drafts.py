@@ -301,7 +301,9 @@ def test_a_field_of_an_older_version_lacks_a_column_and_not_its_draft(night, tmp
     out = run(tmp_path / "out", night.directory, reference=night.refcat, DRAFT_POLICY="ALL", **HEADER)
     before = (folder(out) / "unchecked.txt").read_bytes()
     for path in (out.target / out.night).glob("*/cats/candidates.csv"):
-        write_candidates_csv(path, read_candidates_csv(path).drop(columns=["NEO_SCORE", "CHI2_DOF", "EXTENDED"]))
+        write_candidates_csv(
+            path, read_candidates_csv(path).drop(columns=["NEO_SCORE", "CHI2_DOF", "EXTENDED"])
+        )
     assert rewrite_night(out.target, night=out.night).written
     assert (folder(out) / "unchecked.txt").read_bytes() == before
     table = read_candidates_csv(out.target / out.night / "candidates.csv")
