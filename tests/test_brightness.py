@@ -172,6 +172,15 @@ def test_stars_that_are_wider_in_the_corners_make_no_comets(tmp_path: Path) -> N
     assert abs(off[corner].median() - off[~corner].median()) < 0.05
 
 
+def test_a_chip_that_does_not_show_its_stars_shape_keeps_magnitudes(tmp_path: Path) -> None:
+    """All of its stars are faint, SNR 30 at most: the round shape that is taken for theirs is not measured."""
+    night = small_sky(tmp_path / "raw", stars=150, star_mags=(19.1, 19.7), galaxies=0, seed=5)
+    outcome = run(tmp_path / "out", night.directory, reference=night.refcat)
+    assert len(outcome.candidates) >= 4
+    assert outcome.candidates["MAG_CALIB"].notna().all()
+    assert not (outcome.candidates["FLAGS_SSOS"] & SHAPE_FLAG).any()
+
+
 def test_hot_pixels_are_not_taken_for_stars(tmp_path: Path) -> None:
     """The sky drifts over a detector with six times as many hot pixels as stars."""
     night = small_sky(tmp_path / "raw", hot_pixels=600, drift_arcsec=(4.0, 1.2), dither_arcsec=0.0, seed=3)

@@ -36,7 +36,8 @@ def with_fitted_light(found: pd.DataFrame, pixels: Pixels, *, station: Station) 
     SExtractor's magnitude stays for all of a source that is brighter in its apertures: a comet's coma is in
     them. Trails that were fitted have theirs already. Where the light is not the object's alone, by its shape
     or by what is known to be there, there is no magnitude, unless the source would be left without any. Where
-    stars cover more than half of the light, SExtractor's place is in part theirs.
+    stars cover more than half of the light, SExtractor's place is in part theirs. On chips that do not show
+    the shape of their stars the magnitudes stay.
 
     Parameters
     ----------
@@ -58,15 +59,18 @@ def with_fitted_light(found: pd.DataFrame, pixels: Pixels, *, station: Station) 
     keys = ["SOURCE_NUMBER", "CATALOG_NUMBER"]
     rows = light_there(found, pixels, station=station).set_index(keys)
     rows = rows.reindex(pd.MultiIndex.from_frame(found[keys]))
+    chips = zip(found["CATALOG_NUMBER"].tolist(), found["EXTENSION"].tolist(), strict=True)
+    shown = np.array([pixels.chips.has_shape(*chip) for chip in chips])
     alike, light = (
-        np.where(rows["STATE"].isin(states).to_numpy(bool), rows["MAG_CALIB"].to_numpy(np.float64), np.nan)
+        np.where(shown & rows["STATE"].isin(states), rows["MAG_CALIB"].to_numpy(np.float64), np.nan)
         for states in ((MEASURED,), (MEASURED, SHAPED))
     )
     err = np.hypot(rows["MAG_CALIB_ERR"].to_numpy(np.float64), SHAPE_ERROR)
     more = _extended(found, light, err)
     mag = np.where(trail_rows(found) | np.isfinite(more), np.nan, alike)
     new = np.isfinite(mag) & np.isfinite(err) & found["MAG_CALIB"].notna().to_numpy(bool)  # and has its band
-    shared = rows["STATE"].isin((BEHIND, SHAPED)).to_numpy(bool) & ~(trail_rows(found) | np.isfinite(more))
+    shared = shown & rows["STATE"].isin((BEHIND, SHAPED)).to_numpy(bool)
+    shared &= ~(trail_rows(found) | np.isfinite(more))
     shared &= pd.Series(new).groupby(found["SOURCE_NUMBER"].to_numpy()).transform("sum").to_numpy() >= _ENOUGH
     given = {"MAG_CALIB": mag, "MAG_CALIB_ERR": err}
     found = found.assign(

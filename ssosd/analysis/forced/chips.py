@@ -138,6 +138,11 @@ class Chips(AbstractContextManager["Chips"]):
         """Close what is still open."""
         self.files.close()
 
+    def has_shape(self, number: int, hdu: int) -> bool:
+        """Whether a chip that was opened showed the shape of its stars; else a round one was taken for it."""
+        found = self._stars.get((number, hdu))
+        return found is not None and found[1].n_stars > 0
+
     @contextmanager
     def open(self, number: int, hdu: int) -> Iterator[OpenChip]:
         """Open a chip for reading.
