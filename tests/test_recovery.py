@@ -227,6 +227,21 @@ def test_a_mover_leaves_nothing_behind_and_stars_stay(field: Field) -> None:
     assert set(ledger["N_DETECTIONS"]) == {4}
 
 
+def test_what_stands_still() -> None:
+    """A star of two exposures, one of the reference, a hot pixel that drifts, a row without a position."""
+    seen = pd.DataFrame(
+        {
+            "CATALOG_NUMBER": [1, 2, 1, 1, 2, 1],
+            "RA": [10.0, 10.0001, 10.01, 10.02, 10.022, np.nan],
+            "DEC": [0.0, 0.0001, 0.0, 0.0, 0.0, np.nan],
+            "FLUX": 1.0,
+        }
+    )
+    sky = FixedSky(seen, pd.DataFrame({"RA": [10.0101], "DEC": [0.0], "FLUX": [0.0]}))
+    assert sky.still(seen).tolist() == [True, True, True, False, False, False]
+    assert sky.still(seen.iloc[:0]).tolist() == []
+
+
 def test_an_empty_sky_has_significances_of_mean_0_and_sigma_1(field: Field) -> None:
     """The independent check: nothing is painted there, and the pixels were never looked at before."""
     chips = pixels_of(field, field.left).chips

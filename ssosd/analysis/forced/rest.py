@@ -103,14 +103,18 @@ class FixedSky:
         Parameters
         ----------
         detections : DataFrame, shape (n, ...)
-            CATALOG_NUMBER, RA, DEC (deg ICRS), all finite.
+            CATALOG_NUMBER, RA, DEC (deg ICRS).
 
         Returns
         -------
         ndarray of bool, shape (n,)
+            False for what has no position.
         """
-        vectors = unit_vectors(detections["RA"], detections["DEC"])
-        return self._others_at(vectors, detections["CATALOG_NUMBER"].to_numpy(np.intp))
+        result = detections["RA"].notna().to_numpy(bool) & detections["DEC"].notna().to_numpy(bool)
+        there = detections[result]
+        vectors = unit_vectors(there["RA"], there["DEC"])
+        result[result] = self._others_at(vectors, there["CATALOG_NUMBER"].to_numpy(np.intp))
+        return result
 
     def _others_at(self, vectors: FloatArray, number: IntArray) -> BoolArray:
         """Whether a reference star or a detection that is not of exposure `number` is at a place."""
