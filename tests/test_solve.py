@@ -96,6 +96,7 @@ def off_from_truth(written: Written, solution: ExposureSolution, index: int = 0)
     ("ra", "dec", "chips", "error", "method"),
     [
         (34.5, 13.6, 1, 20.0, "stars"),
+        (34.5, 13.6, 1, 120.0, "stars"),  # twice POSITION_MAXERR
         (0.001, -30.0, 2, 20.0, "stars"),
         (120.0, 89.9, 1, 1.0, "stars"),
         (120.0, 89.9, 1, 20.0, "scamp"),  # which turns the field by degrees
