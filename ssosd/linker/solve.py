@@ -36,7 +36,7 @@ from ssosd.linker.start import corrected, is_plain, sky_of
 from ssosd.model import Exposure
 from ssosd.sphere import offsets_arcsec
 
-_REACHES = (1.0, 5.0)  # how far off the pointing is looked for, in POSITION_MAXERR
+_FARTHER, _OVERLAP = 5.0, 0.4  # POSITION_MAXERR then, where nothing is found; at most this share of the field
 _MOST_RMS = 0.5  # of the radius within which a detection is its star, one coordinate
 _LEAST_FRACTION = 0.5  # of what can be matched
 _POOR_FRACTION = 0.15  # enough where SCAMP finds nothing: a cluster's stars are in the reference, one by one
@@ -121,17 +121,19 @@ def _by_stars(frame: Frame, stars: pd.DataFrame, scamp: Scamp) -> ExposureSoluti
     there = usable(detections, setup=scamp.setup) & np.isfinite(plane).all(axis=1)
     clean = (detections["FLAGS"].to_numpy() & scamp.setup.integer("ASTR_FLAGSMASK")) == 0
     good = there & clean
+    reach = 60.0 * scamp.setup.number("POSITION_MAXERR")
+    farther = min(_FARTHER * reach, _OVERLAP * 3600.0 * min(e.width_deg, e.height_deg))
     tried = (
         match_stars(
             plane[there],
             detections["FLUX_AUTO"].to_numpy(np.float64)[there],
             np.column_stack(offsets_arcsec(stars["RA"], stars["DEC"], e.ra_deg, e.dec_deg)),
             stars["MAG"].to_numpy(),
-            pointing_arcsec=reach * 60.0 * scamp.setup.number("POSITION_MAXERR"),
+            pointing_arcsec=pointing_arcsec,
             radius_arcsec=radius,
             good=clean[there],
         )
-        for reach in _REACHES
+        for pointing_arcsec in ((reach, farther) if farther > reach else (reach,))
     )
     found = next((match for match in tried if match is not None), None)
     if found is None or max(found.rms_arcsec) > _MOST_RMS * radius:
