@@ -106,6 +106,11 @@ class Grouping:
         """Number of groups."""
         return int(self.starts.size)
 
+    @property
+    def ranks(self) -> IntArray:
+        """Place of each sorted row in its group, from 0; shape (n_rows,)."""
+        return np.arange(self.order.size) - self.starts[self.labels]
+
     def select(self, keep: BoolArray) -> Grouping:
         """Only the groups where `keep`, shape (n_groups,), is true."""
         order = self.order[np.repeat(keep, self.counts)]

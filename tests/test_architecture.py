@@ -14,19 +14,8 @@ STAGES = ("ingest", "linker", "filters", "identify", "analysis", "reports", "doc
 #: Floors from the ground up; a room is a module or a folder of ssosd.
 FLOORS = (
     (
-        *(
-            "errors",
-            "model",
-            "motion",
-            "trackfit",
-            "grouping",
-            "patterns",
-            "sphere",
-            "site",
-            "sun",
-            "__init__",
-        ),
-        "plumbing",
+        *("errors", "model", "motion", "trackfit", "grouping", "sphere", "site", "sun", "__init__"),
+        *("patterns", "plumbing"),
     ),
     ("config", "headermap", "astromatic", "astromatic_setup", "ldac", "migrations"),
     ("station", "store", "setup", "status"),

@@ -13,7 +13,7 @@ from ssosd.analysis.painter.night import PaintedNight, PlacedMover
 from ssosd.model import COVERED_FLAG, PLACED_FLAG, SWALLOWED_FLAG
 from ssosd.sphere import offsets_arcsec, separation_arcsec
 from ssosd.work.brightness import SHAPE_FLAG, _covered
-from tests.replaying import run
+from tests.replaying import Outcome, run
 from tests.sky import small_sky
 
 pytestmark = pytest.mark.binaries
@@ -56,6 +56,12 @@ def add_coma(night: PaintedNight) -> None:
             hdus[0].data = np.rint(image + COMA_ADU * coma).clip(0, 65535).astype(np.uint16)
 
 
+def beside_truth(outcome: Outcome, night: PaintedNight) -> pd.DataFrame:
+    """Detections of candidates with the mover that each is within 2" of."""
+    pairs = outcome.candidates.merge(night.truth, left_on="IMAGE_FILENAME", right_on="image")
+    return pairs[separation_arcsec(pairs["RA"], pairs["DEC"], pairs["ra"], pairs["dec"]) < 2.0]
+
+
 @pytest.fixture(scope="module")
 def tables(tmp_path_factory: pytest.TempPathFactory) -> dict[bool, pd.DataFrame]:
     """Detections of the movers beside their truth, with FIT_MAGS and without."""
@@ -69,9 +75,8 @@ def tables(tmp_path_factory: pytest.TempPathFactory) -> dict[bool, pd.DataFrame]
     found = {}
     for fitted in (True, False):
         outcome = run(folder / f"out{fitted}", night.directory, reference=night.refcat, FIT_MAGS=fitted)
-        table = outcome.candidates.merge(night.truth, left_on="IMAGE_FILENAME", right_on="image")
-        near = separation_arcsec(table["RA"], table["DEC"], table["ra"], table["dec"]) < 2.0
-        found[fitted] = table[near & table["unblended"]].set_index(["id", "IMAGE_FILENAME"]).sort_index()
+        table = beside_truth(outcome, night)
+        found[fitted] = table[table["unblended"]].set_index(["id", "IMAGE_FILENAME"]).sort_index()
     return found
 
 
@@ -163,8 +168,7 @@ def test_stars_that_are_wider_in_the_corners_make_no_comets(tmp_path: Path) -> N
         lightcurve_mag=0.0, placed=placed, blur=1.1, seed=12,
     )  # fmt: skip
     outcome = run(tmp_path / "out", night.directory, reference=night.refcat)
-    table = outcome.candidates.merge(night.truth, left_on="IMAGE_FILENAME", right_on="image")
-    table = table[separation_arcsec(table["RA"], table["DEC"], table["ra"], table["dec"]) < 2.0]
+    table = beside_truth(outcome, night)
     assert table["EXTENDED"].isna().all()
     off = (table["MAG_CALIB"] - table["mag"])[table["unblended"]]
     corner = np.hypot(table["x"] - 320.0, table["y"] - 320.0)[table["unblended"]] > 320.0
@@ -185,8 +189,7 @@ def test_hot_pixels_are_not_taken_for_stars(tmp_path: Path) -> None:
     """The sky drifts over a detector with six times as many hot pixels as stars."""
     night = small_sky(tmp_path / "raw", hot_pixels=600, drift_arcsec=(4.0, 1.2), dither_arcsec=0.0, seed=3)
     outcome = run(tmp_path / "out", night.directory, reference=night.refcat)
-    table = outcome.candidates.merge(night.truth, left_on="IMAGE_FILENAME", right_on="image")
-    table = table[separation_arcsec(table["RA"], table["DEC"], table["ra"], table["dec"]) < 2.0]
+    table = beside_truth(outcome, night)
     shaped = table[table["FLAGS_SSOS"] & SHAPE_FLAG > 0]
     assert len(shaped) >= 4
     assert (shaped["MAG_CALIB"] - shaped["mag"]).abs().max() < 0.3

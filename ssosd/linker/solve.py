@@ -8,6 +8,7 @@ solution is linear: the distortions of an instrument are found from all exposure
 from __future__ import annotations
 
 import tempfile
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -123,19 +124,18 @@ def _by_stars(frame: Frame, stars: pd.DataFrame, scamp: Scamp) -> ExposureSoluti
     good = there & clean
     reach = 60.0 * scamp.setup.number("POSITION_MAXERR")
     farther = min(_FARTHER * reach, _OVERLAP * 3600.0 * min(e.width_deg, e.height_deg))
-    tried = (
-        match_stars(
-            plane[there],
-            detections["FLUX_AUTO"].to_numpy(np.float64)[there],
-            np.column_stack(offsets_arcsec(stars["RA"], stars["DEC"], e.ra_deg, e.dec_deg)),
-            stars["MAG"].to_numpy(),
-            pointing_arcsec=pointing_arcsec,
-            radius_arcsec=radius,
-            good=clean[there],
-        )
-        for pointing_arcsec in ((reach, farther) if farther > reach else (reach,))
+    match = partial(
+        match_stars,
+        plane[there],
+        detections["FLUX_AUTO"].to_numpy(np.float64)[there],
+        np.column_stack(offsets_arcsec(stars["RA"], stars["DEC"], e.ra_deg, e.dec_deg)),
+        stars["MAG"].to_numpy(),
+        radius_arcsec=radius,
+        good=clean[there],
     )
-    found = next((match for match in tried if match is not None), None)
+    found = match(pointing_arcsec=reach)
+    if found is None and farther > reach:
+        found = match(pointing_arcsec=farther)
     if found is None or max(found.rms_arcsec) > _MOST_RMS * radius:
         return None
     headers = corrected(frame.headers, found.affine, ra_deg=e.ra_deg, dec_deg=e.dec_deg)

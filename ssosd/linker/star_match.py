@@ -13,6 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
+from ssosd.grouping import Grouping
+
 _Points = NDArray[np.float64]
 
 BRIGHT = 400  # detections that vote; the stars that do are as dense, twice over
@@ -124,11 +126,9 @@ def _spread(stars: _Points, mag: NDArray[np.float64]) -> NDArray[np.bool_]:
     side = np.sqrt(_PER_CELL * np.prod(size) / len(stars))
     column, row = np.floor((stars - low) / side).astype(np.int64).T
     cell = row * (int(size[0] / side) + 1) + column
-    order = np.lexsort((np.where(np.isfinite(mag), mag, np.inf), cell))
-    first = np.flatnonzero(np.r_[True, np.diff(cell[order]) > 0])
-    rank = np.arange(len(stars)) - np.repeat(first, np.diff(np.r_[first, len(stars)]))
+    groups = Grouping.of(cell, mag)
     kept = np.empty(len(stars), dtype=bool)
-    kept[order] = rank < _CROWD * _PER_CELL
+    kept[groups.order] = groups.ranks < _CROWD * _PER_CELL
     return kept
 
 

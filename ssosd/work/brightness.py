@@ -19,15 +19,13 @@ from ssosd.station import Station
 from ssosd.work.recovering import SHAPE_ERROR, Pixels, light_there
 
 SHAPE_FLAG = 256  # in FLAGS_SSOS: MAG_CALIB is of the stars' shape
-EXTENDED = "EXTENDED"  # column: mag by which a source is brighter in SExtractor's apertures
 # Of 438 painted asteroids two have so much more light, of 284 comets with a coma of 1.7 to 5 times the stars'
 # FWHM 262.
 _MORE, _MORE_SIGMA, _MEASURED = 0.1, 4.0, 3  # mag, its significance, detections
 # Of 81 magnitudes of SExtractor's beside 1,504 of the stars' shape 26 were off by more than 0.3 mag.
 _ENOUGH = 2  # magnitudes of a source, that those of light which is shared are left out
-_PULLED_FWHM = (
-    0.15  # by so much stars that cover it pull a place in each coordinate, 1 sigma, on painted nights
-)
+# By so much stars that cover it pull a place in each coordinate, 1 sigma, on painted nights.
+_PULLED_FWHM = 0.15
 
 
 def with_fitted_light(found: pd.DataFrame, pixels: Pixels, *, station: Station) -> pd.DataFrame:
@@ -50,10 +48,10 @@ def with_fitted_light(found: pd.DataFrame, pixels: Pixels, *, station: Station) 
     -------
     DataFrame
         Of the same rows; where MAG_CALIB and MAG_CALIB_ERR are new FLAGS_SSOS has `SHAPE_FLAG`. Where stars
-        cover the light it has `COVERED_FLAG`, and the errors of the place are larger. `EXTENDED` is by how
+        cover the light it has `COVERED_FLAG`, and the errors of the place are larger. EXTENDED is by how
         much a source is brighter in its apertures, mag; NaN where that is not certain.
     """
-    found = found.assign(**{EXTENDED: np.nan})
+    found = found.assign(EXTENDED=np.nan)
     if not station.config["FIT_MAGS"] or found.empty or not pixels.photometry.calibrations:
         return found
     keys = ["SOURCE_NUMBER", "CATALOG_NUMBER"]
@@ -67,10 +65,11 @@ def with_fitted_light(found: pd.DataFrame, pixels: Pixels, *, station: Station) 
     )
     err = np.hypot(rows["MAG_CALIB_ERR"].to_numpy(np.float64), SHAPE_ERROR)
     more = _extended(found, light, err)
-    mag = np.where(trail_rows(found) | np.isfinite(more), np.nan, alike)
+    trailed = trail_rows(found)
+    own = trailed | np.isfinite(more)  # magnitudes that stay
+    mag = np.where(own, np.nan, alike)
     new = np.isfinite(mag) & np.isfinite(err) & found["MAG_CALIB"].notna().to_numpy(bool)  # and has its band
-    shared = shown & rows["STATE"].isin((BEHIND, SHAPED)).to_numpy(bool)
-    shared &= ~(trail_rows(found) | np.isfinite(more))
+    shared = shown & ~own & rows["STATE"].isin((BEHIND, SHAPED)).to_numpy(bool)
     shared &= pd.Series(new).groupby(found["SOURCE_NUMBER"].to_numpy()).transform("sum").to_numpy() >= _ENOUGH
     given = {"MAG_CALIB": mag, "MAG_CALIB_ERR": err}
     found = found.assign(
@@ -82,17 +81,15 @@ def with_fitted_light(found: pd.DataFrame, pixels: Pixels, *, station: Station) 
         FLAGS_SSOS=found["FLAGS_SSOS"].to_numpy(np.int64) | np.where(new, SHAPE_FLAG, 0),
     )
     covered = (rows["STATE"] == BEHIND).to_numpy(bool) & (rows["CLEAR"].to_numpy(np.float64) < LEAST_CLEAR)
-    return _covered(found, covered & ~trail_rows(found))
+    return _covered(found, covered & ~trailed)
 
 
 def _covered(found: pd.DataFrame, covered: BoolArray) -> pd.DataFrame:
     """Candidates with their flag and larger errors where stars cover their light."""
     flags = found["FLAGS_SSOS"].to_numpy(np.int64)
     pull = _PULLED_FWHM * found["SEEING"].fillna(0.0).to_numpy(np.float64)
-    pulled = covered & (
-        (flags & (SWALLOWED_FLAG | PLACED_FLAG)) == 0
-    )  # those know of it, or are the motion's
-    pull = np.where(pulled, pull, 0.0)
+    # the errors of some know of it already, or are the motion's
+    pull = np.where(covered & ((flags & (SWALLOWED_FLAG | PLACED_FLAG)) == 0), pull, 0.0)
     units = {"ERR_POSITION": 1.0, "ERRA_WORLD": ARCSEC_PER_DEG, "ERRB_WORLD": ARCSEC_PER_DEG}
     errors = {name: np.hypot(found[name], pull / unit) for name, unit in units.items() if name in found}
     return found.assign(FLAGS_SSOS=flags | np.where(covered, COVERED_FLAG, 0), **errors)

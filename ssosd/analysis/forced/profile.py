@@ -8,33 +8,13 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtr
 
-from ssosd.patterns import polynomials
+from ssosd.analysis.forced.trend import Trend
 
 FloatArray = NDArray[np.float64]
 
 FWHM_PER_SIGMA = 2.3548200450309493  # 2 sqrt(2 ln 2)
 _PIXEL = 1.0 / 12.0  # variance of a pixel's own box, pixels squared
 _SHORTEST = 0.05  # pixels: what is shorter is a point
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Trend:
-    """A smooth factor over a chip: the exponential of a polynomial."""
-
-    low: tuple[float, float]  # FITS pixels between which it was measured: beyond, it is that of the border
-    high: tuple[float, float]
-    degree: int
-    coefficients: tuple[float, ...]  # of `ssosd.patterns.polynomials`
-
-    def at(self, x: FloatArray, y: FloatArray) -> FloatArray:
-        """The factor at FITS pixels, shape (n,); 1 where these are not finite."""
-        u, v = (
-            np.clip(2.0 * (place - low) / (high - low) - 1.0, -1.0, 1.0)
-            for place, low, high in zip((x, y), self.low, self.high, strict=True)
-        )
-        terms = polynomials(np.nan_to_num(u), np.nan_to_num(v), self.degree)
-        factor = np.exp(terms @ np.array(self.coefficients))
-        return np.where(np.isfinite(u + v), factor, 1.0)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -11,10 +11,10 @@ from scipy.optimize import least_squares
 from scipy.spatial import cKDTree
 
 from ssosd.analysis.forced.pixels import Patches, read_patches
-from ssosd.analysis.forced.profile import FloatArray, Shape, Trend, point_profile, round_shape
+from ssosd.analysis.forced.profile import FloatArray, Shape, point_profile, round_shape
+from ssosd.analysis.forced.trend import Trend
 from ssosd.analysis.solved import OpenImage
 from ssosd.grouping import BoolArray, IntArray
-from ssosd.patterns import clipped_fit, polynomials
 
 FEWEST_STARS = 5
 _MOST_STARS, _LOOKED_AT = 15, 400
@@ -26,8 +26,6 @@ _SHAPE_ERROR = 0.02  # of a pixel's light: the brightest star shall not decide a
 _SECOND = (1.2, 3.0)  # scale of the second Gaussian
 _TREND_STARS = 60  # the brightest show how the light that the shape finds changes over the chip
 _ALIKE = 0.5  # these differ by less from the median size: a galaxy's light is not in a star's shape
-_TREND_ERROR = 0.03  # of a star's light, beside its noise
-_DEGREES = ((30, 2), (12, 1))  # stars that a polynomial of a degree needs
 
 
 def measure_shape(
@@ -82,7 +80,7 @@ def measure_shape(
     catalogue, error = (detections[name].to_numpy(np.float64)[rows] for name in ("FLUX", "FLUXERR"))
     shape = _fit(patches, x, y, catalogue, whole=whole & usual, fwhm_px=fwhm_px, gain=gain)
     light, noise = _light(patches, x, y, shape) / catalogue, error / catalogue
-    trend = _trend(x[whole], y[whole], light[whole], noise=noise[whole], own=usual[whole])
+    trend = Trend.measure(x[whole], y[whole], light[whole], noise=noise[whole], own=usual[whole])
     return replace(shape, trend=trend)
 
 
@@ -91,29 +89,6 @@ def _light(patches: Patches, x: FloatArray, y: FloatArray, shape: Shape) -> Floa
     own = patches.owner
     profile = point_profile(patches.x - x[own], patches.y - y[own], shape)
     return patches.sums(profile * patches.value) / patches.sums(profile**2)
-
-
-def _trend(
-    x: FloatArray, y: FloatArray, ratio: FloatArray, *, noise: FloatArray, own: BoolArray
-) -> Trend | None:
-    """Smooth change over the chip of what the shape finds of stars' light, 1 for those that it is of.
-
-    None with few stars. The level is that of the shape's own stars, `own`: of fainter ones SExtractor's
-    apertures have a smaller share.
-    """
-    good = np.flatnonzero(ratio > 0.0)
-    degree = next((degree for stars, degree in _DEGREES if good.size >= stars), None)
-    if degree is None:
-        return None
-    x, y = x[good], y[good]
-    low, high = (float(x.min()), float(y.min())), (float(x.max()), float(y.max()))
-    span = [max(b - a, 1.0) for a, b in zip(low, high, strict=True)]
-    high = (low[0] + span[0], low[1] + span[1])
-    terms = polynomials(2.0 * (x - low[0]) / span[0] - 1.0, 2.0 * (y - low[1]) / span[1] - 1.0, degree)
-    weight = 1.0 / np.hypot(_TREND_ERROR, noise[good])
-    solution = clipped_fit(terms, np.log(ratio[good]), weight)
-    solution[0] -= float(np.median((terms @ solution)[own[good]]))
-    return Trend(low=low, high=high, degree=degree, coefficients=tuple(solution.tolist()))
 
 
 def _lonely_stars(

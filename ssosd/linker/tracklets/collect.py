@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ssosd.grouping import BoolArray, FloatArray, IntArray
+from ssosd.grouping import BoolArray, FloatArray, Grouping, IntArray
 from ssosd.linker.tracklets.pairs import FEW_EPOCHS
 from ssosd.linker.tracklets.pool import GATE_CHI2, Pool
 from ssosd.trackfit import TRAIL_ERROR, TRAIL_WIDTH, Motion, acceleration_sigma, fit_motion, spread
@@ -34,12 +34,9 @@ def _best_of_each(track: IntArray) -> IntArray:
     n = (track >= 0).sum(axis=1)
     track = track[np.lexsort((np.arange(len(track)), -n))]
     rows, columns = np.nonzero(track >= 0)
-    detection = track[rows, columns]
-    order = np.lexsort((rows, detection))
-    start = np.flatnonzero(np.diff(detection[order], prepend=-1))
-    rank = np.arange(order.size) - np.repeat(start, np.diff(start, append=order.size))
+    groups = Grouping.of(track[rows, columns], rows)
     keep = np.zeros(len(track), dtype=bool)
-    keep[rows[order[rank < BEST]]] = True
+    keep[rows[groups.order[groups.ranks < BEST]]] = True
     return track[keep]
 
 

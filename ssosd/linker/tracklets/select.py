@@ -86,17 +86,17 @@ def assess(
     dof = 2 * n - 4
     clean = seen & ~criteria.at_rest(pool, track) & ~pool.doubtful[track]
     expected = log_expected(pool, track, motion, clean)
-    arc = arc_hours(seen, pool.times)
+    moved = motion.rate * arc_hours(seen, pool.times)
     error = np.sqrt(motion.cov_u[:, 1, 1])
     n_clean = clean.sum(axis=1)
     accepted = (n >= needed) & (n_clean >= np.maximum(min(needed, 3), CLEAN_FRACTION * n))
     accepted &= (motion.rate >= pm_low) & (motion.rate <= pm_up)
-    accepted &= (motion.rate > MOTION_SIGMA * error) & (motion.rate * arc > MIN_MOVED)
+    accepted &= (motion.rate > MOTION_SIGMA * error) & (moved > MIN_MOVED)
     accepted &= ~criteria.too_large(pool, track, motion.rate)
-    accepted &= ~criteria.stays_in_pixels(pool, track, motion.rate * arc)
-    accepted &= ~criteria.saturated(pool, track, motion.rate * arc)
-    hardly = motion.rate * arc < HARDLY_FWHM * pool.fwhm
-    within = motion.rate * arc < pool.fwhm
+    accepted &= ~criteria.stays_in_pixels(pool, track, moved)
+    accepted &= ~criteria.saturated(pool, track, moved)
+    hardly = moved < HARDLY_FWHM * pool.fwhm
+    within = moved < pool.fwhm
     worst = np.where(within, HARDLY_FIT_CHANCE, FIT_CHANCE)
     accepted &= ~within | ~criteria.hangs_on_one(pool, track, motion.angle)
     unclear = hardly & (motion.rate < CLEAR_SIGMA * error)
@@ -104,7 +104,7 @@ def assess(
     accepted &= chdtrc(np.maximum(dof, 1), motion.chi2) > worst
     accepted &= ~hardly | criteria.steady(pool, track)
     clear = (motion.rate > CLEAR_SIGMA * error) & ~within & (expected <= np.log(CLEAR_CHANCE))
-    accepted &= clear | (motion.rate * arc >= LITTLE_FWHM * pool.fwhm) | criteria.compact(pool, track)
+    accepted &= clear | (moved >= LITTLE_FWHM * pool.fwhm) | criteria.compact(pool, track)
     accepted &= expected <= np.log(max_chance)
     return Judged(track=track, motion=motion, log_expected=expected, n=n, dof=dof, accepted=accepted)
 
