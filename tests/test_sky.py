@@ -155,6 +155,42 @@ def test_a_trail_has_its_length_and_direction_and_its_middle_at_mid_exposure(tmp
     assert np.degrees(0.5 * np.arctan2(2 * xy, xx - yy)) % 180.0 == pytest.approx(150.0, abs=2.0)
 
 
+def test_a_telescope_that_follows_an_object_draws_the_stars_out(tmp_path):
+    rate, pa = 900.0, np.radians(60.0)
+    mover = PlacedMover(name="T", rate_arcsec_h=900.0, pa_deg=60.0, mag=13.5, east_arcsec=20.0)
+    options = {"exposures": 3, "stars": 5, "cadence_min": 4.0, **IDEAL, "psf": "gaussian", "galaxies": 0}
+    follow = (rate * np.sin(pa), rate * np.cos(pa))
+    night = small_sky(
+        tmp_path, **{**options, "placed": (mover,)}, dither_arcsec=0.0, bleeds=False, spikes=False,
+        star_mags=(13.5, 14.0), follow_arcsec_h=follow, jitter_s=0.0,
+    )  # fmt: skip
+    truth = night.truth
+    assert truth["trail_px"].max() < 0.1
+    assert np.ptp(truth["x"]) < 0.1  # it stands still
+    assert np.ptp(truth["y"]) < 0.1
+    image = fits.getdata(night.paths[1]).astype(float)
+    image -= np.median(image)
+    x, y = WCS(header_of(night.paths[1]), fix=False).all_world2pix(night.stars["ra"], night.stars["dec"], 1)
+    inside = (x > 45) & (x < 340) & (y > 45) & (y < 340)
+    apart = [np.sort(np.hypot(x - u, y - v))[1] > 70.0 for u, v in zip(x, y, strict=True)]
+    alone = np.flatnonzero(inside & apart & (np.hypot(x - truth["x"][1], y - truth["y"][1]) > 60.0))
+    assert alone.size
+    for k in alone:
+        u, v = round(x[k]), round(y[k])
+        box = image[v - 36 : v + 35, u - 36 : u + 35]
+        dy, dx = np.mgrid[-35:36, -35:36]
+        mean_x, mean_y = ((box * m).sum() / box.sum() for m in (dx, dy))
+        # the truth at mid-exposure is the middle of the trail; the header may point beside by 3 arcsec
+        assert np.hypot(u + mean_x - x[k], v + mean_y - y[k]) < 3.5
+        xx, yy, xy = (
+            (box * m).sum() / box.sum()
+            for m in ((dx - mean_x) ** 2, (dy - mean_y) ** 2, (dx - mean_x) * (dy - mean_y))
+        )
+        major, minor = np.linalg.eigvalsh([[xx, xy], [xy, yy]])[::-1]
+        assert np.sqrt(12.0 * (major - minor)) == pytest.approx(30.0, rel=0.05)
+        assert np.degrees(0.5 * np.arctan2(2 * xy, xx - yy)) % 180.0 == pytest.approx(150.0, abs=3.0)
+
+
 def test_optimal_snr_is_that_of_the_formula():
     psf = Psf(kind="gaussian", fwhm_px=3.0)
     place = np.full((3, 1), 50.0)

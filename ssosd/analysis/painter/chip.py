@@ -23,6 +23,8 @@ FloatArray = NDArray[np.float64]
 _WING_FLOOR = 0.002
 #: Pixels hold this much more than the level at which they count as saturated.
 _CLIP_OVER_SATURATION = 1.02
+#: Start, middle and end of an exposure, in its length from the middle.
+_SHARES = (-0.5, 0.0, 0.5)
 #: A mover is whole on a chip when it ends this many FWHM from the edge.
 _EDGE_FWHM = 2.0
 
@@ -71,7 +73,17 @@ def paint_chip(
     zero_point = shot.zp - colour(options, shot.visit)
 
     light = np.zeros(shape)
-    x, y = sky_to_pixel(sky["ra"], sky["dec"], options=options, pointing=shot.pointing, chip=plane)
+    start, middle, end = (
+        sky_to_pixel(
+            sky["ra"],
+            sky["dec"],
+            options=options,
+            pointing=shot.pointing_at(share, options.follow_arcsec_h),
+            chip=plane,
+        )
+        for share in _SHARES
+    )
+    x, y = middle
     fixed = Sources(
         x,
         y,
@@ -80,17 +92,26 @@ def paint_chip(
         axis_ratio=sky["axis_ratio"].to_numpy(),
         theta_deg=sky["theta"].to_numpy(),
     )
-    add_sources(light, fixed, psf=psf, floor_e=floor_e)
-    saturated, excess_e = _overflow(fixed, shape=shape, psf=psf, full_well_e=full_well_e - shot.sky_e)
+    drawn, points = fixed.drawn_out(end[0] - start[0], end[1] - start[1])
+    add_sources(light, drawn, psf=psf, floor_e=floor_e / points)
+    # a trail's peak is so much lower
+    lower = 1.0 + shot.exptime / 3600.0 * float(np.hypot(*options.follow_arcsec_h)) / shot.seeing
+    saturated, excess_e = _overflow(
+        fixed, shape=shape, psf=psf, full_well_e=lower * (full_well_e - shot.sky_e)
+    )
     if options.spikes:
         artefacts.add_spikes(light, fixed.x[saturated], fixed.y[saturated], fixed.flux_e[saturated])
     _add_satellites(light, options, shot, plane, psf)
 
     places = [
         sky_to_pixel(
-            state[f"ra{when}"], state[f"dec{when}"], options=options, pointing=shot.pointing, chip=plane
+            state[f"ra{when}"],
+            state[f"dec{when}"],
+            options=options,
+            pointing=shot.pointing_at(share, options.follow_arcsec_h),
+            chip=plane,
         )
-        for when in ("_start", "", "_end")
+        for when, share in zip(("_start", "", "_end"), _SHARES, strict=True)
     ]
     track_x, track_y = (np.array([place[axis] for place in places]) for axis in (0, 1))
     flux_e = shot.exptime * 10.0 ** (0.4 * (shot.zp - state["mag"].to_numpy()))

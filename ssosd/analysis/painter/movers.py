@@ -9,7 +9,7 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from ssosd.analysis.painter.options import MoverClass, SkyOptions
-from ssosd.analysis.painter.psf import Psf, Sources, stamps
+from ssosd.analysis.painter.psf import TRAIL_STEP_PX, Psf, Sources, stamps
 from ssosd.analysis.painter.sources import power_law_mags, stream
 from ssosd.analysis.painter.wcs import from_offsets, tangent_frame
 from ssosd.motion import ecliptic_angle
@@ -19,8 +19,6 @@ FloatArray = NDArray[np.float64]
 
 #: The population of a field without movers: keeps the table's columns and types.
 _NOBODY = MoverClass(name="none", count=0, rate_arcsec_h=(1.0, 1.0), mag=(20.0, 20.0))
-#: Distance of the points that make up a trail, pixels.
-TRAIL_STEP_PX = 0.35
 
 
 def mover_list(options: SkyOptions, field: int, *, first_number: int) -> pd.DataFrame:

@@ -110,6 +110,7 @@ def paint_night(directory: Path, options: SkyOptions) -> PaintedNight:
                 [chip.measures for chip in painted],
                 moment=moment,
                 trail_px_per_rate=shot.exptime / 3600.0 / options.scale_arcsec,
+                follow_arcsec_h=options.follow_arcsec_h,
             )
         )
         known.append(known_table(options, movers[field], state, moment=moment, field=field))

@@ -102,6 +102,7 @@ class SkyOptions:
     # pointing
     dither_arcsec: float = 10.0  # each exposure is off the field's centre by up to this in each axis
     drift_arcsec: tuple[float, float] = (0.0, 0.0)  # east, north, added per visit
+    follow_arcsec_h: tuple[float, float] = (0.0, 0.0)  # east, north: what the telescope follows all the time
     pointing_error_arcsec: float = 3.0  # of the header, in a random direction per exposure
     rotation_error_deg: float = 0.0  # of the header, sign random per exposure
 
@@ -160,6 +161,10 @@ class SkyOptions:
         for rule, holds in checks.items():
             if not holds:
                 raise Misconfigured(f"sky option {rule}")
+
+    def visit_min(self, visit: int) -> float:
+        """Start of a visit (1-based) after the start of the night, minutes."""
+        return self.visit_offsets_min[visit - 1] if self.visit_offsets_min else (visit - 1) * self.cadence_min
 
     @property
     def n_chips(self) -> int:

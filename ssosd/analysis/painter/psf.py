@@ -12,6 +12,8 @@ FloatArray = NDArray[np.float64]
 
 #: Half widths of stamps, pixels: each source takes the smallest that holds it.
 _HALF_WIDTHS = np.array([3, 4, 5, 6, 8, 10, 13, 17, 22, 29, 38, 50, 66, 87, 115, 150, 200])
+#: Distance of the points that make up a trail, and what is too short to be one, pixels.
+TRAIL_STEP_PX, LEAST_TRAIL_PX = 0.35, 1e-3
 _VALUES_AT_ONCE = 1_000_000
 #: FWHM of a Gaussian in units of its sigma, 2 sqrt(2 ln 2).
 FWHM_PER_SIGMA = 2.3548200450309493
@@ -84,6 +86,26 @@ class Sources:
 
     def __len__(self) -> int:
         return len(self.x)
+
+    def drawn_out(self, dx: FloatArray, dy: FloatArray) -> tuple[Sources, int]:
+        """The points of trails in place of sources that move by (dx, dy), pixels, and how many each has."""
+        finite = np.isfinite(dx) & np.isfinite(dy)
+        longest = float(np.hypot(dx, dy)[finite].max(initial=0.0))
+        points = int(np.ceil(longest / TRAIL_STEP_PX)) + 1
+        if longest < LEAST_TRAIL_PX:
+            return self, 1
+        share = (np.arange(points) + 0.5) / points - 0.5
+        return (
+            Sources(
+                (self.x + share[:, None] * dx).ravel(),
+                (self.y + share[:, None] * dy).ravel(),
+                np.tile(self.flux_e / points, points),
+                extent_px=np.tile(self.extent_px, points),
+                axis_ratio=np.tile(self.axis_ratio, points),
+                theta_deg=np.tile(self.theta_deg, points),
+            ),
+            points,
+        )
 
 
 def stamps(

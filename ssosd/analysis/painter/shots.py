@@ -50,25 +50,23 @@ class Shot:
         """Where it truly points."""
         return Pointing(ra_deg=self.ra, dec_deg=self.dec, rotation_deg=self.rotation)
 
+    def pointing_at(self, share: float, follow_arcsec_h: tuple[float, float]) -> Pointing:
+        """Where it points at a share of the exposure time before (negative) or after its middle."""
+        hours = share * self.exptime / 3600.0
+        east, north = (rate * hours for rate in follow_arcsec_h)
+        ra, dec = from_offsets(east, north, self.ra, self.dec)
+        return Pointing(ra_deg=float(ra), dec_deg=float(dec), rotation_deg=self.rotation)
+
     @property
     def header_pointing(self) -> Pointing:
         """Where its header says it points."""
         return Pointing(ra_deg=self.header_ra, dec_deg=self.header_dec, rotation_deg=self.header_rotation)
 
 
-def _offset_min(options: SkyOptions, visit: int) -> float:
-    """Start of a visit (1-based) after the start of the night, minutes."""
-    return (
-        options.visit_offsets_min[visit - 1]
-        if options.visit_offsets_min
-        else (visit - 1) * options.cadence_min
-    )
-
-
 def middle_mjd(options: SkyOptions) -> float:
     """Middle of the night: where the movers are placed."""
     start = datetime.fromisoformat(options.start)
-    middle = start + timedelta(minutes=_offset_min(options, options.exposures) / 2.0)
+    middle = start + timedelta(minutes=options.visit_min(options.exposures) / 2.0)
     return (middle - _MJD_ZERO) / timedelta(days=1)
 
 
@@ -95,16 +93,22 @@ def shots(options: SkyOptions) -> Iterator[Shot]:
     night = datetime.fromisoformat(options.start)
     n_fields = len(options.centers_deg)
     extinction = dict(options.clouds)
+    middle = middle_mjd(options)
     for visit in range(1, options.exposures + 1):
         for field in range(1, n_fields + 1):
             rng = stream(options.seed, "exposure", field, visit)
             late_s = rng.uniform(0.0, options.jitter_s)
-            begin_min = _offset_min(options, visit) + options.cadence_min * (field - 1) / n_fields
+            begin_min = options.visit_min(visit) + options.cadence_min * (field - 1) / n_fields
             begin = night + timedelta(milliseconds=round(begin_min * 60000.0 + late_s * 1000.0))
             exptime = options.exptimes_s[(visit - 1) % len(options.exptimes_s)]
             mjd = (begin - _MJD_ZERO) / timedelta(days=1)
             dither = rng.uniform(-options.dither_arcsec, options.dither_arcsec, 2)
-            east, north = dither + np.array(options.drift_arcsec) * (visit - 1)
+            hours = (mjd + exptime / 172800.0 - middle) * 24.0
+            east, north = (
+                dither
+                + np.array(options.drift_arcsec) * (visit - 1)
+                + np.array(options.follow_arcsec_h) * hours
+            )
             ra, dec = from_offsets(east, north, *options.centers_deg[field - 1])
             angle = rng.uniform(0.0, 2.0 * np.pi)
             error = options.pointing_error_arcsec

@@ -37,7 +37,11 @@ def footprint_arcsec(options: SkyOptions) -> tuple[float, float]:
     angle = np.radians(options.rotation_deg)
     c, s = abs(float(np.cos(angle))), abs(float(np.sin(angle)))
     margin = options.dither_arcsec + (abs(options.distortion_px) + 30.0) * options.scale_arcsec
-    drift = [abs(step) * (options.exposures - 1) for step in options.drift_arcsec]
+    hours = options.visit_min(options.exposures) / 60.0
+    drift = [
+        abs(step) * (options.exposures - 1) + abs(rate) * hours
+        for step, rate in zip(options.drift_arcsec, options.follow_arcsec_h, strict=True)
+    ]
     half = options.scale_arcsec / 2.0
     return (
         half * (width * c + height * s) + margin + drift[0],

@@ -51,6 +51,7 @@ def truth_rows(
     *,
     moment: Mapping[str, object],
     trail_px_per_rate: float,
+    follow_arcsec_h: tuple[float, float] = (0.0, 0.0),
 ) -> pd.DataFrame:
     """Truth of one exposure.
 
@@ -66,6 +67,8 @@ def truth_rows(
         field, visit, image, mjd_mid.
     trail_px_per_rate : float
         Trail in pixels of 1 "/h.
+    follow_arcsec_h : tuple of float
+        East and north, what the telescope follows.
 
     Returns
     -------
@@ -80,7 +83,9 @@ def truth_rows(
         [movers[["id", "cls", "known"]], state[["ra", "dec", "rate", "pa", "mag"]], here], axis=1
     )
     table = table.assign(**moment)
-    table["trail_px"] = table["rate"] * trail_px_per_rate
+    pa, rate = np.radians(table["pa"]), table["rate"]
+    east, north = follow_arcsec_h
+    table["trail_px"] = np.hypot(rate * np.sin(pa) - east, rate * np.cos(pa) - north) * trail_px_per_rate
     table["unblended"] = table["contam"] < CONTAM_LIMIT
     table["detectable"] = table["whole"] & table["unblended"] & (table["snr"] > SNR_LIMIT)
     return table[list(TRUTH_COLUMNS)]
