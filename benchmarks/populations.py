@@ -19,7 +19,7 @@ import pandas as pd
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from ssosd.analysis.painter.options import MoverClass
+from ssosd.analysis.painter.options import MoverClass, PlacedMover
 from ssosd.analysis.truth import compare_with_truth
 from ssosd.sphere import separation_arcsec
 from tests.replaying import run
@@ -39,6 +39,18 @@ def _movers(
     return {"movers": (MoverClass(name="m", count=30, rate_arcsec_h=rates, mag=mags, **more),)}
 
 
+_RATE, _EAST, _NORTH = 300.0, 280.0, 107.7  # arcsec/h
+#: Of one that the telescope goes with, among asteroids.
+_TARGET: dict[str, Any] = _movers((20.0, 60.0)) | {
+    "placed": tuple(
+        PlacedMover(
+            name=f"T{k}", east_arcsec=30.0 + 5.0 * k, north_arcsec=-40.0 * k, rate_arcsec_h=_RATE,
+            pa_deg=float(np.degrees(np.arctan2(_EAST, _NORTH))), mag=17.0 + 0.8 * k,
+        )
+        for k in range(3)
+    ),
+    "exptimes_s": (60.0,), "cadence_min": 3.0, "dither_arcsec": 1.0, "hot_pixels": 200,
+}  # fmt: skip
 _QUADS = (0.0, 1.0, 2.0, 3.0, 30.0, 31.0, 32.0, 33.0)
 #: Name and what is unlike `_BASE`.
 POPULATIONS: tuple[tuple[str, dict[str, Any]], ...] = (
@@ -60,6 +72,14 @@ POPULATIONS: tuple[tuple[str, dict[str, Any]], ...] = (
         | {"visit_offsets_min": (0.0, 1.0, 2.0, 3.0, 60.0), "exptimes_s": (45.0,), "cosmics": 20.0},
     ),
     ("asteroids, stars 1.5 times as wide in the corners", _movers((20.0, 60.0)) | {"blur": 1.1}),
+    (
+        'asteroids, and three that the telescope follows, 300 "/h',
+        _TARGET | {"follow_arcsec_h": (_EAST, _NORTH)},
+    ),
+    (
+        "the same, pointed at anew for each exposure",
+        _TARGET | {"drift_arcsec": (_EAST / 20.0, _NORTH / 20.0)},
+    ),
     (
         "asteroids, a drifting detector with more hot pixels than stars",
         _movers((20.0, 60.0)) | {"hot_pixels": 1500, "drift_arcsec": (4.0, 1.2), "dither_arcsec": 0.0},

@@ -15,6 +15,10 @@ PLACED_FLAG = 32
 SWALLOWED_FLAG = 128
 #: Added to FLAGS_SSOS: a star at rest covers more than half of the light.
 COVERED_FLAG = 512
+#: Added to FLAGS_SSOS: it stands at one place of the detector, as hot pixels do, with the light of a star.
+STANDING_FLAG = 1024
+#: Added to FLAGS_SSOS: the telescope followed it; its light is a point where that of stars is a trail.
+FOLLOWED_FLAG = 2048
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -9,7 +9,7 @@ import pytest
 from ssosd.analysis.forced.recover import BEHIND, COLUMNS, FAINT, MEASURED
 from ssosd.filters.outcome import LEDGER_COLUMNS
 from ssosd.linker.merge import without_shared
-from ssosd.work.refusing import refusals, remaining
+from ssosd.work.refusing import hot_pixels, refusals, remaining
 
 SNR = 3.5
 LIMIT = 20.0  # magnitude of 3.5 sigma
@@ -176,3 +176,43 @@ def test_weak_sources_have_no_detection_of_better_ones() -> None:
     )
     better = pd.DataFrame({"CATALOG_NUMBER": [2], "EXTENSION": [0], "NUMBER": [4]})
     assert without_shared(weak, better)["SOURCE_NUMBER"].tolist() == [7, 7]
+
+
+def standing(*chi2: tuple[float, float, float]) -> pd.DataFrame:
+    """Sources 1, 2, ... that stand on the detector: what no light, a star and a hot pixel leave."""
+    found = pd.concat([source(k + 1, 1e-6) for k in range(len(chi2))], ignore_index=True)
+    table = pd.DataFrame(chi2, columns=["NOTHING", "STAR", "PIXEL"], index=range(1, len(chi2) + 1))
+    return hot_pixels(found, table)
+
+
+@pytest.mark.parametrize(
+    ("chi2", "stays"),
+    [
+        ((400.0, 50.0, 300.0), True),
+        ((400.0, 300.0, 50.0), False),
+        ((90.0, 60.0, 80.0), False),  # too faint to tell
+        ((90.0, 50.0, 80.0), True),
+        ((9000.0, 4000.0, 4300.0), False),  # two hot pixels side by side are hardly better a star's
+        ((0.0, 0.0, 0.0), False),  # no pixel could be read
+    ],
+)
+def test_what_stands_on_the_detector_needs_the_light_of_a_star(
+    chi2: tuple[float, float, float], stays: bool
+) -> None:
+    ledger = standing(chi2)
+    assert list(ledger.columns) == list(LEDGER_COLUMNS)
+    assert (ledger["SOURCE_NUMBER"].tolist() == []) is stays
+    assert ledger["REASON"].str.contains("light of a hot pixel").all()
+
+
+def test_a_telescope_follows_few_objects() -> None:
+    star, hot = (400.0, 50.0, 300.0), (400.0, 300.0, 50.0)
+    assert standing(star, star, hot, star)["SOURCE_NUMBER"].tolist() == [3]
+    ledger = standing(star, star, hot, star, star)
+    assert ledger["SOURCE_NUMBER"].tolist() == [1, 2, 3, 4, 5]
+    assert ledger["REASON"].str.contains("more").tolist() == [True, True, False, True, True]
+
+
+def test_without_a_look_at_the_pixels_nothing_that_stands_is_left() -> None:
+    assert hot_pixels(source(1, 1e-6), None)["SOURCE_NUMBER"].tolist() == [1]
+    assert hot_pixels(source(1, 1e-6).iloc[:0], None).empty

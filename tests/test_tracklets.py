@@ -92,12 +92,23 @@ def test_fast_movers_in_a_crowd(monkeypatch):
     assert sorted(crowded.sources["PM"].round(1)) == sorted(linked.sources["PM"].round(1))
 
 
-def test_where_the_telescope_followed_an_object_that_is_said():
-    """Stars of 2.4" FWHM, drawn out by 6" along position angle 70, as sizes and angle of SExtractor have it."""
-    drawn = Night().table().assign(AWIN_IMAGE=2.0, BWIN_IMAGE=1.0, THETAWIN_IMAGE=160.0)
+def test_where_stars_are_long_trails_that_is_said():
+    """Stars of 2.4" FWHM, drawn out by 9.8" along position angle 70, as SExtractor has it."""
+    drawn = Night().table().assign(AWIN_IMAGE=3.0, BWIN_IMAGE=1.0, THETAWIN_IMAGE=160.0)
     (said,) = link(drawn).unsought
-    assert said.startswith("stars are drawn out by 6.0 arcsec towards position angle 70 or 250: ")
-    assert link(drawn.assign(AWIN_IMAGE=1.3)).unsought == ()
+    assert said.startswith("stars are trails of 10 arcsec or more")
+    assert link(drawn.assign(AWIN_IMAGE=2.0)).unsought == ()
+
+
+def test_one_absurd_shape_changes_nothing_for_the_others():
+    """A detection with axes of 3000 pixels: how often others are as long as a trail is told as before."""
+    table = Night(movers=ring(8, (300.0, 1000.0), reach=100.0), exptimes_s=(60.0,)).table()
+    noise = table.index[(table["MOVER"] < 0) & (table["SNR_WIN"] < 6.0)][0]
+    absurd = table.copy()
+    absurd.loc[noise, "AWIN_IMAGE"] = 3000.0
+    without = table.drop(index=noise).reset_index(drop=True)
+    before, after = (np.sort(link(t).sources["SCORE"]) for t in (without, absurd))
+    assert after == pytest.approx(before, abs=1.0)  # dex; it was 6.7
 
 
 def test_faint_movers():

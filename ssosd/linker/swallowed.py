@@ -14,7 +14,7 @@ from scipy.spatial import cKDTree
 from ssosd.grouping import BoolArray, FloatArray, IntArray
 from ssosd.linker.tracklets.brightness import zero_points
 from ssosd.linker.tracklets.plane import ERR_POSITION, LARGEST_ERROR, Plane, project, to_sky
-from ssosd.linker.tracklets.pool import FWHM_PER_SIGMA
+from ssosd.linker.tracklets.stars import FWHM_PER_SIGMA
 from ssosd.linker.tracklets.stationary import places_on_sky, solid_places
 from ssosd.model import SWALLOWED_FLAG
 from ssosd.sphere import ARCSEC_PER_DEG

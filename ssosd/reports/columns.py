@@ -115,7 +115,9 @@ CANDIDATE_COLUMNS: tuple[Column, ...] = (
         "FIXED_APER_MAGS, 16 pieces of a trail joined, 32 its place along the trail is the motion's, 64 "
         "place and light of the whole trail (FIT_TRAILS), 128 a star at rest that it swallowed was taken out "
         "of its place and light, 256 MAG_CALIB is of light in the stars' shape (FIT_MAGS), 512 "
-        "a star at rest covers more than half of its light: its place is the star's in part.",
+        "a star at rest covers more than half of its light: its place is the star's in part, 1024 it stands "
+        "at one place of the detector, with the light of a star, 2048 the telescope followed it: it is a "
+        "point where stars are trails, and MAG_CALIB is SExtractor's.",
     ),
     _c("MATCHED", "bool", "", "Whether it certainly is the known object of the next columns."),
     _c(

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from ssosd.analysis.forced.recover import BEHIND, LEAST_CLEAR, MEASURED, SHAPED
+from ssosd.analysis.forced.tracks import followed_rows
 from ssosd.analysis.forced.trails import trail_rows
 from ssosd.grouping import BoolArray, FloatArray
 from ssosd.model import COVERED_FLAG, PLACED_FLAG, SWALLOWED_FLAG
@@ -58,7 +59,8 @@ def with_fitted_light(found: pd.DataFrame, pixels: Pixels, *, station: Station) 
     rows = light_there(found, pixels, station=station).set_index(keys)
     rows = rows.reindex(pd.MultiIndex.from_frame(found[keys]))
     chips = zip(found["CATALOG_NUMBER"].tolist(), found["EXTENSION"].tolist(), strict=True)
-    shown = np.array([pixels.chips.has_shape(*chip) for chip in chips])
+    followed = followed_rows(found)  # points, while the stars' shape is a trail's
+    shown = np.array([pixels.chips.has_shape(*chip) for chip in chips]) & ~followed
     alike, light = (
         np.where(shown & rows["STATE"].isin(states), rows["MAG_CALIB"].to_numpy(np.float64), np.nan)
         for states in ((MEASURED,), (MEASURED, SHAPED))
@@ -66,7 +68,7 @@ def with_fitted_light(found: pd.DataFrame, pixels: Pixels, *, station: Station) 
     err = np.hypot(rows["MAG_CALIB_ERR"].to_numpy(np.float64), SHAPE_ERROR)
     more = _extended(found, light, err)
     trailed = trail_rows(found)
-    own = trailed | np.isfinite(more)  # magnitudes that stay
+    own = trailed | np.isfinite(more) | followed  # magnitudes that stay
     mag = np.where(own, np.nan, alike)
     new = np.isfinite(mag) & np.isfinite(err) & found["MAG_CALIB"].notna().to_numpy(bool)  # and has its band
     shared = shown & ~own & rows["STATE"].isin((BEHIND, SHAPED)).to_numpy(bool)

@@ -13,10 +13,11 @@ import numpy as np
 import pandas as pd
 
 from ssosd.grouping import BoolArray
+from ssosd.model import STANDING_FLAG
 from ssosd.station import Station
 from ssosd.work.linking import Candidates
-from ssosd.work.recovering import Pixels, light_left, missed_of, with_trails
-from ssosd.work.refusing import STEP, refusals, remaining
+from ssosd.work.recovering import Pixels, evidence_of_stars, light_left, missed_of, with_trails
+from ssosd.work.refusing import STEP, hot_pixels, refusals, remaining
 
 _ASKED = 0.03  # chance tracks expected: a source below is not asked about
 _MISSABLE_SNR = 10.0  # brighter stars are not missed in exposures as deep
@@ -36,6 +37,8 @@ class Measured:
 def measured(left: Candidates, pixels: Pixels, *, station: Station) -> Measured:
     """Fit the trails of candidates, and with RECOVER leave out those that the pixels do not confirm.
 
+    Without RECOVER what stands at one place of the detector is left out: only pixels tell it from a hot one.
+
     Parameters
     ----------
     left : Candidates
@@ -47,9 +50,13 @@ def measured(left: Candidates, pixels: Pixels, *, station: Station) -> Measured:
     parts = [part for part in (left.detections, left.weak) if len(part)]
     every = pd.concat(parts, ignore_index=True) if len(parts) > 1 else (*parts, left.detections)[0]
     every = every.sort_values(["SOURCE_NUMBER", "MID_EXPOSURE_MJD"], kind="stable", ignore_index=True)
-    found, notes = with_trails(every, pixels, station=station)
-    if not station.config["RECOVER"] or station.config["LINKER"] == "SCAMP":
-        return Measured(candidates=found, ledger=left.ledger, funnel=left.funnel, notes=notes)
+    asks = station.config["RECOVER"] and station.config["LINKER"] != "SCAMP"
+    standing = every[(every["FLAGS_SSOS"] & STANDING_FLAG) != 0]
+    hot = hot_pixels(standing, evidence_of_stars(standing, pixels) if asks and len(standing) else None)
+    ledger = pd.concat([left.ledger, hot], ignore_index=True) if len(hot) else left.ledger
+    found, notes = with_trails(_without(every, hot), pixels, station=station)
+    if not asks:
+        return Measured(candidates=found, ledger=ledger, funnel=left.funnel, notes=notes)
     snr = station.config["RECOVER_SNR"]
     asked = found[found["N_CHANCE"] > _ASKED]
     unconfirmed = refusals(asked, missed_of(asked, pixels, station=station), snr=snr)
@@ -59,10 +66,19 @@ def measured(left: Candidates, pixels: Pixels, *, station: Station) -> Measured:
     kept = _without(kept, at_rest)
     return Measured(
         candidates=kept,
-        ledger=pd.concat([left.ledger, unconfirmed, at_rest], ignore_index=True),
+        ledger=pd.concat([ledger, unconfirmed, at_rest], ignore_index=True),
         funnel=(*left.funnel, (STEP, int(kept["SOURCE_NUMBER"].nunique()))),
         notes=notes,
     )
+
+
+def followed(found: pd.DataFrame) -> list[str]:
+    """Say which candidates the telescope seems to have followed; found has CANDIDATE and FLAGS_SSOS."""
+    names = found.loc[(found["FLAGS_SSOS"] & STANDING_FLAG) != 0, "CANDIDATE"].unique()
+    return [
+        f"{name} stands at one place of the detector, with the light of a star: the telescope followed it"
+        for name in names
+    ]
 
 
 def _without(found: pd.DataFrame, refused: pd.DataFrame) -> pd.DataFrame:

@@ -12,6 +12,7 @@ import pandas as pd
 from ssosd.analysis.forced.chips import ChipFacts, Chips
 from ssosd.analysis.forced.recover import recover
 from ssosd.analysis.forced.rest import FixedSky
+from ssosd.analysis.forced.standing import star_evidence
 from ssosd.analysis.forced.tracks import Tracks, places_left, track_candidates
 from ssosd.analysis.forced.trails import measure_trails, trail_rows
 from ssosd.analysis.photometry.calibrate import Photometry
@@ -174,6 +175,11 @@ def light_there(found: pd.DataFrame, pixels: Pixels, *, station: Station) -> pd.
     """What is there where candidates were detected, as `ssosd.analysis.forced.recover.recover` has it."""
     tracks = _tracks(found, pixels)
     return _recover(replace(tracks, seen=~tracks.seen), pixels, station=station)
+
+
+def evidence_of_stars(found: pd.DataFrame, pixels: Pixels) -> pd.DataFrame:
+    """What candidates' light is alike, as `ssosd.analysis.forced.standing.star_evidence` has it."""
+    return star_evidence(found, _tracks(found, pixels), chips=pixels.chips)
 
 
 def _tracks(found: pd.DataFrame, pixels: Pixels) -> Tracks:

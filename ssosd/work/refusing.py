@@ -7,6 +7,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from ssosd.analysis.forced.recover import FAINT, MEASURED
+from ssosd.analysis.forced.standing import EVIDENCE_COLUMNS
 from ssosd.filters.outcome import LEDGER_COLUMNS
 from ssosd.grouping import FloatArray
 from ssosd.linker.tracklets.link import MAX_CHANCE
@@ -20,6 +21,11 @@ _ABSENT, _LEAST = 0.4, 3.0  # of the light expected, where that is so many times
 # Of stars at rest that were taken for one mover 0.24 and more of the light is still there, of painted movers
 # 0.08 and less.
 _REMAINS, _REMAINS_SNR = 0.2, 2.5  # of the light, and how significant it must be
+# By so much is the chi-square of a star better than that of a hot pixel, and by so much of the light's.
+_STAR_CHI2, _STAR_SHARE = 25.0, 0.1
+_MOST_FOLLOWED = 3  # objects in a field
+_HOT_REASON = "at one place of the detector while the sky moves, with the light of a hot pixel"
+_MANY_REASON = "at one place of the detector while the sky moves, as more are than a telescope follows"
 _ABSENT_REASON = "its light is missing where nothing hides it"
 _UNCONFIRMED_REASON = "chance makes as good a source, and no further light confirms it"
 _REMAINS_REASON = "light stays at the places that it has left: stars at rest"
@@ -133,6 +139,40 @@ def remaining(found: pd.DataFrame, left: pd.DataFrame, *, snr: float) -> pd.Data
         measured=share[stays].to_numpy(np.float64),
         limit=_REMAINS,
         reason=_REMAINS_REASON,
+    )
+
+
+def hot_pixels(found: pd.DataFrame, evidence: pd.DataFrame | None) -> pd.DataFrame:
+    """Which sources that stand at one place of the detector are no objects that the telescope followed.
+
+    Parameters
+    ----------
+    found : DataFrame
+        One row per detection of them: SOURCE_NUMBER.
+    evidence : DataFrame or None
+        `ssosd.analysis.forced.standing.star_evidence` of them; a source that is not in it is refused.
+
+    Returns
+    -------
+    DataFrame
+        `LEDGER_COLUMNS`; measured and limit are differences of chi-square. Where more are left than a
+        telescope follows, none is.
+    """
+    numbers = pd.Index(np.unique(found["SOURCE_NUMBER"].to_numpy(np.int64)))
+    if evidence is None:
+        evidence = pd.DataFrame(columns=list(EVIDENCE_COLUMNS), dtype=np.float64)
+    told = evidence.reindex(numbers, fill_value=0.0)
+    better = told["PIXEL"] - told["STAR"]
+    limit = (_STAR_SHARE * (told["NOTHING"] - told["STAR"])).clip(lower=_STAR_CHI2)
+    hot = (better < limit).to_numpy(bool)
+    many = int((~hot).sum()) > _MOST_FOLLOWED
+    gone = hot | many
+    return _ledger(
+        numbers[gone],
+        found.groupby("SOURCE_NUMBER").size(),
+        measured=better[gone].to_numpy(np.float64),
+        limit=limit[gone].to_numpy(np.float64),
+        reason=np.where(hot, _HOT_REASON, _MANY_REASON)[gone],
     )
 
 

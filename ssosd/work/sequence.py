@@ -26,7 +26,7 @@ from ssosd.station import Station
 from ssosd.work.asking import Access, Asking, asking_ahead
 from ssosd.work.brightness import with_fitted_light
 from ssosd.work.calibrating import photometry_of, quality_of_exposures, without_magnitudes
-from ssosd.work.confirming import measured
+from ssosd.work.confirming import followed, measured
 from ssosd.work.evidence import evidence_of
 from ssosd.work.failure import failure
 from ssosd.work.identifying import identify
@@ -136,6 +136,7 @@ def _link_into(
         notes += on_pixels.notes
         found.insert(0, "FIELD", sequence.field)
         found["CANDIDATE"] = candidate_ids(found)
+        notes += followed(found)
 
         progress("identifying, looking")
         looking = beside.submit(_look, found, pixels, staged=staged, station=station)

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 
 from ssosd.analysis.forced.profile import FloatArray
 from ssosd.grouping import SAME_INSTANT_S, BoolArray, IntArray
-from ssosd.model import Exposure
+from ssosd.model import FOLLOWED_FLAG, Exposure
 from ssosd.sphere import ARCSEC_PER_DEG, offsets_arcsec, separation_arcsec, to_radec, unit_vectors
 from ssosd.trackfit import Motion, fit_motion
 
@@ -49,7 +49,8 @@ def track_candidates(
     ----------
     candidates : DataFrame
         One row per detection: SOURCE_NUMBER, CATALOG_NUMBER, RA, DEC (deg ICRS), ERRA_WORLD (deg), and
-        ERR_POSITION (arcsec) where there is one. One with detections at a single instant has no track.
+        ERR_POSITION (arcsec) and FLAGS_SSOS where there are some: what the telescope followed
+        (`FOLLOWED_FLAG`) is a point whatever its rate. One with detections at a single instant has no track.
     exposures : sequence of Exposure
         In the order of CATALOG_NUMBER.
     measured : ndarray of bool, shape (n_rows,), optional
@@ -73,7 +74,9 @@ def track_candidates(
     if measured is not None:
         exact[m, f] = measured[use]
     t = (mjd - 0.5 * (mjd.min() + mjd.max())) * 24.0
-    exptime = np.array([e.exptime_s for e in exposures]) / 3600.0
+    point = np.zeros(numbers.size, dtype=bool)
+    point[m] = followed_rows(candidates)
+    exptime = np.where(point[:, None], 0.0, np.array([e.exptime_s for e in exposures]) / 3600.0)
     motion = fit_motion(x=x, y=y, sigma=sigma, seen=seen, t=t, exptime=np.where(exact, 0.0, exptime))
     px, py, err_along, err_across = motion.at(t)
     dt = t - motion.t0[:, None]
@@ -140,6 +143,13 @@ def _moves(candidates: pd.DataFrame, mjd: FloatArray) -> BoolArray:
     of_source = time.groupby(candidates["SOURCE_NUMBER"])
     span = of_source.transform("max") - of_source.transform("min")
     return (span * 86400.0 > SAME_INSTANT_S).to_numpy(bool)
+
+
+def followed_rows(candidates: pd.DataFrame) -> BoolArray:
+    """Rows of what the telescope followed."""
+    if "FLAGS_SSOS" not in candidates:
+        return np.zeros(len(candidates), dtype=bool)
+    return np.asarray((candidates["FLAGS_SSOS"].to_numpy(np.int64) & FOLLOWED_FLAG) != 0)
 
 
 def position_errors(candidates: pd.DataFrame) -> FloatArray:

@@ -51,8 +51,10 @@ ENTRIES: tuple[Parameter, ...] = (
         "above 1 are candidates when that light exceeds RECOVER_SNR, all of it together that is farther than "
         "half a FWHM from their detections (up to 2 when they move by more and no exposure can tell). Where "
         "sources fainter than 10 sigma were detected, it is looked again when they have left: if a fifth of "
-        "their light or more is still there, they are stars at rest, detected now and then. What is refused "
-        "is in rejected.csv under RECOVER.",
+        "their light or more is still there, they are stars at rest, detected now and then. What stands at "
+        "one place of the detector while the sky moves is a candidate if its light is that of a star, as of "
+        "an object that the telescope followed, and not that of a hot pixel; without RECOVER it is none. "
+        "What is refused is in rejected.csv under RECOVER.",
     ),
     Parameter(
         name="RECOVER_SNR",

@@ -37,7 +37,7 @@ def looks_blended(pool: Pool, track: IntArray, moved: FloatArray) -> BoolArray:
 
 def _wide(pool: Pool, track: IntArray) -> BoolArray:
     seen = track >= 0
-    size = np.where(seen, pool.size[track] / pool.star_size, 0.0)
+    size = np.where(seen, pool.size[track] / pool.stars.size, 0.0)
     return np.asarray(size.sum(axis=1) > WIDE * seen.sum(axis=1), dtype=bool)
 
 

@@ -5,26 +5,26 @@ from __future__ import annotations
 import numpy as np
 
 from ssosd.grouping import BoolArray, FloatArray, IntArray
-from ssosd.linker.tracklets.pixels import MOVED_PX
-from ssosd.linker.tracklets.pool import FWHM_PER_SIGMA, Pool
+from ssosd.linker.tracklets.pixels import MOVED_PX, SAME_PLACE_PX
+from ssosd.linker.tracklets.pool import Pool
+from ssosd.linker.tracklets.stars import FWHM_PER_SIGMA
 
 COMPACT = 1.25  # size, in that of a star, of half of the detections of what moves less than `LITTLE_FWHM`
 ENOUGH, ALONE_SIGMA = 3, 1.5  # detections that are left, and the motion that these must have for themselves
 # (A^2 - B^2) / (A B) along the motion: more than the first plus the second over the SNR is drawn out.
 DRAWN_OUT, DRAWN_NOISE = 0.2, 1.5
 MAG_SCATTER, MAG_NOISE = 0.15, 1.5  # mag allowed: the first plus the second over the SNR
-# Hot pixels side by side, of which now the one, now the other is detected: their extent, and in the distance
-# that the sky moved.
-SAME_PLACE_PX, SAME_PLACE_SHARE = 2.0, 0.15
+SAME_PLACE_SHARE = 0.15  # as `SAME_PLACE_PX`, in the distance that the sky moved
 SATURATED_FWHM = 5.0  # what is saturated must move by more than this, in FWHM
 LARGEST = 4.0  # size of a detection, in that of a star
+ALONG_DEG = 20.0  # what the telescope follows moves so closely along the trails of the stars
 MISSED = 0.25  # of the epochs of a place, relative to those that are of the track
 
 
 def compact(pool: Pool, track: IntArray) -> BoolArray:
     """Whether half of the detections are as small as a star: the centroid of a faint galaxy wanders."""
     seen = track >= 0
-    small = seen & (pool.size[track] <= COMPACT * pool.star_size)
+    small = seen & (pool.size[track] <= COMPACT * pool.stars.size)
     return np.asarray(2 * small.sum(axis=1) >= seen.sum(axis=1), dtype=bool)
 
 
@@ -81,7 +81,7 @@ def drawn_out(pool: Pool, track: IntArray, angle: FloatArray, rate: FloatArray) 
     """
     seen = track >= 0
     n = np.maximum(seen.sum(axis=1), 1)
-    excess = np.real((pool.stretch[track] - pool.star_stretch) * np.exp(-2j * angle)[:, None])
+    excess = np.real((pool.stretch[track] - pool.stars.stretch) * np.exp(-2j * angle)[:, None])
     excess = excess - (rate[:, None] * pool.plane.exptimes) ** 2 / 12.0  # of a uniform trail
     along = np.where(seen, excess / pool.size[track] ** 2, 0.0).sum(axis=1) / n
     noise = np.where(seen, 10.0 ** (0.4 * pool.brightness[track]), 0.0).sum(axis=1) / n
@@ -114,6 +114,19 @@ def stays_in_pixels(pool: Pool, track: IntArray, moved: FloatArray) -> BoolArray
         low = np.where(seen, values, np.inf).min(axis=1, initial=np.inf)
         stays &= high - low < limit
     return np.asarray(stays, dtype=bool)
+
+
+def of_hot_pixels(pool: Pool, track: IntArray) -> BoolArray:
+    """Whether tracks have detections of several places of a detector that drifts: now this, now that one."""
+    place = np.where(track >= 0, pool.standing[track], -1)
+    highest = place.max(axis=1, initial=-1)
+    return np.asarray(((place >= 0) & (place != highest[:, None])).any(axis=1), dtype=bool)
+
+
+def along_trails(pool: Pool, angle: FloatArray) -> BoolArray:
+    """Whether tracks move along the trails of the stars, where these are some, shape (m,)."""
+    off = np.abs(np.angle(pool.stars.trail * np.exp(-2j * angle)))
+    return np.asarray(pool.stars.drawn_out & (off < 2.0 * np.radians(ALONG_DEG)), dtype=bool)
 
 
 def saturated(pool: Pool, track: IntArray, moved: FloatArray) -> BoolArray:

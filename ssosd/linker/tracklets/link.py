@@ -8,14 +8,14 @@ import numpy as np
 import pandas as pd
 
 from ssosd.errors import Misconfigured
-from ssosd.grouping import BoolArray, FloatArray, IntArray
+from ssosd.grouping import IntArray
 from ssosd.linker.tracklets import brightness, pixels, stationary, streaks
 from ssosd.linker.tracklets.collect import first_tracks, fit_tracks, grow
 from ssosd.linker.tracklets.pairs import make_pairs
 from ssosd.linker.tracklets.plane import ERR_POSITION, Plane, project
 from ssosd.linker.tracklets.pool import Pool, make_pool
 from ssosd.linker.tracklets.select import Judged, judge, without_overlap
-from ssosd.linker.tracklets.table import SOURCE_COLUMNS, add_motion, local_motion, source_rows
+from ssosd.linker.tracklets.table import SOURCE_COLUMNS, Kind, add_motion, local_motion, source_rows
 from ssosd.linker.tracklets.trails import pieces_of
 from ssosd.plumbing.text import counted
 
@@ -24,7 +24,7 @@ MAX_CHANCE, WEAK_CHANCE = 1.0, 20.0
 LINKED_BY = "TRACKLET"
 MANY_EPOCHS, FIRST_OF_MANY = 12, 5
 _ROUNDS = 4
-_FOLLOWS_FWHM = 1.5  # stars that are trails of this length, in FWHM, are meant to be
+_LONG_FWHM = 3.0  # of trails among which a tenth and more of what moves is lost, as SExtractor measures them
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -83,60 +83,62 @@ def link_tracklets(
         plane = stationary.calibrated(plane)
     pool, notes = _what_may_move(plane, pm_up)
     if pool.n < min_detections or plane.n_epochs < min_detections:
-        return _result(
-            detections, pool, _nothing(pool), np.empty(0), np.empty((2, 0), dtype=np.intp), notes, 0.0
-        )
+        return _result(detections, pool, _Chosen(pool.times.size), notes)
     pairs, fastest = make_pairs(pool, pm_low=pm_low, pm_up=pm_up)
     unsought = []
     if fastest < pm_up:
         unsought.append(
             f"too crowded to seek all motions above {fastest:.0f} arcsec/h: only what is drawn out the most"
         )
-    if followed := _followed(pool):
-        unsought.append(followed)
+    if long := _long_trails(pool):
+        unsought.append(long)
     # of the pair and the epochs looked at first; among very many epochs four in a row are no evidence
     first = min(min_detections, 4) if plane.n_epochs <= MANY_EPOCHS else FIRST_OF_MANY
     track = grow(pool, first_tracks(pool, pairs, needed=first), needed=min_detections)
-    chosen: list[IntArray] = []
-    expected: list[FloatArray] = []
-    pieces: list[IntArray] = []
-    count = 0
+    chosen = _Chosen(pool.times.size)
     for _ in range(_ROUNDS):
         judged = judge(pool, track, pm_low=pm_low, pm_up=pm_up, needed=min_detections, max_chance=max_chance)
         claims = _claims(pool, judged)
         taken, track = without_overlap(pool, judged, claims)
-        chosen.append(judged.track[taken])
-        expected.append(judged.log_expected[taken])
-        place = np.full(len(judged.track), -1, dtype=np.intp)
-        place[taken] = count + np.arange(taken.size)
-        own = np.zeros(pool.n + 1, dtype=bool)
-        own[judged.track[taken]] = True
-        ours = (place[claims[0]] >= 0) & ~own[claims[1]]
-        pieces.append(np.stack([place[claims[0][ours]], claims[1][ours]]))
-        count += taken.size
-        track = _unclaimed(pool, track, chosen, pieces, min_detections)
+        chosen.add(judged, taken, claims)
+        track = _unclaimed(pool, track, chosen, min_detections)
         if not len(track):
             break
-    numbers = np.concatenate(expected)
-    false = float(np.exp(np.maximum(numbers[numbers <= np.log(MAX_CHANCE)], -700.0)).sum())
-    linked = _result(
-        detections, pool, np.concatenate(chosen), numbers, np.concatenate(pieces, axis=1), notes, false
-    )
-    return replace(linked, unsought=tuple(unsought))
+    return replace(_result(detections, pool, chosen, notes), unsought=tuple(unsought))
 
 
-def _followed(pool: Pool) -> str:
-    """What is not sought where the stars are trails, as the telescope followed something; "" where not."""
-    middle = np.median(pool.star_stretch.real) + 1j * np.median(pool.star_stretch.imag)
-    length = float(np.sqrt(12.0 * np.abs(middle)))  # of a uniform trail
-    if length < _FOLLOWS_FWHM * pool.fwhm:
+def _long_trails(pool: Pool) -> str:
+    """What is lost where the telescope followed something for long; "" where little is."""
+    length = abs(pool.stars.trail)
+    if not pool.stars.drawn_out or length < _LONG_FWHM * pool.fwhm:
         return ""
-    angle = (90.0 - np.degrees(np.angle(middle)) / 2.0) % 180.0
     return (
-        f"stars are drawn out by {length:.1f} arcsec towards position angle {angle:.0f} or "
-        f"{angle + 180.0:.0f}: an object that the telescope followed stands still on the detector, as hot "
-        "pixels do, and is not sought"
+        f"stars are trails of {length:.0f} arcsec or more, along which they are detected in pieces: what "
+        "moves among them is found in part only; shorter exposures would show more"
     )
+
+
+class _Chosen:
+    """The tracks that are sources, best first in each round, and further pieces of their trails."""
+
+    def __init__(self, n_epochs: int) -> None:
+        self.track = np.empty((0, n_epochs), dtype=np.intp)
+        self.log_expected = np.empty(0)
+        self.standing = np.empty(0, dtype=bool)
+        self.followed = np.empty(0, dtype=bool)
+        self.pieces = np.empty((2, 0), dtype=np.intp)  # row of `track`, detection
+
+    def add(self, judged: Judged, taken: IntArray, claims: tuple[IntArray, IntArray]) -> None:
+        """Add some rows of judged tracks; of the claims those on their trails."""
+        place = np.full(len(judged.track), -1, dtype=np.intp)
+        place[taken] = len(self.track) + np.arange(taken.size)
+        ours = (place[claims[0]] >= 0) & ~np.isin(claims[1], judged.track[taken])
+        pieces = np.stack([place[claims[0][ours]], claims[1][ours]])
+        self.pieces = np.concatenate([self.pieces, pieces], axis=1)
+        self.track = np.concatenate([self.track, judged.track[taken]])
+        self.log_expected = np.concatenate([self.log_expected, judged.log_expected[taken]])
+        self.standing = np.concatenate([self.standing, judged.standing[taken]])
+        self.followed = np.concatenate([self.followed, judged.followed[taken]])
 
 
 def _what_may_move(plane: Plane, pm_up: float) -> tuple[Pool, list[str]]:
@@ -149,57 +151,44 @@ def _what_may_move(plane: Plane, pm_up: float) -> tuple[Pool, list[str]]:
     solid &= ~passed
     keep = ~solid
     notes = [f"{int(solid.sum())} of {solid.size} detections are at rest"]
-    hot: BoolArray = pixels.fixed_in_pixels(plane, keep)
+    hot, standing = pixels.fixed_in_pixels(plane, keep)
     keep &= ~hot
-    bad = pixels.bad_lines(plane, keep)
+    bad = pixels.bad_lines(plane, keep, standing=standing)
     beside, trails = streaks.satellite_trails(plane, keep, longest=pm_up * plane.exptimes)
     keep &= ~trails
-    # what is taken away is no sign that something is at rest there
-    shared -= np.bincount(place[hot | trails], minlength=int(place.max(initial=-1)) + 1)[place]
+    # what is taken away, or stands on the detector, is no sign that something is at rest there
+    moving = hot | trails | (standing >= 0)
+    shared -= np.bincount(place[moving], minlength=int(place.max(initial=-1)) + 1)[place]
     for what, mask in (("fixed in pixels", hot), ("on bad lines", bad), ("on satellite trails", trails)):
         if mask.any():
             notes.append(f"{counted(int(mask.sum()), 'detection', 'are')} {what}")
-    pool = make_pool(plane, keep, place=place, shared=shared, solid=solid, doubtful=beside | bad)
+    pool = make_pool(
+        plane, keep, place=place, shared=shared, solid=solid, doubtful=beside | bad, standing=standing
+    )
     return pool, notes
 
 
 def _claims(pool: Pool, judged: Judged) -> tuple[IntArray, IntArray]:
     """Pieces on the trails of the accepted tracks, as (row of judged, detection)."""
-    rows = np.flatnonzero(judged.accepted)
+    rows = np.flatnonzero(judged.accepted & ~judged.followed)  # these are points
     if not rows.size:
         return np.empty(0, dtype=np.intp), np.empty(0, dtype=np.intp)
     track, extra = pieces_of(pool, judged.track[rows], judged.motion.take(rows))
     return rows[track], extra
 
 
-def _unclaimed(
-    pool: Pool, track: IntArray, chosen: list[IntArray], pieces: list[IntArray], needed: int
-) -> IntArray:
+def _unclaimed(pool: Pool, track: IntArray, chosen: _Chosen, needed: int) -> IntArray:
     """Take what chosen tracks have from the others; what is left of these if enough."""
     taken = np.zeros(pool.n + 1, dtype=bool)
-    for group in chosen:
-        taken[group[group >= 0]] = True
-    for part in pieces:
-        taken[part[1]] = True
+    taken[chosen.track[chosen.track >= 0]] = True
+    taken[chosen.pieces[1]] = True
     track = np.where(taken[track] & (track >= 0), -1, track)
     return track[(track >= 0).sum(axis=1) >= needed]
 
 
-def _nothing(pool: Pool) -> IntArray:
-    return np.empty((0, pool.times.size), dtype=np.intp)
-
-
-def _result(
-    detections: pd.DataFrame,
-    pool: Pool,
-    track: IntArray,
-    log_expected: FloatArray,
-    pieces: IntArray,
-    notes: list[str],
-    n_false: float,
-) -> Tracklets:
+def _result(detections: pd.DataFrame, pool: Pool, chosen: _Chosen, notes: list[str]) -> Tracklets:
     """Make the tables, the best source first."""
-    if not len(track):
+    if not len(chosen.track):
         empty = detections.iloc[:0].reset_index(drop=True).copy()
         empty["LINKED_BY"] = pd.Series([], dtype=object)
         sources = pd.DataFrame({name: np.empty(0) for name in SOURCE_COLUMNS})
@@ -208,15 +197,17 @@ def _result(
         return Tracklets(
             detections=empty, sources=sources, n_false_expected=0.0, notes=tuple(notes), pool=pool
         )
-    order = np.lexsort((pool.x[track.max(axis=1)], log_expected))
+    order = np.lexsort((pool.x[chosen.track.max(axis=1)], chosen.log_expected))
     rank = np.empty(order.size, dtype=np.intp)
     rank[order] = np.arange(order.size)
-    track, log_expected = track[order], log_expected[order]
-    table, n_pieces = source_rows(
-        detections, pool, track, fit_tracks(pool, track), (rank[pieces[0]], pieces[1])
-    )
-    sources = add_motion(table, local_motion(table, pool, track), n_pieces, log_expected)
+    track, log_expected = chosen.track[order], chosen.log_expected[order]
+    kind = Kind(standing=chosen.standing[order], followed=chosen.followed[order])
+    pieces = rank[chosen.pieces[0]], chosen.pieces[1]
+    table, n_pieces = source_rows(detections, pool, track, fit_tracks(pool, track), pieces, kind=kind)
+    motion = local_motion(table, pool, track, points=kind.followed)
+    sources = add_motion(table, motion, n_pieces, log_expected)
     table["LINKED_BY"] = LINKED_BY
+    n_false = float(np.exp(np.maximum(log_expected[log_expected <= np.log(MAX_CHANCE)], -700.0)).sum())
     return Tracklets(
         detections=table, sources=sources, n_false_expected=n_false, notes=tuple(notes), pool=pool
     )

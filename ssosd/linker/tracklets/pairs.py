@@ -9,6 +9,7 @@ import numpy as np
 from scipy.spatial import cKDTree
 
 from ssosd.grouping import BoolArray, FloatArray, IntArray
+from ssosd.linker.tracklets.pixels import SAME_PLACE_PX
 from ssosd.linker.tracklets.pool import Pool
 
 LAGS = 2  # an epoch is paired with so many next ones at all rates
@@ -119,6 +120,16 @@ def _near(
     return pair[_plausible(pool, pair, near["v"], dt, pm_low)]
 
 
+def _followed(pool: Pool, i: IntArray, j: IntArray) -> BoolArray:
+    """Whether two detections are at one place of the detector, while stars are trails: of a point."""
+    if not pool.stars.drawn_out:
+        return np.zeros(i.size, dtype=bool)
+    first, second = pool.members[i], pool.members[j]
+    plane = pool.plane
+    off = (v[first] - v[second] for v in (plane.pixel_x, plane.pixel_y))
+    return np.asarray((np.hypot(*off) < SAME_PLACE_PX) & (plane.chip[first] == plane.chip[second]))
+
+
 def _plausible(pool: Pool, pair: IntArray, distance: FloatArray, dt: float, pm_low: float) -> BoolArray:
     """Whether a pair moves, is of one brightness and, when it should be trailed, not across its motion."""
     i, j = pair[:, 0], pair[:, 1]
@@ -129,7 +140,7 @@ def _plausible(pool: Pool, pair: IntArray, distance: FloatArray, dt: float, pm_l
     keep &= ~rested | (distance < SLOW_REACH)
     exptime = pool.plane.exptimes
     trail = distance / dt * np.minimum(exptime[pool.epoch[i]], exptime[pool.epoch[j]])
-    trailed = trail > TRAILED_FWHM * pool.fwhm
+    trailed = (trail > TRAILED_FWHM * pool.fwhm) & ~_followed(pool, i, j)
     step = np.nan_to_num(np.abs(pool.brightness[i] - pool.brightness[j]))
     keep &= step <= np.where(trailed, TRAIL_MAG_STEP, MAG_STEP)
     rows = np.flatnonzero(keep & trailed)

@@ -12,17 +12,16 @@ from scipy.spatial import cKDTree
 from ssosd.grouping import BoolArray, FloatArray, IntArray
 from ssosd.linker.tracklets.brightness import zero_points
 from ssosd.linker.tracklets.plane import Plane
+from ssosd.linker.tracklets.stars import CLEAR_SNR, ROUND, Stars
 from ssosd.linker.tracklets.streaks import epoch_key
 from ssosd.trackfit import TRAIL_ERROR, TRAIL_WIDTH
 
 GATE_CHI2 = 12.0  # of two degrees of freedom: passes 0.9975 of the true ones
 UNSTEADY = 3  # epochs that see a place which is not solid
 DENSITY_NEIGHBOURS = 32
-CLEAR_SNR, FEW_STARS = 15.0, 10  # windows of fainter stars shrink
-SHARP, SHARP_SNR = 0.6, 12.0  # size, in that of a star, of what is bright and no star
-ALIKE, ROUND = 0.2, 1.3  # sizes of stars differ by so much; A / B of what is round
-FWHM_PER_SIGMA = 2.3548  # of a Gaussian, 2 sqrt(2 ln 2)
-_GRID = 512
+SHARP, SHARP_SNR = 0.6, 12.0  # size, in that of a point, of what is bright and no star
+ALIKE = 0.2  # sizes of stars differ by so much
+_GRID = 256
 _NEIGHBOURS = ((3.0, 2), (12.0, 4), (np.inf, 8))  # radius, arcsec, and how many are looked at
 
 
@@ -41,18 +40,22 @@ class Pool:
     place: IntArray  # label of the place on the sky
     shared: IntArray  # epochs in which that place is seen
     doubtful: BoolArray  # of a bad line, of a satellite's trail or not of light, perhaps: no evidence
+    standing: IntArray  # label of its place of the detector, if that moves evenly on the sky, else -1
     stretch: NDArray[np.complex128]
     size: FloatArray  # sqrt(A B), arcsec
     density: FloatArray  # of the pool around each detection, per arcsec^2 and epoch
-    fwhm: float  # of a star, arcsec
-    star_size: FloatArray  # sqrt(A B) of a star in each epoch, arcsec, shape (n_epochs,)
-    star_stretch: NDArray[np.complex128]  # of a star in each epoch, as `stretch`
+    stars: Stars
     wander: FloatArray  # extents of the places whose centroid wanders, arcsec, ascending
 
     @property
     def n(self) -> int:
         """Number of detections."""
         return int(self.x.size)
+
+    @property
+    def fwhm(self) -> float:
+        """Of a point, arcsec."""
+        return self.stars.fwhm
 
     @cached_property
     def times(self) -> FloatArray:
@@ -84,12 +87,14 @@ class Pool:
         size = size[np.isfinite(size)]
         if size.size > 4000:
             size = np.sort(size)[:: size.size // 4000 + 1]
-        top = float(size.max()) if size.size else 1.0
-        half = np.concatenate([[0.0], np.geomspace(max(top * 1e-4, 1e-6), max(top, 1e-3), _GRID)])
-        grid = np.concatenate([-half[:0:-1], half])
+        # by quantiles, as a single absurd one must not take the grid away from all others
+        levels = np.quantile(size, np.linspace(0.0, 1.0, _GRID + 1)) if size.size else np.ones(1)
+        middle, top = float(np.median(levels)), float(levels.max())
+        half = np.concatenate([[0.0], levels, np.geomspace(max(middle, 1e-6), max(top, 1e-3), _GRID)])
+        half = np.unique(half)
         floor = np.maximum(size, 1e-9)
-        chance = np.array([np.arccos(np.clip(s / floor, -1.0, 1.0)).mean() / np.pi for s in grid])
-        return grid, chance
+        chance = np.array([np.arccos(np.minimum(s / floor, 1.0)).mean() / np.pi for s in half])
+        return np.concatenate([-half[:0:-1], half]), np.concatenate([1.0 - chance[:0:-1], chance])
 
     def stretch_chance(self, index: IntArray, angle: FloatArray) -> FloatArray:
         """Chance that a detection of the pool, pointing anywhere, is stretched as much along an angle.
@@ -157,17 +162,20 @@ class Pool:
 
 
 def make_pool(
-    plane: Plane, keep: BoolArray, *, place: IntArray, shared: IntArray, solid: BoolArray, doubtful: BoolArray
+    plane: Plane,
+    keep: BoolArray,
+    *,
+    place: IntArray,
+    shared: IntArray,
+    solid: BoolArray,
+    doubtful: BoolArray,
+    standing: IntArray,
 ) -> Pool:
     """Take the detections that are left, with magnitudes brought to one scale by what is at rest."""
     members = np.flatnonzero(keep)
     bright = -2.5 * np.log10(plane.snr)
     mag, bright = (v - zero_points(plane, v, place, solid)[plane.epoch] for v in (plane.mag, bright))
-    stars = solid & ~plane.saturated & (plane.elongation < ROUND)
-    reference = stars if stars.sum() >= 10 else keep
-    minor = np.abs(plane.stretch[reference]) / np.maximum(plane.elongation[reference] ** 2 - 1.0, 0.05)
-    fwhm = FWHM_PER_SIGMA * float(np.sqrt(np.median(minor))) if reference.any() else 2.0 * plane.scale
-    star_size = _star_sizes(plane, stars & (plane.snr > CLEAR_SNR))
+    stars = Stars.of(plane, keep, solid)
     return Pool(
         plane=plane,
         members=members,
@@ -179,51 +187,28 @@ def make_pool(
         mag=mag[members],
         place=place[members],
         shared=shared[members],
-        doubtful=(doubtful & ~_is_star(plane, star_size) | _is_no_light(plane, star_size))[members],
+        doubtful=(doubtful & ~_is_star(plane, stars) | _is_no_light(plane, stars))[members],
+        standing=standing[members],
         stretch=plane.stretch[members],
         size=plane.size[members] * plane.scale,
         density=_density(plane, members),
-        fwhm=float(np.clip(fwhm, 1.5 * plane.scale, 10.0 * plane.scale)),
-        star_size=star_size,
-        star_stretch=_star_stretches(plane, solid & ~plane.saturated & (plane.snr > CLEAR_SNR)),
-        wander=_extents(plane, members, place, shared),
+        stars=stars,
+        wander=_extents(plane, members[standing[members] < 0], place, shared),
     )
 
 
-def _is_no_light(plane: Plane, star_size: FloatArray) -> BoolArray:
-    """What has no SNR, or is far sharper than a star though it is bright: cosmic rays, hot pixels."""
-    star = star_size[plane.epoch] / plane.scale
-    sharp = np.isfinite(star) & (plane.size < SHARP * star) & (plane.snr > SHARP_SNR)
+def _is_no_light(plane: Plane, stars: Stars) -> BoolArray:
+    """What has no SNR, or is far sharper than a point though it is bright: cosmic rays, hot pixels."""
+    point = stars.width[plane.epoch] / plane.scale
+    sharp = np.isfinite(point) & (plane.size < SHARP * point) & (plane.snr > SHARP_SNR)
     return np.asarray(sharp | ~np.isfinite(plane.snr), dtype=bool)
 
 
-def _is_star(plane: Plane, star_size: FloatArray) -> BoolArray:
-    """What is bright, round and of a star's size: a bad line or a satellite's trail does not look so."""
-    star = star_size[plane.epoch] / plane.scale
-    alike = np.abs(plane.size - star) < ALIKE * star
+def _is_star(plane: Plane, stars: Stars) -> BoolArray:
+    """What is bright, round and of a point's size: a bad line or a satellite's trail does not look so."""
+    point = stars.width[plane.epoch] / plane.scale
+    alike = np.abs(plane.size - point) < ALIKE * point
     return np.asarray(alike & (plane.elongation < ROUND) & (plane.snr > CLEAR_SNR), dtype=bool)
-
-
-def _star_sizes(plane: Plane, stars: BoolArray) -> FloatArray:
-    """Median size of the stars of each epoch, arcsec; of all epochs where there are few; else infinite."""
-    usual = float(np.median(plane.size[stars])) if stars.sum() >= FEW_STARS else np.inf
-    return _medians(plane, stars, plane.size, usual) * plane.scale
-
-
-def _star_stretches(plane: Plane, stars: BoolArray) -> NDArray[np.complex128]:
-    """Median stretch of the stars of each epoch, arcsec^2; none where there are few."""
-    real, imaginary = (_medians(plane, stars, v, 0.0) for v in (plane.stretch.real, plane.stretch.imag))
-    return real + 1j * imaginary
-
-
-def _medians(plane: Plane, stars: BoolArray, values: FloatArray, usual: float) -> FloatArray:
-    """Median over the stars of each epoch; the usual value where there are few."""
-    medians = np.full(plane.n_epochs, usual)
-    for epoch in range(plane.n_epochs):
-        here = values[stars & (plane.epoch == epoch)]
-        if here.size >= FEW_STARS:
-            medians[epoch] = np.median(here)
-    return medians
 
 
 def _extents(plane: Plane, members: IntArray, place: IntArray, shared: IntArray) -> FloatArray:

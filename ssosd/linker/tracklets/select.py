@@ -19,6 +19,9 @@ from ssosd.trackfit import Motion, arc_hours
 MOTION_SIGMA = 4.8  # of the rate: of 4000 stars at rest one in twenty fields seems to move so
 CLEAR_SIGMA = 12.0  # what moves by less than a FWHM and this must not be drawn out along its motion
 CLEAR_CHANCE = 0.01  # chance tracks expected of what is larger than a star and moves little: comets, galaxies
+STANDING_CHANCE = 0.01  # chance tracks expected of what stands at one place of the detector,
+TRAIL_CHANCE = 1e-5  # and of what moves within the trail of a star: a centroid wanders along it
+WINDOWED = 1.7  # length of trails of 2 to 10 FWHM over that which SExtractor's windows see
 FIT_CHANCE = 1e-4  # a fit is bad when so few true ones have as large a chi-square
 HARDLY_FIT_CHANCE = 1e-2  # of what moves by less than a FWHM: a centroid that wanders fits badly
 MIN_MOVED = 0.4  # arcsec: less is a centroid that wanders
@@ -40,6 +43,8 @@ class Judged:
     n: IntArray  # epochs with a detection
     dof: IntArray
     accepted: BoolArray
+    standing: BoolArray  # at one place of the detector while the sky moves
+    followed: BoolArray  # these of them that the telescope followed, among stars drawn out
 
 
 def judge(
@@ -93,7 +98,6 @@ def assess(
     accepted &= (motion.rate >= pm_low) & (motion.rate <= pm_up)
     accepted &= (motion.rate > MOTION_SIGMA * error) & (moved > MIN_MOVED)
     accepted &= ~criteria.too_large(pool, track, motion.rate)
-    accepted &= ~criteria.stays_in_pixels(pool, track, moved)
     accepted &= ~criteria.saturated(pool, track, moved)
     hardly = moved < HARDLY_FWHM * pool.fwhm
     within = moved < pool.fwhm
@@ -105,8 +109,20 @@ def assess(
     accepted &= ~hardly | criteria.steady(pool, track)
     clear = (motion.rate > CLEAR_SIGMA * error) & ~within & (expected <= np.log(CLEAR_CHANCE))
     accepted &= clear | (moved >= LITTLE_FWHM * pool.fwhm) | criteria.compact(pool, track)
-    accepted &= expected <= np.log(max_chance)
-    return Judged(track=track, motion=motion, log_expected=expected, n=n, dof=dof, accepted=accepted)
+    within_trail = criteria.along_trails(pool, motion.angle) & (moved < WINDOWED * abs(pool.stars.trail))
+    accepted &= expected <= np.where(within_trail, np.log(TRAIL_CHANCE), np.log(max_chance))
+    standing = criteria.stays_in_pixels(pool, track, moved)
+    accepted &= np.where(standing, expected <= np.log(STANDING_CHANCE), ~criteria.of_hot_pixels(pool, track))
+    return Judged(
+        track=track,
+        motion=motion,
+        log_expected=expected,
+        n=n,
+        dof=dof,
+        accepted=accepted,
+        standing=standing,
+        followed=standing & criteria.along_trails(pool, motion.angle),
+    )
 
 
 def without_overlap(

@@ -72,7 +72,7 @@ def judge_sources(
             "SCORE": _where(enough, -judged.log_expected / np.log(10.0), np.nan),
             "N_CHANCE": _where(enough, chance, np.nan),
             "CHI2_DOF": _where(enough, fit, np.nan),
-            "ACCEPTED": _where(enough, judged.accepted, 0.0).astype(bool),
+            "ACCEPTED": _where(enough, judged.accepted & ~judged.standing, 0.0).astype(bool),
             "MEASURED": _where(enough, np.where(by_chance, chance, fit), left),
             "LIMIT": _where(enough, np.where(by_chance, max_chance, np.nan), float(min_detections)),
             "REASON": [

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from ssosd.grouping import FloatArray, IntArray
+from ssosd.grouping import BoolArray, FloatArray, IntArray
 from ssosd.linker.tracklets.plane import to_sky
 from ssosd.linker.tracklets.pool import Pool
 from ssosd.linker.tracklets.trails import middles
-from ssosd.model import PIECES_FLAG, PLACED_FLAG
+from ssosd.model import FOLLOWED_FLAG, PIECES_FLAG, PLACED_FLAG, STANDING_FLAG
 from ssosd.sphere import offsets_arcsec, to_radec, unit_vectors
 from ssosd.trackfit import Motion, fit_motion
 
@@ -24,8 +26,27 @@ SOURCE_COLUMNS = (
 )
 
 
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Kind:
+    """What is particular about tracks, shape (m,)."""
+
+    standing: BoolArray  # at one place of the detector while the sky moves
+    followed: BoolArray  # and followed by the telescope: a point among stars that are trails
+
+    @property
+    def flags(self) -> IntArray:
+        """Bits of FLAGS_SSOS."""
+        return (self.standing * STANDING_FLAG + self.followed * FOLLOWED_FLAG).astype(np.intp)
+
+
 def source_rows(
-    detections: pd.DataFrame, pool: Pool, track: IntArray, motion: Motion, pieces: tuple[IntArray, IntArray]
+    detections: pd.DataFrame,
+    pool: Pool,
+    track: IntArray,
+    motion: Motion,
+    pieces: tuple[IntArray, IntArray],
+    *,
+    kind: Kind,
 ) -> tuple[pd.DataFrame, IntArray]:
     """Rows of the table for tracks, with the pieces of a trail joined to one row.
 
@@ -39,6 +60,8 @@ def source_rows(
         Of the tracks.
     pieces : tuple of two ndarray of int
         Track and detection of further pieces.
+    kind : Kind
+        Of the tracks.
 
     Returns
     -------
@@ -58,16 +81,25 @@ def source_rows(
     row = np.concatenate([np.arange(m.size), target])
     index = np.concatenate([own, extra])
     joined = _join_fluxes(table, detections, row, pool.plane.rows[pool.members[index]])
-    placed = _place(table, pool, row, index, m, motion)
+    rate = np.where(kind.followed, 0.0, motion.rate)
+    trail = rate[m] * pool.plane.exptimes[f]
+    placed = _place(table, pool, row, index, m, trail=trail, angle=motion.angle[m])
     if "FLAGS_SSOS" in table:
         flags = table["FLAGS_SSOS"].to_numpy(np.int64)
         flags = flags | np.where(joined, PIECES_FLAG, 0) | np.where(placed, PLACED_FLAG, 0)
-        table["FLAGS_SSOS"] = flags
+        table["FLAGS_SSOS"] = flags | kind.flags[m]
     return table, np.bincount(m[target], minlength=len(track))
 
 
 def _place(
-    table: pd.DataFrame, pool: Pool, row: IntArray, index: IntArray, m: IntArray, motion: Motion
+    table: pd.DataFrame,
+    pool: Pool,
+    row: IntArray,
+    index: IntArray,
+    m: IntArray,
+    *,
+    trail: FloatArray,
+    angle: FloatArray,
 ) -> NDArray[np.bool_]:
     """Move rows to the middle of their trail: between the ends of their pieces, or where the track has it.
 
@@ -76,7 +108,7 @@ def _place(
     ndarray of bool, shape (n_rows,)
         Rows whose place along the trail is the track's, as only a part of the trail was detected.
     """
-    cos, sin = np.cos(motion.angle[m]), np.sin(motion.angle[m])
+    cos, sin = np.cos(angle), np.sin(angle)
     along = pool.x[index] * cos[row] + pool.y[index] * sin[row]
     # of a uniform bar of length l, A^2 - B^2 is l^2 / 12
     half = 0.5 * np.sqrt(12.0 * np.abs(pool.stretch[index]))
@@ -87,7 +119,6 @@ def _place(
     high = np.maximum.reduceat((along + half)[order], start)
     several = np.bincount(row, minlength=m.size) > 1
     epoch, own = pool.epoch[index[: m.size]], along[: m.size]
-    trail = motion.rate[m] * pool.plane.exptimes[epoch]
     tracked = middles(low, high, pool.times[epoch], m, trail, pool.fwhm)
     placed = np.isfinite(tracked)
     step = np.where(placed, tracked, np.where(several, 0.5 * (low + high), own)) - own
@@ -131,8 +162,11 @@ def _join_fluxes(
     return several
 
 
-def local_motion(table: pd.DataFrame, pool: Pool, track: IntArray) -> Motion:
-    """Motion of tracks, each on the tangent plane at its own middle: right anywhere on the sphere."""
+def local_motion(table: pd.DataFrame, pool: Pool, track: IntArray, *, points: BoolArray) -> Motion:
+    """Motion of tracks, each on the tangent plane at its own middle: right anywhere on the sphere.
+
+    Tracks that are `points`, shape (m,), leave no trail whatever their rate.
+    """
     m, f = np.nonzero(track >= 0)
     vectors = unit_vectors(table["RA"], table["DEC"])
     centre = np.stack([np.bincount(m, vectors[:, i], minlength=len(track)) for i in range(3)], axis=-1)
@@ -140,7 +174,8 @@ def local_motion(table: pd.DataFrame, pool: Pool, track: IntArray) -> Motion:
     xi, eta = offsets_arcsec(table["RA"], table["DEC"], ra0[m], dec0[m])
     x, y, sigma = np.zeros(track.shape), np.zeros(track.shape), np.ones(track.shape)
     x[m, f], y[m, f], sigma[m, f] = xi, eta, pool.sigma[track[m, f]]
-    return fit_motion(x=x, y=y, sigma=sigma, seen=track >= 0, t=pool.times, exptime=pool.plane.exptimes)
+    exptime = np.where(points[:, None], 0.0, pool.plane.exptimes)
+    return fit_motion(x=x, y=y, sigma=sigma, seen=track >= 0, t=pool.times, exptime=exptime)
 
 
 def add_motion(

@@ -1,0 +1,85 @@
+"""What stars look like in each epoch: round, or drawn out where the telescope followed something else."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ssosd.grouping import BoolArray, FloatArray
+from ssosd.linker.tracklets.plane import Plane
+
+CLEAR_SNR, FEW_STARS = 15.0, 10  # windows of fainter stars shrink
+ROUND = 1.3  # A / B of what is round
+DRAWN_FWHM = 1.0  # stars that are trails of this length, in FWHM, are meant to be
+FWHM_PER_SIGMA = 2.3548  # of a Gaussian, 2 sqrt(2 ln 2)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Stars:
+    """The stars of a sequence; arrays have shape (n_epochs,)."""
+
+    fwhm: float  # across their trails, if they are some, arcsec
+    size: FloatArray  # sqrt(A B), arcsec; infinite where not known
+    width: FloatArray  # the same of a point: B where they are trails
+    stretch: NDArray[np.complex128]  # as that of detections, arcsec^2; 0 where not known
+    drawn_out: bool  # they are trails: the telescope followed something
+
+    @property
+    def trail(self) -> complex:
+        """Length (arcsec) and twice the angle from x to y of the stars' trails, as r exp(2 i angle)."""
+        middle = complex(np.median(self.stretch.real), np.median(self.stretch.imag))
+        return _trail(middle)
+
+    @classmethod
+    def of(cls, plane: Plane, keep: BoolArray, solid: BoolArray) -> Stars:
+        """Measure them.
+
+        Parameters
+        ----------
+        plane : Plane
+        keep : ndarray of bool, shape (n,)
+            What may move: it tells the width where there are no stars.
+        solid : ndarray of bool, shape (n,)
+            What is at rest.
+        """
+        still = solid & ~plane.saturated
+        clear = still & (plane.snr > CLEAR_SNR)
+        stretch = np.zeros(plane.n_epochs, dtype=np.complex128)
+        stretch.real = _medians(plane, clear, plane.stretch.real, 0.0)
+        stretch.imag = _medians(plane, clear, plane.stretch.imag, 0.0)
+        stars = still & (plane.elongation < ROUND)
+        reference = next((some for some in (stars, clear) if some.sum() >= FEW_STARS), keep)
+        minor = np.abs(plane.stretch[reference]) / np.maximum(plane.elongation[reference] ** 2 - 1.0, 0.05)
+        fwhm = FWHM_PER_SIGMA * float(np.sqrt(np.median(minor))) if reference.any() else 2.0 * plane.scale
+        fwhm = float(np.clip(fwhm, 1.5 * plane.scale, 10.0 * plane.scale))
+        middle = complex(np.median(stretch.real), np.median(stretch.imag)) if plane.n_epochs else 0j
+        drawn_out = abs(_trail(middle)) > DRAWN_FWHM * fwhm
+        if drawn_out:
+            size = _sizes(plane, clear, plane.size)
+            width = _sizes(plane, clear, plane.size / np.sqrt(np.maximum(plane.elongation, 1.0)))
+        else:
+            size = width = _sizes(plane, clear & stars, plane.size)
+        return cls(fwhm=fwhm, size=size, width=width, stretch=stretch, drawn_out=drawn_out)
+
+
+def _trail(stretch: complex) -> complex:
+    """The trail that stretches as much: of a uniform one of length l, A^2 - B^2 is l^2 / 12."""
+    return complex(np.sqrt(12.0 * abs(stretch)) * np.exp(1j * np.angle(stretch)))
+
+
+def _sizes(plane: Plane, stars: BoolArray, values: FloatArray) -> FloatArray:
+    """Median of the stars of each epoch, arcsec; of all epochs where there are few; else infinite."""
+    usual = float(np.median(values[stars])) if stars.sum() >= FEW_STARS else np.inf
+    return _medians(plane, stars, values, usual) * plane.scale
+
+
+def _medians(plane: Plane, stars: BoolArray, values: FloatArray, usual: float) -> FloatArray:
+    """Median over the stars of each epoch; the usual value where there are few."""
+    medians = np.full(plane.n_epochs, usual)
+    for epoch in range(plane.n_epochs):
+        here = values[stars & (plane.epoch == epoch)]
+        if here.size >= FEW_STARS:
+            medians[epoch] = np.median(here)
+    return medians
