@@ -20,7 +20,7 @@ MOTION_SIGMA = 4.8  # of the rate: of 4000 stars at rest one in twenty fields se
 CLEAR_SIGMA = 12.0  # what moves by less than a FWHM and this must not be drawn out along its motion
 CLEAR_CHANCE = 0.01  # chance tracks expected of what is larger than a star and moves little: comets, galaxies
 STANDING_CHANCE = 0.01  # chance tracks expected of what stands at one place of the detector,
-TRAIL_CHANCE = 1e-5  # and of what moves within the trail of a star: a centroid wanders along it
+TRAIL_DEX = 2.0  # and so many dex below one of what moves within the trail of a star, for each FWHM of that
 WINDOWED = 1.7  # length of trails of 2 to 10 FWHM over that which SExtractor's windows see
 FIT_CHANCE = 1e-4  # a fit is bad when so few true ones have as large a chi-square
 HARDLY_FIT_CHANCE = 1e-2  # of what moves by less than a FWHM: a centroid that wanders fits badly
@@ -109,8 +109,9 @@ def assess(
     accepted &= ~hardly | criteria.steady(pool, track)
     clear = (motion.rate > CLEAR_SIGMA * error) & ~within & (expected <= np.log(CLEAR_CHANCE))
     accepted &= clear | (moved >= LITTLE_FWHM * pool.fwhm) | criteria.compact(pool, track)
+    less = TRAIL_DEX * np.log(10.0) * abs(pool.stars.trail) / pool.fwhm
     within_trail = criteria.along_trails(pool, motion.angle) & (moved < WINDOWED * abs(pool.stars.trail))
-    accepted &= expected <= np.where(within_trail, np.log(TRAIL_CHANCE), np.log(max_chance))
+    accepted &= expected <= np.where(within_trail, -less, np.log(max_chance))
     standing = criteria.stays_in_pixels(pool, track, moved)
     accepted &= np.where(standing, expected <= np.log(STANDING_CHANCE), ~criteria.of_hot_pixels(pool, track))
     return Judged(
