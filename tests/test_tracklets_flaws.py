@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 
 from ssosd.linker.tracklets.link import Tracklets, link_tracklets
+from ssosd.model import STANDING_FLAG
 from tests.tracklets_sky import Night, found, ring
 
 FIVE = (0.0, 0.25, 0.5, 0.75, 1.0)
@@ -23,14 +24,13 @@ def link(night: Night) -> Tracklets:
     [
         Night(stars=0, noise=0, hot_pixels=400),
         Night(stars=0, noise=0, hot_pixels=400, dither=0.0),
-        Night(stars=0, noise=0, hot_pixels=400, drift=(7.0, 3.0), dither=0.5),
         Night(hot_pixels=400, drift=(7.0, 3.0), dither=0.0),
         Night(hot_pixels=400, drift=(1.0, 0.5), dither=0.1),
         Night(hot_pixels=400, drift=(7.0, 3.0), dither=0.0, hours=tuple(np.arange(12) * 0.1)),
         Night(stars=2000, noise=300),
         Night(stars=200, noise=300, hours=tuple(np.arange(12) * 0.5)),
     ],
-    ids=["hot only", "hot at rest", "hot drift only", "hot drift", "slow drift", "12 frames", "noise", "6 h"],
+    ids=["hot only", "hot at rest", "hot drift", "slow drift", "12 frames", "noise", "6 h"],
 )
 def test_no_false_sources(night):
     linked = link(night)
@@ -38,11 +38,43 @@ def test_no_false_sources(night):
     assert linked.detections.empty
 
 
+def test_where_there_are_hot_pixels_only_these_are_left_to_their_light():
+    """Without a star nothing tells how sharp a star is; none of them is linked with another."""
+    linked = link(Night(stars=0, noise=0, hot_pixels=400, drift=(7.0, 3.0), dither=0.5)).detections
+    assert ((linked["FLAGS_SSOS"] & STANDING_FLAG) != 0).all()
+
+
 def test_movers_between_drifting_hot_pixels():
     night = Night(hot_pixels=300, drift=(7.0, 3.0), dither=0.5, movers=ring(10, (40.0, 200.0)))
     best, false = found(link(night).detections, 10)
     assert min(best) >= 4
     assert false == 0
+
+
+QUAD_AND_ONE = tuple(k / 60.0 for k in (0, 1, 2, 3, 60))
+
+
+def seen_in_one_visit(n: int) -> dict[int, pd.DataFrame]:
+    """Faint sources at rest that are above the limit in the first four frames only, as centroids wander."""
+    rng = np.random.default_rng(3)
+    at = rng.uniform(-550.0, 550.0, (2, n))
+    frames = {}
+    for frame in range(4):
+        off = rng.normal(0.0, 0.25, (2, n))
+        frames[frame] = pd.DataFrame(
+            {"x": at[0] + off[0], "y": at[1] + off[1], "snr": rng.uniform(4.0, 5.5, n)}
+        )
+    return frames
+
+
+def test_what_is_seen_at_rest_in_one_visit_is_no_mover_with_noise_in_the_next():
+    """A quad of exposures in three minutes and one an hour later: a line through two things fits anything."""
+    faint = seen_in_one_visit(500)
+    alone = link(Night(hours=QUAD_AND_ONE, stars=400, noise=400, extra=faint))
+    assert len(alone.sources) <= 1
+    movers = ring(12, (25.0, 90.0), reach=300.0)
+    best, _ = found(link(Night(hours=QUAD_AND_ONE, noise=400, extra=faint, movers=movers)).detections, 12)
+    assert min(best) >= 4
 
 
 def trains(n_lines: int, n_pieces: int = 40) -> dict[int, pd.DataFrame]:

@@ -22,6 +22,7 @@ from ssosd.trackfit import Motion, arc_hours, spread
 CLUMPED, WANDERING = 30.0, 200.0
 BLENDED = 200.0  # and of what looks blended so many times more
 WANDER_SHARE = 0.7  # of the distance moved: places whose centroid wanders so far are counted
+LONG_GAP = 0.6  # of the arc: a gap between two visits
 MAG_FLOOR = 0.15  # magnitudes are not more alike than this
 
 
@@ -69,9 +70,56 @@ def log_expected(pool: Pool, track: IntArray, motion: Motion, clean: BoolArray) 
     wander += between * np.log(np.maximum(chi2, 1e-3) / (0.5 * moved) ** 2)
     wander += np.log(BLENDED) * looks_blended(pool, track, moved)
     likeness = _log_fisher(pool, track, motion, clean)
-    return np.asarray(
-        np.maximum(value + np.log(CLUMPED), wander + np.log(WANDERING)) + likeness, dtype=np.float64
-    )
+    alike = np.maximum(value + np.log(CLUMPED), wander + np.log(WANDERING)) + likeness
+    return np.asarray(np.maximum(alike, _log_two_at_rest(pool, track, motion, clean)), dtype=np.float64)
+
+
+def _log_two_at_rest(pool: Pool, track: IntArray, motion: Motion, clean: BoolArray) -> FloatArray:
+    """Log of the expected number of pairs of things at rest, each seen in one visit, that move as much.
+
+    Where a gap in time makes up most of the arc, what was detected before it may be one faint thing at rest,
+    and what was detected after it another: as many pairs as the field has, so near to each other, and the
+    motion within each visit is chance. -inf where there is no such gap.
+    """
+    result = np.full(len(track), -np.inf)
+    t = np.where(clean, pool.times, np.nan)
+    arc = arc_hours(clean, pool.times)
+    latest = np.fmax.accumulate(t, axis=1)
+    gap = np.nan_to_num(t[:, 1:] - latest[:, :-1], nan=0.0)
+    after = np.argmax(gap, axis=1) + 1 if gap.size else np.zeros(len(track), dtype=np.intp)
+    rows = np.flatnonzero(gap.max(axis=1, initial=0.0) > LONG_GAP * np.maximum(arc, 1e-9))
+    for split in np.unique(after[rows]):
+        own = rows[after[rows] == split]
+        members, logs = clean[own], np.zeros(own.size)
+        for epochs in (np.arange(split), np.arange(split, track.shape[1])):
+            seen = members[:, epochs]
+            logs += np.log(_places_seen(pool, epochs, seen.sum(axis=1)))
+            logs -= 0.5 * _motion_within(
+                pool, track[np.ix_(own, epochs)], seen, motion.point_chi2[np.ix_(own, epochs)]
+            )
+        reach = np.pi * (motion.rate[own] * arc[own] + 2.0 * pool.fwhm) ** 2
+        result[own] = logs + np.minimum(np.log(reach / pool.plane.area), 0.0)
+    return result
+
+
+def _places_seen(pool: Pool, epochs: IntArray, count: IntArray) -> FloatArray:
+    """How many places of the pool are seen in as many of some epochs, shape (m,); 1 at least."""
+    here = np.isin(pool.epoch, epochs)
+    of_place = np.bincount(pool.place[here])
+    often = np.bincount(of_place)
+    more = np.append(np.cumsum(often[::-1])[::-1], 0)  # places seen so often or more
+    return np.maximum(more[np.minimum(count, more.size - 1)], 1).astype(np.float64)
+
+
+def _motion_within(pool: Pool, track: IntArray, seen: BoolArray, chi2: FloatArray) -> FloatArray:
+    """By how much chi-square is better with the motion than at rest, within a visit, shape (m,)."""
+    weight = np.where(seen, pool.sigma[track] ** -2.0, 0.0)
+    total = np.maximum(weight.sum(axis=1, keepdims=True), 1e-30)
+    rest = np.zeros(len(track))
+    for values in (pool.x[track], pool.y[track]):
+        mean = (weight * values).sum(axis=1, keepdims=True) / total
+        rest += (weight * (values - mean) ** 2).sum(axis=1)
+    return np.maximum(rest - np.where(seen, chi2, 0.0).sum(axis=1), 0.0)
 
 
 def _log_fisher(pool: Pool, track: IntArray, motion: Motion, clean: BoolArray) -> FloatArray:
