@@ -16,7 +16,7 @@ from ssosd.ldac import header_from_text
 from ssosd.plumbing.files import atomic_write_text
 
 #: Bumped when the same exposure gets another solution than before.
-_VERSION = 1
+_VERSION = 2
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

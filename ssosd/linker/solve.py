@@ -8,11 +8,13 @@ solution is linear: the distortions of an instrument are found from all exposure
 from __future__ import annotations
 
 import tempfile
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from ssosd.astromatic import Binary
 from ssosd.errors import BadInput
@@ -32,12 +34,16 @@ from ssosd.linker.scamp.quality import (
 from ssosd.linker.scamp.run import Scamp, ScampFailed, gist
 from ssosd.linker.scamp.setup import Reference
 from ssosd.linker.solution import ExposureSolution, unmatched
-from ssosd.linker.star_match import match_stars
+from ssosd.linker.star_match import Affine, match_stars
 from ssosd.linker.start import corrected, is_plain, sky_of
 from ssosd.model import Exposure
 from ssosd.sphere import offsets_arcsec
 
 _FARTHER, _OVERLAP = 5.0, 0.4  # POSITION_MAXERR then, where nothing is found; at most this share of the field
+# Signs of the axes: as the header has them; turned by half, as after a meridian flip of which it does not
+# know; mirrored, as by a program that writes the rows from the top or by one mirror more.
+_AS_IT_SAYS = (1.0, 1.0)
+_WAYS = (_AS_IT_SAYS, (-1.0, -1.0), (1.0, -1.0), (-1.0, 1.0))
 _MOST_RMS = 0.5  # of the radius within which a detection is its star, one coordinate
 _LEAST_FRACTION = 0.5  # of what can be matched
 _POOR_FRACTION = 0.15  # enough where SCAMP finds nothing: a cluster's stars are in the reference, one by one
@@ -108,7 +114,10 @@ def solve_exposure(
     if ours is not None and ours.fraction >= _LEAST_FRACTION:
         return ours
     theirs = _by_scamp(frame, near, scamp, scratch)
-    return ours if ours is not None and not theirs.method else theirs
+    if theirs.method or ours is not None:
+        return theirs if theirs.method else ours or theirs
+    turned = _by_scamp(frame, near, scamp, scratch, any_angle=True)
+    return turned if turned.fraction >= _LEAST_FRACTION else theirs
 
 
 def _by_stars(frame: Frame, stars: pd.DataFrame, scamp: Scamp) -> ExposureSolution | None:
@@ -126,22 +135,42 @@ def _by_stars(frame: Frame, stars: pd.DataFrame, scamp: Scamp) -> ExposureSoluti
     farther = min(_FARTHER * reach, _OVERLAP * 3600.0 * min(e.width_deg, e.height_deg))
     match = partial(
         match_stars,
-        plane[there],
-        detections["FLUX_AUTO"].to_numpy(np.float64)[there],
-        np.column_stack(offsets_arcsec(stars["RA"], stars["DEC"], e.ra_deg, e.dec_deg)),
-        stars["MAG"].to_numpy(),
+        flux=detections["FLUX_AUTO"].to_numpy(np.float64)[there],
+        stars=np.column_stack(offsets_arcsec(stars["RA"], stars["DEC"], e.ra_deg, e.dec_deg)),
+        mag=stars["MAG"].to_numpy(),
         radius_arcsec=radius,
         good=clean[there],
     )
-    found = match(pointing_arcsec=reach)
-    if found is None and farther > reach:
-        found = match(pointing_arcsec=farther)
-    if found is None or max(found.rms_arcsec) > _MOST_RMS * radius:
-        return None
-    headers = corrected(frame.headers, found.affine, ra_deg=e.ra_deg, dec_deg=e.dec_deg)
+    for signs, pointing in ((_AS_IT_SAYS, reach), *((way, max(reach, farther)) for way in _WAYS)):
+        found = match(plane[there] * signs, pointing_arcsec=pointing)
+        if found is None or max(found.rms_arcsec) > _MOST_RMS * radius:
+            continue
+        solution = _checked(frame, found.affine.after(signs), detections, good, stars, radius_arcsec=radius)
+        if solution is not None:
+            return replace(solution, rms_arcsec=float(np.hypot(*found.rms_arcsec) / np.sqrt(2.0)))
+    return None
+
+
+def _checked(
+    frame: Frame,
+    affine: Affine,
+    detections: pd.DataFrame,
+    good: NDArray[np.bool_],
+    stars: pd.DataFrame,
+    *,
+    radius_arcsec: float,
+) -> ExposureSolution | None:
+    """The solution after a correction, if enough of the good detections are stars then."""
+    e = frame.exposure
+    headers = corrected(frame.headers, affine, ra_deg=e.ra_deg, dec_deg=e.dec_deg)
     ra, dec = sky_of(frame, headers)
     matched, chance, fraction = count_stars(
-        ra[good], dec[good], signal_to_noise(detections)[good], exposure=e, stars=stars, radius_arcsec=radius
+        ra[good],
+        dec[good],
+        signal_to_noise(detections)[good],
+        exposure=e,
+        stars=stars,
+        radius_arcsec=radius_arcsec,
     )
     if matched < MIN_STARS or fraction < _POOR_FRACTION or not excess_is_clear(matched, chance):
         return None
@@ -153,17 +182,26 @@ def _by_stars(frame: Frame, stars: pd.DataFrame, scamp: Scamp) -> ExposureSoluti
         n_chance=chance,
         fraction=fraction,
         contrast=float("nan"),
-        rms_arcsec=float(np.hypot(*found.rms_arcsec) / np.sqrt(2.0)),
-        shift_arcsec=float(np.hypot(*found.affine.shift)),
-        rotation_deg=found.affine.rotation_deg,
+        rms_arcsec=float("nan"),
+        shift_arcsec=float(np.hypot(*affine.shift)),
+        rotation_deg=affine.rotation_deg,
     )
 
 
-def _by_scamp(frame: Frame, stars: pd.DataFrame, scamp: Scamp, scratch: Path) -> ExposureSolution:
+def _by_scamp(
+    frame: Frame, stars: pd.DataFrame, scamp: Scamp, scratch: Path, *, any_angle: bool = False
+) -> ExposureSolution:
     """Let SCAMP match the stars, without distortions of its own."""
     with tempfile.TemporaryDirectory(dir=scratch, prefix="solve-") as folder:
         try:
-            alone = solve_pass(scamp, [frame], folder=Path(folder) / "run", local_stars=stars, linear=True)
+            alone = solve_pass(
+                scamp,
+                [frame],
+                folder=Path(folder) / "run",
+                local_stars=stars,
+                linear=True,
+                any_angle=any_angle,
+            )
             headers = alone.headers[0]
         except ScampFailed as error:
             return unmatched(f"SCAMP fails on its catalogue: {gist(error)}")

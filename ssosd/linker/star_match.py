@@ -35,6 +35,10 @@ class Affine:
     matrix: NDArray[np.float64]  # shape (2, 2)
     shift: NDArray[np.float64]  # shape (2,), arcsec
 
+    def after(self, signs: tuple[float, float]) -> Affine:
+        """The correction of points whose axes had these signs changed before it was found."""
+        return Affine(matrix=self.matrix * np.array(signs), shift=self.shift)
+
     def apply(self, points: _Points) -> _Points:
         """Corrected positions, shape (n, 2), arcsec."""
         return points @ self.matrix.T + self.shift

@@ -7,14 +7,16 @@ of a sequence together, and a start with each exposure's own would leave their d
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 from astropy.io import fits
 from astropy.wcs import WCS
 from numpy.typing import NDArray
 
-from ssosd.linker.scamp.input import Frame, only_wcs
+from ssosd.linker.scamp.input import Frame, only_wcs, with_cards
 from ssosd.linker.star_match import Affine
+from ssosd.model import Chip
 from ssosd.sphere import from_offsets_arcsec, offsets_arcsec
 
 _STEP_ARCSEC = 60.0
@@ -51,6 +53,45 @@ def corrected(
     return [_corrected(header, affine, ra_deg, dec_deg) for header in headers]
 
 
+def how_turned(header: fits.Header, solved: fits.Header, *, more_than_deg: float) -> str:
+    """How a header stands against its solution, in words; "" where it is turned by less than an angle.
+
+    Examples
+    --------
+    >>> card = lambda a, b: fits.Header([("CD1_1", a), ("CD1_2", 0.0), ("CD2_1", 0.0), ("CD2_2", b)])
+    >>> [how_turned(card(-1.0, 1.0), card(a, b), more_than_deg=5.0) for a, b in ((-1.1, 1.0), (1.0, -1.0))]
+    ['', 'turned by 180 deg']
+    >>> how_turned(card(-1.0, 1.0), card(1.0, 1.0), more_than_deg=5.0)
+    'mirrored'
+    """
+    turn = _matrix(solved) @ np.linalg.inv(_matrix(header))
+    if np.linalg.det(turn) < 0.0:
+        return "mirrored"
+    angle = float(np.degrees(np.arctan2(turn[1, 0] - turn[0, 1], np.trace(turn))))
+    return f"turned by {abs(angle):.0f} deg" if abs(angle) > more_than_deg else ""
+
+
+def placed(frame: Frame, solved: Sequence[fits.Header]) -> Frame:
+    """A frame with the WCS of its solution in the place of its headers', its chips where that has them."""
+    headers = tuple(with_cards(old, new) for old, new in zip(frame.headers, solved, strict=True))
+    e = frame.exposure
+    chips = tuple(_chip_at(chip, header) for chip, header in zip(e.chips, headers, strict=True))
+    return replace(frame, headers=headers, exposure=replace(e, chips=chips))
+
+
+def _chip_at(chip: Chip, header: fits.Header) -> Chip:
+    right, top = chip.width_px + 0.5, chip.height_px + 0.5
+    x = np.array([(chip.width_px + 1) / 2.0, 0.5, right, right, 0.5])
+    y = np.array([(chip.height_px + 1) / 2.0, 0.5, 0.5, top, top])
+    ra, dec = WCS(only_wcs(header), fix=False).all_pix2world(x, y, 1)
+    corners = tuple((float(a), float(d)) for a, d in zip(ra[1:], dec[1:], strict=True))
+    return replace(chip, ra_deg=float(ra[0]), dec_deg=float(dec[0]), corners_deg=corners)
+
+
+def _matrix(header: fits.Header) -> NDArray[np.float64]:
+    return np.array([[float(header.get(f"CD{i}_{j}", 0.0)) for j in (1, 2)] for i in (1, 2)])
+
+
 def _corrected(header: fits.Header, affine: Affine, ra0: float, dec0: float) -> fits.Header:
     ra, dec = float(header["CRVAL1"]), float(header["CRVAL2"])
 
@@ -63,9 +104,8 @@ def _corrected(header: fits.Header, affine: Affine, ra0: float, dec0: float) -> 
     new_ra, new_dec = moved(steps[:, 0], steps[:, 1])
     around = np.column_stack(offsets_arcsec(new_ra, new_dec, new_ra[0], new_dec[0]))
     turn = np.column_stack([around[1] - around[2], around[3] - around[4]]) / (2.0 * _STEP_ARCSEC)
-    matrix = [[float(header.get(f"CD{i}_{j}", 0.0)) for j in (1, 2)] for i in (1, 2)]
     result = only_wcs(header)
     result["CRVAL1"], result["CRVAL2"] = float(new_ra[0]), float(new_dec[0])
-    for (i, j), value in np.ndenumerate(turn @ np.array(matrix)):
+    for (i, j), value in np.ndenumerate(turn @ _matrix(header)):
         result[f"CD{i + 1}_{j + 1}"] = float(value)
     return result

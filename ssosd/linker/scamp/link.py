@@ -128,7 +128,7 @@ def link(
         solved=solved,
         exposures=tuple(frame.exposure for frame in first.frames),
         dropped=tuple(sifting.dropped),
-        doubtful=doubts(first.quality, frames=first.frames),
+        doubtful=(*sifting.notes(), *doubts(first.quality, frames=first.frames)),
         quality=first.quality,
         reference=first.stars,
         log_tail=run.tail,

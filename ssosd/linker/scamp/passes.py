@@ -113,6 +113,7 @@ def solve_pass(
     local_stars: pd.DataFrame,
     linear: bool = False,
     starts: Mapping[int, Sequence[fits.Header]] | None = None,
+    any_angle: bool = False,
 ) -> Pass:
     """Solve the astrometry of frames and link their detections.
 
@@ -130,6 +131,8 @@ def solve_pass(
     starts : mapping, optional
         WCS of the chips of each frame, by its index, that are good to a fraction of CROSSID_RADIUS: SCAMP
         starts from these and matches no patterns.
+    any_angle : bool
+        Look for the stars whatever the rotation of the field.
 
     Raises
     ------
@@ -142,6 +145,8 @@ def solve_pass(
         frames, folder, setup=scamp.setup, keep=usable(detections, setup=scamp.setup), headers=starts
     )
     changes = {"MATCH": "N"} if starts else {}
+    if any_angle:
+        changes["POSANGLE_MAXERR"] = "180.0"
     if linear:
         changes["DISTORT_DEGREES"] = ",".join("1" for _ in scamp.setup.words("DISTORT_DEGREES"))
     run = scamp.run(names, folder=folder, changes=changes)

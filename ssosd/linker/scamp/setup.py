@@ -25,6 +25,7 @@ _DEFAULTS = {
     "INCLUDE_ASTREFCATALOG": "Y",
     "MATCH": "Y",
     "POSITION_MAXERR": "1.0",
+    "POSANGLE_MAXERR": "5.0",
 }
 
 

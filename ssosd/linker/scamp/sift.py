@@ -23,6 +23,7 @@ from ssosd.linker.scamp.quality import (
     why_unmatched,
 )
 from ssosd.linker.scamp.run import Scamp, ScampFailed, gist
+from ssosd.linker.start import how_turned, placed
 from ssosd.model import Drop, Exposure
 from ssosd.sphere import mean_position, separation_arcsec
 
@@ -43,6 +44,7 @@ class Sifting:
     unmatched: list[str] = field(default_factory=list)  # reasons that have to do with the reference
     stars: pd.DataFrame = field(default_factory=pd.DataFrame)  # of a local reference
     runs: int = 0
+    turned: dict[str, list[str]] = field(default_factory=dict)  # exposures by how their headers are
     narrow: bool = False  # solved with another radius than CROSSID_RADIUS
 
     def load(self, catalogues: Sequence[Path]) -> None:
@@ -59,7 +61,7 @@ class Sifting:
                 frames.append(load_frame(exposure, path))
             except BadInput as error:
                 self.dropped.append(Drop(digest=exposure.digest, reason=str(error)))
-        self.frames = in_order(frames)
+        self.frames = [self._as_solved(frame) for frame in in_order(frames)]
         setup, reference = self.scamp.setup, self.scamp.reference
         if reference.files:
             self.stars = stars_of(reference, setup=setup)
@@ -70,6 +72,18 @@ class Sifting:
                 if few:
                     self._leave_out(frame, few)
         self._check_enough()
+
+    def _as_solved(self, frame: Frame) -> Frame:
+        """The frame, with its solution's WCS where its header is turned or mirrored.
+
+        SCAMP does not look so far.
+        """
+        solved = self.starts.get(frame.exposure.digest, ())
+        limit = self.scamp.setup.number("POSANGLE_MAXERR")
+        if not solved or not (how := how_turned(frame.headers[0], solved[0], more_than_deg=limit)):
+            return frame
+        self.turned.setdefault(how, []).append(frame.exposure.name)
+        return placed(frame, solved)
 
     def solve(self) -> Pass:
         """Run SCAMP until all frames left match the reference.
@@ -167,6 +181,14 @@ class Sifting:
         return why_unmatched(
             quality.iloc[0], reference=self.scamp.reference, radius_arcsec=star_radius_arcsec([frame])
         )
+
+    def notes(self) -> list[str]:
+        """Say which headers are turned or mirrored."""
+        return [
+            f"{', '.join(names)}: {how} against what the header{'s say' if len(names) > 1 else ' says'}, and "
+            "solved all the same"
+            for how, names in self.turned.items()
+        ]
 
     def _leave_out(self, frame: Frame, reason: str) -> None:
         self.frames.remove(frame)
