@@ -88,7 +88,7 @@ def test_stars_that_are_seen_now_and_then_are_no_slow_mover(tmp_path: Path) -> N
     night = small_sky(
         tmp_path / "raw",
         exposures=8, size_px=(640, 640), stars=450, star_mags=(12.0, 22.5), galaxies=100, cosmics=5.0,
-        galaxy_mags=(17.0, 22.0), hot_pixels=30, bad_columns=1, curvature_per_h=0.003, placed=(), seed=11,
+        galaxy_mags=(17.0, 22.0), hot_pixels=30, bad_columns=1, curvature_per_h=0.003, placed=(), seed=12,
         visit_offsets_min=visits,
     )  # fmt: skip
     outcome = replayed(tmp_path, night)
