@@ -1,8 +1,9 @@
 """Astrometry of one exposure by itself, as soon as it has its catalogue.
 
-The exposure's detections are matched with the reference stars here (`star_match`); where that does not
-convince, by SCAMP, whose pattern matching searches larger errors of rotation and scale. Either way the
-solution is linear: the distortions of an instrument are found from all exposures of a sequence together.
+The exposure's detections are matched with the reference stars here (`star_match`), also turned by half and
+mirrored; where that does not convince, by SCAMP, whose pattern matching searches larger errors of rotation
+and scale, and at last any rotation. Either way the solution is linear: the distortions of an instrument are
+found from all exposures of a sequence together.
 """
 
 from __future__ import annotations
@@ -114,8 +115,10 @@ def solve_exposure(
     if ours is not None and ours.fraction >= _LEAST_FRACTION:
         return ours
     theirs = _by_scamp(frame, near, scamp, scratch)
-    if theirs.method or ours is not None:
-        return theirs if theirs.method else ours or theirs
+    if theirs.method:
+        return theirs
+    if ours is not None:
+        return ours
     turned = _by_scamp(frame, near, scamp, scratch, any_angle=True)
     return turned if turned.fraction >= _LEAST_FRACTION else theirs
 

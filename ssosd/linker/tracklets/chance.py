@@ -45,8 +45,8 @@ def log_expected(pool: Pool, track: IntArray, motion: Motion, clean: BoolArray) 
     their residuals have a chi-square of at most c is the volume of the ellipsoid, ``(pi c)^m / m!`` times the
     products of the errors and densities. Shapes and magnitudes enter by Fisher's product of probabilities.
     The other hypothesis is an object at rest whose centroid wanders as far (a blend, a galaxy): then each of
-    the m is anywhere within the distance moved, and there are as many such objects as the field shows. The
-    larger of the two numbers counts.
+    the m is anywhere within the distance moved, and there are as many such objects as the field shows. A
+    third one is that of two objects at rest, see `_log_two_at_rest`. The largest of the numbers counts.
     """
     n_epochs = pool.times.size
     k = clean.sum(axis=1)
