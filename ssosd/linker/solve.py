@@ -9,7 +9,6 @@ found from all exposures of a sequence together.
 from __future__ import annotations
 
 import tempfile
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -148,9 +147,17 @@ def _by_stars(frame: Frame, stars: pd.DataFrame, scamp: Scamp) -> ExposureSoluti
         found = match(plane[there] * signs, pointing_arcsec=pointing)
         if found is None or max(found.rms_arcsec) > _MOST_RMS * radius:
             continue
-        solution = _checked(frame, found.affine.after(signs), detections, good, stars, radius_arcsec=radius)
+        solution = _checked(
+            frame,
+            found.affine.after(signs),
+            detections,
+            good,
+            stars,
+            radius_arcsec=radius,
+            rms_arcsec=float(np.hypot(*found.rms_arcsec) / np.sqrt(2.0)),
+        )
         if solution is not None:
-            return replace(solution, rms_arcsec=float(np.hypot(*found.rms_arcsec) / np.sqrt(2.0)))
+            return solution
     return None
 
 
@@ -162,6 +169,7 @@ def _checked(
     stars: pd.DataFrame,
     *,
     radius_arcsec: float,
+    rms_arcsec: float,
 ) -> ExposureSolution | None:
     """The solution after a correction, if enough of the good detections are stars then."""
     e = frame.exposure
@@ -185,7 +193,7 @@ def _checked(
         n_chance=chance,
         fraction=fraction,
         contrast=float("nan"),
-        rms_arcsec=float("nan"),
+        rms_arcsec=rms_arcsec,
         shift_arcsec=float(np.hypot(*affine.shift)),
         rotation_deg=affine.rotation_deg,
     )

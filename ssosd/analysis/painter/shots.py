@@ -45,13 +45,8 @@ class Shot:
         """1-based index of the field."""
         return int(self.field[1:])
 
-    @property
-    def pointing(self) -> Pointing:
-        """Where it truly points."""
-        return Pointing(ra_deg=self.ra, dec_deg=self.dec, rotation_deg=self.rotation)
-
     def pointing_at(self, share: float, follow_arcsec_h: tuple[float, float]) -> Pointing:
-        """Where it points at a share of the exposure time before (negative) or after its middle."""
+        """Where it truly points at a share of the exposure time before (negative) or after its middle."""
         hours = share * self.exptime / 3600.0
         east, north = (rate * hours for rate in follow_arcsec_h)
         ra, dec = from_offsets(east, north, self.ra, self.dec)

@@ -24,8 +24,8 @@ _DEFAULTS = {
     "IMAFLAGS_MASK": "0x0",
     "INCLUDE_ASTREFCATALOG": "Y",
     "MATCH": "Y",
-    "POSITION_MAXERR": "1.0",
     "POSANGLE_MAXERR": "5.0",
+    "POSITION_MAXERR": "1.0",
 }
 
 

@@ -110,7 +110,8 @@ def assess(
     clear = (motion.rate > CLEAR_SIGMA * error) & ~within & (expected <= np.log(CLEAR_CHANCE))
     accepted &= clear | (moved >= LITTLE_FWHM * pool.fwhm) | criteria.compact(pool, track)
     less = TRAIL_DEX * np.log(10.0) * abs(pool.stars.trail) / pool.fwhm
-    within_trail = criteria.along_trails(pool, motion.angle) & (moved < WINDOWED * abs(pool.stars.trail))
+    along = criteria.along_trails(pool, motion.angle)
+    within_trail = along & (moved < WINDOWED * abs(pool.stars.trail))
     accepted &= expected <= np.where(within_trail, -less, np.log(max_chance))
     standing = criteria.stays_in_pixels(pool, track, moved)
     accepted &= np.where(standing, expected <= np.log(STANDING_CHANCE), ~criteria.of_hot_pixels(pool, track))
@@ -122,7 +123,7 @@ def assess(
         dof=dof,
         accepted=accepted,
         standing=standing,
-        followed=standing & criteria.along_trails(pool, motion.angle),
+        followed=standing & along,
     )
 
 

@@ -24,13 +24,8 @@ class Stars:
     size: FloatArray  # sqrt(A B), arcsec; infinite where not known
     width: FloatArray  # the same of a point: B where they are trails
     stretch: NDArray[np.complex128]  # as that of detections, arcsec^2; 0 where not known
+    trail: complex  # r exp(2 i angle): length (arcsec) of the stars' trails and their angle from x to y
     drawn_out: bool  # they are trails: the telescope followed something
-
-    @property
-    def trail(self) -> complex:
-        """Length (arcsec) and twice the angle from x to y of the stars' trails, as r exp(2 i angle)."""
-        middle = complex(np.median(self.stretch.real), np.median(self.stretch.imag))
-        return _trail(middle)
 
     @classmethod
     def of(cls, plane: Plane, keep: BoolArray, solid: BoolArray) -> Stars:
@@ -55,13 +50,14 @@ class Stars:
         fwhm = FWHM_PER_SIGMA * float(np.sqrt(np.median(minor))) if reference.any() else 2.0 * plane.scale
         fwhm = float(np.clip(fwhm, 1.5 * plane.scale, 10.0 * plane.scale))
         middle = complex(np.median(stretch.real), np.median(stretch.imag)) if plane.n_epochs else 0j
-        drawn_out = abs(_trail(middle)) > DRAWN_FWHM * fwhm
+        trail = _trail(middle)
+        drawn_out = abs(trail) > DRAWN_FWHM * fwhm
         if drawn_out:
             size = _sizes(plane, clear, plane.size)
             width = _sizes(plane, clear, plane.size / np.sqrt(np.maximum(plane.elongation, 1.0)))
         else:
             size = width = _sizes(plane, clear & stars, plane.size)
-        return cls(fwhm=fwhm, size=size, width=width, stretch=stretch, drawn_out=drawn_out)
+        return cls(fwhm=fwhm, size=size, width=width, stretch=stretch, trail=trail, drawn_out=drawn_out)
 
 
 def _trail(stretch: complex) -> complex:
