@@ -25,6 +25,7 @@ _REMAINS, _REMAINS_SNR = 0.2, 2.5  # of the light, and how significant it must b
 _STAR_CHI2, _STAR_SHARE = 25.0, 0.1
 _MOST_FOLLOWED = 3  # objects in a field
 _HOT_REASON = "at one place of the detector while the sky moves, with the light of a hot pixel"
+_UNTOLD_REASON = "at one place of the detector while the sky moves, and no pixel tells that it is no hot one"
 _MANY_REASON = "at one place of the detector while the sky moves, as more are than a telescope follows"
 _ABSENT_REASON = "its light is missing where nothing hides it"
 _UNCONFIRMED_REASON = "chance makes as good a source, and no further light confirms it"
@@ -150,7 +151,8 @@ def hot_pixels(found: pd.DataFrame, evidence: pd.DataFrame | None) -> pd.DataFra
     found : DataFrame
         One row per detection of them: SOURCE_NUMBER.
     evidence : DataFrame or None
-        `ssosd.analysis.forced.standing.star_evidence` of them; a source that is not in it is refused.
+        `ssosd.analysis.forced.standing.star_evidence` of them; None where it was not asked for. A source that
+        is not in it, or of which no pixel could be read, is refused with that for a reason.
 
     Returns
     -------
@@ -165,6 +167,7 @@ def hot_pixels(found: pd.DataFrame, evidence: pd.DataFrame | None) -> pd.DataFra
     better = told["PIXEL"] - told["STAR"]
     limit = (_STAR_SHARE * (told["NOTHING"] - told["STAR"])).clip(lower=_STAR_CHI2)
     hot = (better < limit).to_numpy(bool)
+    untold = (told["NOTHING"] <= 0.0).to_numpy(bool)
     many = int((~hot).sum()) > _MOST_FOLLOWED
     gone = hot | many
     return _ledger(
@@ -172,7 +175,7 @@ def hot_pixels(found: pd.DataFrame, evidence: pd.DataFrame | None) -> pd.DataFra
         found.groupby("SOURCE_NUMBER").size(),
         measured=better[gone].to_numpy(np.float64),
         limit=limit[gone].to_numpy(np.float64),
-        reason=np.where(hot, _HOT_REASON, _MANY_REASON)[gone],
+        reason=np.select([untold, hot], [_UNTOLD_REASON, _HOT_REASON], _MANY_REASON)[gone],
     )
 
 
