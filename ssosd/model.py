@@ -45,6 +45,16 @@ class Chip:
     #: Cards that the header map puts over the file's own; None for one that has to go.
     cards: tuple[tuple[str, str | bool | float | int | None], ...] = ()
 
+    @staticmethod
+    def outline_px(width_px: int, height_px: int) -> tuple[tuple[float, ...], tuple[float, ...]]:
+        """FITS pixel coordinates of the centre and the four outer corners, x and y apart.
+
+        >>> Chip.outline_px(4, 2)
+        ((2.5, 0.5, 4.5, 4.5, 0.5), (1.5, 0.5, 0.5, 2.5, 2.5))
+        """
+        left, right, top = 0.5, width_px + 0.5, height_px + 0.5
+        return ((width_px + 1) / 2.0, left, right, right, left), ((height_px + 1) / 2.0, 0.5, 0.5, top, top)
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Exposure:

@@ -10,7 +10,7 @@ import pytest
 import ssosd
 
 PACKAGE = Path(ssosd.__file__).parent
-STAGES = ("ingest", "linker", "filters", "identify", "analysis", "reports", "doctor")
+STAGES = ("ingest", "linker", "filters", "identify", "analysis", "reports")
 #: Floors from the ground up; a room is a module or a folder of ssosd.
 FLOORS = (
     (
@@ -21,7 +21,7 @@ FLOORS = (
     ("station", "store", "setup", "status"),
     STAGES,
     ("work", "intake", "night", "inquiry", "pipeline", "errands", "crew"),
-    ("replay", "daemon", "demo", "afterwards", "web"),
+    ("replay", "daemon", "demo", "afterwards", "web", "doctor"),
     ("cli",),
 )
 LEVEL = {room: level for level, rooms in enumerate(FLOORS) for room in rooms}

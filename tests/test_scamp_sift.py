@@ -195,7 +195,7 @@ def test_too_few_exposures_left(tmp_path):
         link_sky(written, tmp_path / "out")
     with pytest.raises(BadInput, match=r"no exposure matches the reference catalogue .*check its pointing"):
         link_sky(written.without(0), tmp_path / "out")
-    with pytest.raises(BadInput, match="1 of 1 exposures can be used, 2 are needed"):
+    with pytest.raises(BadInput, match="1 of 1 exposure can be used, 2 are needed"):
         link_sky(written.without(1, 2), tmp_path / "out")
     assert list((tmp_path / "out").iterdir()) == []
 

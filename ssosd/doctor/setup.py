@@ -12,6 +12,7 @@ from ssosd.doctor.finding import Finding
 from ssosd.errors import Misconfigured
 from ssosd.headermap import load_map, read_rules
 from ssosd.plumbing.resources import shipped
+from ssosd.reports.context import DEMANDED
 
 #: Set-up files: parameter, and how the file begins or which keyword it must have to be one.
 _FILES = {
@@ -22,7 +23,6 @@ _FILES = {
     "SCAMP_CONFIG": r"(?mi)^\s*CROSSID_RADIUS\s",
     "SWARP_CONFIG": r"(?mi)^\s*[A-Z_]+\s+\S",
 }
-_ADES_DEMANDS = ("SUBMITTER", "MEASURERS", "TELESCOPE_DESIGN", "TELESCOPE_APERTURE")
 _INIT = "`ssosd init` copies working ones"
 
 
@@ -117,7 +117,7 @@ def check_image_files(config: Mapping[str, Any]) -> list[Finding]:
 
 def check_draft_header(config: Mapping[str, Any]) -> Finding:
     """Look for what ADES demands in the header of a draft; nothing else depends on it."""
-    lacking = [name for name in _ADES_DEMANDS if config[name] in ((), "False", 0.0)]
+    lacking = [name for name in DEMANDED.values() if config[name] in ((), "False", 0.0)]
     if not lacking:
         return Finding(name="drafts", state="ok", detail=f"by {', '.join(config['SUBMITTER'])}")
     return Finding(

@@ -226,7 +226,7 @@ class _Fate:
 
     @property
     def _of(self) -> str:
-        return f"detected in {self.n_detected} of {self.n_predicted} exposures"
+        return f"detected in {self.n_detected} of {counted(self.n_predicted, 'exposure')}"
 
     def recovered(self, candidate: str, certain: bool, n: int) -> tuple[object, ...]:
         outcome = "recovered" if certain else "possible"

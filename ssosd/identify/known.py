@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 import numpy as np
 import pandas as pd
 
+from ssosd.plumbing.text import counted
+
 #: One row per known object and exposure.
 KNOWN_COLUMNS: dict[str, str] = {
     "CATALOG_NUMBER": "int64",  # exposure: its 1-based index, in time order, within the sequence
@@ -40,8 +42,8 @@ class KnownObjects:
         first = next(iter(self.unchecked.values()))
         if not self.checked:
             return first
-        total = len(self.checked) + len(self.unchecked)
-        return f"{len(self.unchecked)} of {total} exposures unchecked: {first}"
+        total = counted(len(self.checked) + len(self.unchecked), "exposure")
+        return f"{len(self.unchecked)} of {total} unchecked: {first}"
 
     def of(self, number: int) -> pd.DataFrame:
         """The objects in one exposure."""

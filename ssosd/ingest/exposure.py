@@ -178,21 +178,14 @@ def _mapped(
 
 
 def _chip(chip: ScienceChip, cards: MappedCards) -> Chip:
-    edges = [
-        (0.5, 0.5),
-        (chip.width + 0.5, 0.5),
-        (chip.width + 0.5, chip.height + 0.5),
-        (0.5, chip.height + 0.5),
-    ]
-    x, y = zip(*edges, ((chip.width + 1) / 2.0, (chip.height + 1) / 2.0), strict=True)
-    ra, dec = chip.sky.icrs(x, y)
-    corners = tuple((float(a), float(d)) for a, d in zip(ra[:4], dec[:4], strict=True))
+    ra, dec = chip.sky.icrs(*Chip.outline_px(chip.width, chip.height))
+    corners = tuple((float(a), float(d)) for a, d in zip(ra[1:], dec[1:], strict=True))
     return Chip(
         hdu=chip.hdu.index,
         width_px=chip.width,
         height_px=chip.height,
-        ra_deg=float(ra[4]) % 360.0,
-        dec_deg=float(dec[4]),
+        ra_deg=float(ra[0]) % 360.0,
+        dec_deg=float(dec[0]),
         corners_deg=corners,
         scale_arcsec=chip.scale_arcsec,
         cards=cards,

@@ -80,10 +80,8 @@ def placed(frame: Frame, solved: Sequence[fits.Header]) -> Frame:
 
 
 def _chip_at(chip: Chip, header: fits.Header) -> Chip:
-    right, top = chip.width_px + 0.5, chip.height_px + 0.5
-    x = np.array([(chip.width_px + 1) / 2.0, 0.5, right, right, 0.5])
-    y = np.array([(chip.height_px + 1) / 2.0, 0.5, 0.5, top, top])
-    ra, dec = WCS(only_wcs(header), fix=False).all_pix2world(x, y, 1)
+    x, y = Chip.outline_px(chip.width_px, chip.height_px)
+    ra, dec = WCS(only_wcs(header), fix=False).all_pix2world(np.array(x), np.array(y), 1)
     corners = tuple((float(a), float(d)) for a, d in zip(ra[1:], dec[1:], strict=True))
     return replace(chip, ra_deg=float(ra[0]), dec_deg=float(dec[0]), corners_deg=corners)
 

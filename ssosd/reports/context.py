@@ -45,6 +45,14 @@ SCAMP_CATALOGUES = {
     "SDSS-R7": "SDSS7",
 }
 UNKNOWN_CATALOGUE = "UNK"
+#: What ADES demands in a header: by its element, the parameter that tells it.
+DEMANDED = {
+    "submitter/name": "SUBMITTER",
+    "measurers/name": "MEASURERS",
+    "telescope/design": "TELESCOPE_DESIGN",
+    "telescope/aperture": "TELESCOPE_APERTURE",
+    "telescope/detector": "DETECTOR",
+}
 
 
 def catalogue_code(scamp_name: str) -> str:
@@ -95,15 +103,13 @@ class Context:
     software: tuple[tuple[str, str], ...] = ()  # (astrometry | photometry | objectDetection, name)
 
     def missing(self) -> dict[str, str]:
-        """What ADES demands and is not there: by its element, the parameter that tells it."""
-        needed = {
-            ("submitter/name", "SUBMITTER"): bool(self.submitter),
-            ("measurers/name", "MEASURERS"): bool(self.measurers),
-            ("telescope/design", "TELESCOPE_DESIGN"): bool(self.design),
-            ("telescope/aperture", "TELESCOPE_APERTURE"): self.aperture_m is not None and self.aperture_m > 0,
-            ("telescope/detector", "DETECTOR"): bool(self.detector),
+        """What of `DEMANDED` is not there."""
+        told = (self.submitter, self.measurers, self.design, (self.aperture_m or 0.0) > 0.0, self.detector)
+        return {
+            element: parameter
+            for (element, parameter), there in zip(DEMANDED.items(), told, strict=True)
+            if not there
         }
-        return dict(told for told, there in needed.items() if not there)
 
     def mpc80_header(self, *, ast_cat: str) -> dict[str, str | Sequence[str]]:
         """Records for `ssosd.reports.mpc80.render_draft`, those alone that are known.

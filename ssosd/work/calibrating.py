@@ -12,6 +12,7 @@ from ssosd.astromatic_setup import read_setup
 from ssosd.linker.scamp.link import Linked
 from ssosd.linker.scamp.quality import rms_arcsec
 from ssosd.model import Catalogue
+from ssosd.plumbing.text import counted
 from ssosd.reports.context import reference_code
 from ssosd.station import Station
 
@@ -85,7 +86,6 @@ def quality_of_exposures(
 def without_magnitudes(quality: pd.DataFrame) -> list[str]:
     """Why exposures have no calibrated magnitudes, each reason once, for a person."""
     failed = quality[quality["why_not"] != ""]
-    counted = failed.groupby("why_not", sort=True)["exposure"].size()
-    return [
-        f"no calibrated magnitudes in {n} of {len(quality)} exposures: {why}" for why, n in counted.items()
-    ]
+    reasons = failed.groupby("why_not", sort=True)["exposure"].size()
+    exposures = counted(len(quality), "exposure")
+    return [f"no calibrated magnitudes in {n} of {exposures}: {why}" for why, n in reasons.items()]

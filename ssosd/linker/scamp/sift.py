@@ -25,6 +25,7 @@ from ssosd.linker.scamp.quality import (
 from ssosd.linker.scamp.run import Scamp, ScampFailed, gist
 from ssosd.linker.start import how_turned, placed
 from ssosd.model import Drop, Exposure
+from ssosd.plumbing.text import counted
 from ssosd.sphere import mean_position, separation_arcsec
 
 MIN_EXPOSURES = 2
@@ -202,8 +203,8 @@ class Sifting:
         if self.frames or not self.unmatched:
             reasons = self.unmatched or [drop.reason for drop in self.dropped]
             raise BadInput(
-                f"{len(self.frames)} of {len(self.given)} exposures can be used, {MIN_EXPOSURES} are needed"
-                + (f"; left out, for one: {reasons[0]}" if reasons else "")
+                f"{len(self.frames)} of {counted(len(self.given), 'exposure')} can be used,"
+                f" {MIN_EXPOSURES} are needed" + (f"; left out, for one: {reasons[0]}" if reasons else "")
             )
         ra, dec = mean_position([e.ra_deg for e in self.given], [e.dec_deg for e in self.given])
         message = f"no exposure matches the reference catalogue {self.scamp.reference}"

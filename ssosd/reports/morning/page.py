@@ -109,7 +109,7 @@ def troubles(summary: Summary, found: Sequence[Card], quality: Sequence[Mapping[
         said.append(f"{counted(unchecked, 'candidate', 'are')} unchecked: {'; '.join(sorted(because))}")
     uncalibrated = Counter(row["why_not"] for row in quality if row["why_not"])
     for why, count in sorted(uncalibrated.items()):
-        said.append(f"No calibrated magnitudes in {count} of {len(quality)} exposures: {why}")
+        said.append(f"No calibrated magnitudes in {count} of {counted(len(quality), 'exposure')}: {why}")
     if parked := summary["audit"]["outcomes"]["parked"]:
         said.append(f"{counted(parked, 'file', 'are')} parked, see the end of this page.")
     return said
