@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -169,3 +170,25 @@ def test_without_recover_it_is_in_the_ledger(way: tuple[str, PaintedNight], tmp_
     assert compared.movers.set_index("id")["found"].to_dict() == {"TARGET": False, "OTHER": True}
     reasons = outcome.ledger("F01")["reason"]
     assert reasons.str.contains("at one place of the detector while the sky moves").any()
+
+
+@pytest.mark.binaries
+def test_an_object_of_1900_arcsec_an_hour_is_found_among_stars_that_are_trails_of_13_fwhm(
+    tmp_path: Path,
+) -> None:
+    """Of the stars there are pieces everywhere, and none as narrow as a point."""
+    fast = replace(FIELD["placed"][0], rate_arcsec_h=1900.0)
+    follow = {"follow_arcsec_h": (EAST / RATE * 1900.0, NORTH / RATE * 1900.0)}
+    night = small_sky(
+        tmp_path / "raw", **FIELD | follow | {"placed": (fast,), "size_px": (700, 700), "stars": 450}
+    )
+    outcome = replayed(night, tmp_path)
+    compared = compare_with_truth(outcome.candidates, night.truth)
+    assert compared.movers["found"].all()
+    own = outcome.candidates[
+        outcome.candidates["CANDIDATE"] == compared.candidates.set_index("id")["candidate"]["TARGET"]
+    ]
+    truth = night.truth.set_index("image").loc[own["IMAGE_FILENAME"]]
+    assert len(own) >= 4
+    assert np.median(separation_arcsec(own["RA"], own["DEC"], truth["ra"], truth["dec"])) < 0.25
+    assert flags_of(own) == {STANDING_FLAG | FOLLOWED_FLAG}

@@ -178,11 +178,11 @@ def test_weak_sources_have_no_detection_of_better_ones() -> None:
     assert without_shared(weak, better)["SOURCE_NUMBER"].tolist() == [7, 7]
 
 
-def standing(*chi2: tuple[float, float, float]) -> pd.DataFrame:
+def standing(*chi2: tuple[float, float, float], like_star: float = 1.0) -> pd.DataFrame:
     """Sources 1, 2, ... that stand on the detector: what no light, a star and a hot pixel leave."""
     found = pd.concat([source(k + 1, 1e-6) for k in range(len(chi2))], ignore_index=True)
     table = pd.DataFrame(chi2, columns=["NOTHING", "STAR", "PIXEL"], index=range(1, len(chi2) + 1))
-    return hot_pixels(found, table)
+    return hot_pixels(found, table.assign(LIKE_STAR=like_star))
 
 
 @pytest.mark.parametrize(
@@ -204,6 +204,13 @@ def test_what_stands_on_the_detector_needs_the_light_of_a_star(
     assert (ledger["SOURCE_NUMBER"].tolist() == []) is stays
     reason = "light of a hot pixel" if any(chi2) else "no pixel tells"
     assert ledger["REASON"].str.contains(reason).all()
+
+
+def test_a_star_that_passes_over_a_hot_pixel_makes_no_object_of_it() -> None:
+    """In one of five exposures it outweighs the light of the pixel in all others."""
+    passed = (9500.0, 3900.0, 7600.0)
+    assert standing(passed, like_star=0.2)["SOURCE_NUMBER"].tolist() == [1]
+    assert standing(passed, like_star=0.6).empty
 
 
 def test_a_telescope_follows_few_objects() -> None:

@@ -23,6 +23,7 @@ _ABSENT, _LEAST = 0.4, 3.0  # of the light expected, where that is so many times
 _REMAINS, _REMAINS_SNR = 0.2, 2.5  # of the light, and how significant it must be
 # By so much is the chi-square of a star better than that of a hot pixel, and by so much of the light's.
 _STAR_CHI2, _STAR_SHARE = 25.0, 0.1
+_SELDOM = 0.5  # of the exposures: in the others a star has passed over a hot pixel
 _MOST_FOLLOWED = 3  # objects in a field
 _HOT_REASON = "at one place of the detector while the sky moves, with the light of a hot pixel"
 _UNTOLD_REASON = "at one place of the detector while the sky moves, and no pixel tells that it is no hot one"
@@ -166,7 +167,7 @@ def hot_pixels(found: pd.DataFrame, evidence: pd.DataFrame | None) -> pd.DataFra
     told = evidence.reindex(numbers, fill_value=0.0)
     better = told["PIXEL"] - told["STAR"]
     limit = (_STAR_SHARE * (told["NOTHING"] - told["STAR"])).clip(lower=_STAR_CHI2)
-    hot = (better < limit).to_numpy(bool)
+    hot = ((better < limit) | (told["LIKE_STAR"] <= _SELDOM)).to_numpy(bool)
     untold = (told["NOTHING"] <= 0.0).to_numpy(bool)
     many = int((~hot).sum()) > _MOST_FOLLOWED
     gone = hot | many

@@ -19,7 +19,7 @@ from ssosd.analysis.forced.profile import FloatArray, Shape, point_profile, roun
 from ssosd.analysis.forced.tracks import Tracks
 from ssosd.errors import BadInput
 
-EVIDENCE_COLUMNS = ("NOTHING", "STAR", "PIXEL")
+EVIDENCE_COLUMNS = ("NOTHING", "STAR", "PIXEL", "LIKE_STAR")
 _REACH_PX = 4.0  # pixels so far from the place, or trail, tell
 _FWHM_PX = (1.8, 2.5, 3.5, 5.0)  # that a point may have where stars are trails: these do not tell it
 _NEAR_PX = 1.5  # from the place to the middle of the pixel that may be hot
@@ -41,12 +41,14 @@ def star_evidence(found: pd.DataFrame, tracks: Tracks, *, chips: Chips) -> pd.Da
     -------
     DataFrame
         By SOURCE_NUMBER: NOTHING, the chi-square of the light itself, and STAR and PIXEL, what is left of it
-        by either, summed over the exposures. All 0 where no pixel could be read.
+        by either, summed over the exposures; and LIKE_STAR, the share of the exposures in which a star leaves
+        less. All 0 where no pixel could be read.
     """
     m = tracks.find(found["SOURCE_NUMBER"])
     number, extension = (found[name].to_numpy(np.int64) for name in ("CATALOG_NUMBER", "EXTENSION"))
     x, y = (found[name].to_numpy(np.float64) for name in ("XWIN_IMAGE", "YWIN_IMAGE"))
-    total = np.zeros((tracks.numbers.size, len(EVIDENCE_COLUMNS)))
+    total = np.zeros((tracks.numbers.size, 3))
+    exposures, like_star = np.zeros(tracks.numbers.size), np.zeros(tracks.numbers.size)
     for key in chips.facts:
         rows = np.flatnonzero((number == key[0]) & (extension == key[1]) & (m >= 0))
         if not rows.size:
@@ -58,14 +60,18 @@ def star_evidence(found: pd.DataFrame, tracks: Tracks, *, chips: Chips) -> pd.Da
                 there = np.flatnonzero(chip.holds(trails))
                 if there.size:
                     trails = trails.take(there)
-                    total[m[rows[there]]] += _chi2(chip.read(trails), trails, chip.shape)
+                    own, chi2 = m[rows[there]], _chi2(chip.read(trails), trails, chip.shape)
+                    total[own] += chi2
+                    exposures[own] += 1.0
+                    like_star[own] += chi2[:, 1] < chi2[:, 2]
         except BadInput:
             continue
-    return pd.DataFrame(total, index=tracks.numbers, columns=list(EVIDENCE_COLUMNS))
+    columns = [*total.T, like_star / np.maximum(exposures, 1.0)]
+    return pd.DataFrame(dict(zip(EVIDENCE_COLUMNS, columns, strict=True)), index=tracks.numbers)
 
 
 def _chi2(patches: Patches, trails: Trails, shape: Shape) -> FloatArray:
-    """Chi-squares of each place, shape (n, 3), as `EVIDENCE_COLUMNS`."""
+    """Chi-squares of each place, shape (n, 3): NOTHING, STAR, PIXEL."""
     own = patches.owner
     dx, dy, length = patches.x - trails.x[own], patches.y - trails.y[own], trails.length[own]
     noise = np.where(np.isfinite(patches.noise) & (patches.noise > 0.0), patches.noise, np.inf)[own]

@@ -14,6 +14,7 @@ from scipy.special import gammaln
 from ssosd.grouping import BoolArray, FloatArray, IntArray
 from ssosd.linker.tracklets.blends import looks_blended
 from ssosd.linker.tracklets.pairs import TRAILED_FWHM
+from ssosd.linker.tracklets.pixels import SAME_PLACE_PX
 from ssosd.linker.tracklets.pool import Pool
 from ssosd.trackfit import Motion, arc_hours, spread
 
@@ -26,7 +27,9 @@ LONG_GAP = 0.6  # of the arc: a gap between two visits
 MAG_FLOOR = 0.15  # magnitudes are not more alike than this
 
 
-def log_expected(pool: Pool, track: IntArray, motion: Motion, clean: BoolArray) -> FloatArray:
+def log_expected(
+    pool: Pool, track: IntArray, motion: Motion, clean: BoolArray, points: BoolArray
+) -> FloatArray:
     """Natural logarithm of the expected number of chance tracks as good as each, shape (m,).
 
     Parameters
@@ -37,6 +40,8 @@ def log_expected(pool: Pool, track: IntArray, motion: Motion, clean: BoolArray) 
         Of the tracks.
     clean : ndarray of bool, shape (m, n_epochs)
         Detections that count as evidence.
+    points : ndarray of bool, shape (m,)
+        What stays at one place of the detector among stars that are trails.
 
     Notes
     -----
@@ -47,6 +52,7 @@ def log_expected(pool: Pool, track: IntArray, motion: Motion, clean: BoolArray) 
     The other hypothesis is an object at rest whose centroid wanders as far (a blend, a galaxy): then each of
     the m is anywhere within the distance moved, and there are as many such objects as the field shows. A
     third one is that of two objects at rest, see `_log_two_at_rest`. The largest of the numbers counts.
+    What the telescope followed is not sought among all motions: the others are where the first one was.
     """
     n_epochs = pool.times.size
     k = clean.sum(axis=1)
@@ -57,19 +63,22 @@ def log_expected(pool: Pool, track: IntArray, motion: Motion, clean: BoolArray) 
     arc = arc_hours(clean, pool.times)
     volume = motion.log_volume * between / np.maximum((track >= 0).sum(axis=1) - 2, 1)
     chi2 = np.maximum(np.where(clean, motion.point_chi2, 0.0).sum(axis=1), between)
-    value = gammaln(n_epochs + 1) - gammaln(k + 1) - gammaln(n_epochs - k + 1)
-    value += np.log(max(counts.mean(), 1.0))
+    choices = gammaln(n_epochs + 1) - gammaln(k + 1) - gammaln(n_epochs - k + 1)
+    choices += np.log(max(counts.mean(), 1.0))
     reach = np.pi * (motion.rate * arc + 2.0 * pool.fwhm) ** 2
     mean_log = log_density.sum(axis=1) / np.maximum(k, 1)
-    value += np.minimum(np.log(reach), np.log(pool.plane.area)) + mean_log
+    value = choices + np.minimum(np.log(reach), np.log(pool.plane.area)) + mean_log
     value += between * (np.log(np.pi * np.maximum(chi2, 1e-3)) + mean_log) - gammaln(between + 1)
     value += volume
+    stays = np.pi * (SAME_PLACE_PX * pool.plane.scale) ** 2
+    there = choices + np.maximum(k - 1, 0) * (np.log(stays) + mean_log)
+    value = np.where(points, np.minimum(value, there), value)
     moved = np.maximum(motion.rate * arc, 1e-3)
     unsteady = 1.0 + pool.wander.size - np.searchsorted(pool.wander, WANDER_SHARE * moved)
     wander = np.log(unsteady) + volume - gammaln(between + 1)
     wander += between * np.log(np.maximum(chi2, 1e-3) / (0.5 * moved) ** 2)
     wander += np.log(BLENDED) * looks_blended(pool, track, moved)
-    likeness = _log_fisher(pool, track, motion, clean)
+    likeness = _log_fisher(pool, track, motion, clean, points)
     alike = np.maximum(value + np.log(CLUMPED), wander + np.log(WANDERING)) + likeness
     return np.asarray(np.maximum(alike, _log_two_at_rest(pool, track, motion, clean)), dtype=np.float64)
 
@@ -122,10 +131,12 @@ def _motion_within(pool: Pool, track: IntArray, seen: BoolArray, chi2: FloatArra
     return np.maximum(rest - np.where(seen, chi2, 0.0).sum(axis=1), 0.0)
 
 
-def _log_fisher(pool: Pool, track: IntArray, motion: Motion, clean: BoolArray) -> FloatArray:
+def _log_fisher(
+    pool: Pool, track: IntArray, motion: Motion, clean: BoolArray, points: BoolArray
+) -> FloatArray:
     """Log of the chance that shapes and magnitudes agree as well."""
     safe = np.maximum(track, 0)
-    trail = motion.rate[:, None] * pool.plane.exptimes
+    trail = np.where(points, 0.0, motion.rate)[:, None] * pool.plane.exptimes
     trailed = clean & (trail > TRAILED_FWHM * pool.fwhm)
     angle = np.broadcast_to(motion.angle[:, None], track.shape)
     shape = np.ones(track.shape)

@@ -123,6 +123,14 @@ def of_hot_pixels(pool: Pool, track: IntArray) -> BoolArray:
     return np.asarray(((place >= 0) & (place != highest[:, None])).any(axis=1), dtype=bool)
 
 
+def of_one_place(pool: Pool, track: IntArray) -> BoolArray:
+    """Whether all that tracks have is of one place of the detector that moves evenly on the sky."""
+    place = pool.standing[np.maximum(track, 0)]
+    highest = np.where(track >= 0, place, -1).max(axis=1, initial=-1)
+    same = (track < 0) | (place == highest[:, None])
+    return np.asarray((highest >= 0) & same.all(axis=1), dtype=bool)
+
+
 def along_trails(pool: Pool, angle: FloatArray) -> BoolArray:
     """Whether tracks move along the trails of the stars, where these are some, shape (m,)."""
     off = np.abs(np.angle(pool.stars.trail * np.exp(-2j * angle)))

@@ -90,8 +90,11 @@ def assess(
     n = seen.sum(axis=1)
     dof = 2 * n - 4
     clean = seen & ~criteria.at_rest(pool, track) & ~pool.doubtful[track]
-    expected = log_expected(pool, track, motion, clean)
     moved = motion.rate * arc_hours(seen, pool.times)
+    along = criteria.along_trails(pool, motion.angle)
+    standing = criteria.stays_in_pixels(pool, track, moved)
+    points = standing & along & criteria.of_one_place(pool, track)
+    expected = log_expected(pool, track, motion, clean, points)
     error = np.sqrt(motion.cov_u[:, 1, 1])
     n_clean = clean.sum(axis=1)
     accepted = (n >= needed) & (n_clean >= np.maximum(min(needed, 3), CLEAN_FRACTION * n))
@@ -110,10 +113,8 @@ def assess(
     clear = (motion.rate > CLEAR_SIGMA * error) & ~within & (expected <= np.log(CLEAR_CHANCE))
     accepted &= clear | (moved >= LITTLE_FWHM * pool.fwhm) | criteria.compact(pool, track)
     less = TRAIL_DEX * np.log(10.0) * abs(pool.stars.trail) / pool.fwhm
-    along = criteria.along_trails(pool, motion.angle)
     within_trail = along & (moved < WINDOWED * abs(pool.stars.trail))
     accepted &= expected <= np.where(within_trail, -less, np.log(max_chance))
-    standing = criteria.stays_in_pixels(pool, track, moved)
     accepted &= np.where(standing, expected <= np.log(STANDING_CHANCE), ~criteria.of_hot_pixels(pool, track))
     return Judged(
         track=track,

@@ -13,6 +13,7 @@ from ssosd.linker.tracklets.plane import Plane
 CLEAR_SNR, FEW_STARS = 15.0, 10  # windows of fainter stars shrink
 ROUND = 1.3  # A / B of what is round
 DRAWN_FWHM = 1.0  # stars that are trails of this length, in FWHM, are meant to be
+NARROWEST = 0.1  # of trails: the wide windows of most are widened by what is beside them
 FWHM_PER_SIGMA = 2.3548  # of a Gaussian, 2 sqrt(2 ln 2)
 
 
@@ -42,19 +43,20 @@ class Stars:
         still = solid & ~plane.saturated
         clear = still & (plane.snr > CLEAR_SNR)
         stretch = np.zeros(plane.n_epochs, dtype=np.complex128)
-        stretch.real = _medians(plane, clear, plane.stretch.real, 0.0)
-        stretch.imag = _medians(plane, clear, plane.stretch.imag, 0.0)
+        stretch.real = _typical(plane, clear, plane.stretch.real, 0.0)
+        stretch.imag = _typical(plane, clear, plane.stretch.imag, 0.0)
         stars = still & (plane.elongation < ROUND)
         reference = next((some for some in (stars, clear) if some.sum() >= FEW_STARS), keep)
-        minor = np.abs(plane.stretch[reference]) / np.maximum(plane.elongation[reference] ** 2 - 1.0, 0.05)
-        fwhm = FWHM_PER_SIGMA * float(np.sqrt(np.median(minor))) if reference.any() else 2.0 * plane.scale
+        square = np.abs(plane.stretch[reference]) / np.maximum(plane.elongation[reference] ** 2 - 1.0, 0.05)
+        fwhm = FWHM_PER_SIGMA * float(np.sqrt(np.median(square))) if reference.any() else 2.0 * plane.scale
         fwhm = float(np.clip(fwhm, 1.5 * plane.scale, 10.0 * plane.scale))
         middle = complex(np.median(stretch.real), np.median(stretch.imag)) if plane.n_epochs else 0j
         trail = _trail(middle)
         drawn_out = abs(trail) > DRAWN_FWHM * fwhm
         if drawn_out:
             size = _sizes(plane, clear, plane.size)
-            width = _sizes(plane, clear, plane.size / np.sqrt(np.maximum(plane.elongation, 1.0)))
+            minor = plane.size / np.sqrt(np.maximum(plane.elongation, 1.0))
+            width = _sizes(plane, clear, minor, quantile=NARROWEST)
         else:
             size = width = _sizes(plane, clear & stars, plane.size)
         return cls(fwhm=fwhm, size=size, width=width, stretch=stretch, trail=trail, drawn_out=drawn_out)
@@ -65,17 +67,19 @@ def _trail(stretch: complex) -> complex:
     return complex(np.sqrt(12.0 * abs(stretch)) * np.exp(1j * np.angle(stretch)))
 
 
-def _sizes(plane: Plane, stars: BoolArray, values: FloatArray) -> FloatArray:
-    """Median of the stars of each epoch, arcsec; of all epochs where there are few; else infinite."""
-    usual = float(np.median(values[stars])) if stars.sum() >= FEW_STARS else np.inf
-    return _medians(plane, stars, values, usual) * plane.scale
+def _sizes(plane: Plane, stars: BoolArray, values: FloatArray, *, quantile: float = 0.5) -> FloatArray:
+    """That of the stars of each epoch, arcsec; of all epochs where there are few; else infinite."""
+    usual = float(np.quantile(values[stars], quantile)) if stars.sum() >= FEW_STARS else np.inf
+    return _typical(plane, stars, values, usual, quantile=quantile) * plane.scale
 
 
-def _medians(plane: Plane, stars: BoolArray, values: FloatArray, usual: float) -> FloatArray:
-    """Median over the stars of each epoch; the usual value where there are few."""
-    medians = np.full(plane.n_epochs, usual)
+def _typical(
+    plane: Plane, stars: BoolArray, values: FloatArray, usual: float, *, quantile: float = 0.5
+) -> FloatArray:
+    """Median, or another quantile, over the stars of each epoch; the usual value where there are few."""
+    found = np.full(plane.n_epochs, usual)
     for epoch in range(plane.n_epochs):
         here = values[stars & (plane.epoch == epoch)]
         if here.size >= FEW_STARS:
-            medians[epoch] = np.median(here)
-    return medians
+            found[epoch] = np.quantile(here, quantile)
+    return found
