@@ -172,6 +172,26 @@ def test_a_cosmic_ray_beside_a_faint_star_is_no_later_place_of_it():
     assert not verdicts["ACCEPTED"].any()
 
 
+def test_a_source_of_which_no_two_detections_are_alike_is_refused_not_fitted():
+    """Two are a hundred times as bright as the other two: all four are far from the middle."""
+    places = {
+        k: pd.DataFrame({"x": 10.0 * k, "y": 0.0, "snr": 6.0 if k < 2 else 600.0}, index=[0])
+        for k in range(4)
+    }
+    table = Night(hours=(0.0, 0.25, 0.5, 0.75), stars=300, noise=20, extra=places).table()
+    detections = with_position_errors(
+        table.assign(SOURCE_NUMBER=0, NUMBER=table.groupby("CATALOG_NUMBER").cumcount())
+    )
+    linked = link_tracklets(detections=detections, pm_low=0.0, pm_up=300.0, min_detections=4)
+    source = detections[detections["SNR_WIN"].isin([6.0, 600.0])].assign(SOURCE_NUMBER=1)
+    assert source["CATALOG_NUMBER"].tolist() == [1, 2, 3, 4]
+    verdicts = judge_sources(
+        linked.pool, detections=detections, sources=source, pm_low=0.0, pm_up=300.0, min_detections=4,
+        max_chance=MAX_CHANCE,
+    )  # fmt: skip
+    assert verdicts["REASON"].tolist() == [REST]
+
+
 def test_errors_are_those_that_the_stars_show():
     """Claimed errors that are too small are raised to what the stars' scatter is."""
     honest = Night(stars=2000).table()

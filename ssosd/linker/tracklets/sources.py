@@ -55,11 +55,11 @@ def judge_sources(
         SCORE, N_CHANCE and CHI2_DOF are missing where too few of its detections may move.
     """
     number, track = _tracks(pool, detections, sources)
-    enough = (track >= 0).sum(axis=1) >= min_detections
-    for _ in range(2):
-        track[enough] = without_worst(pool, without_odd(pool, track[enough]))
-    enough &= (track >= 0).sum(axis=1) >= max(min_detections, 2)
+    for prune in 2 * (without_odd, without_worst):
+        enough = (track >= 0).sum(axis=1) >= max(min_detections, 2)
+        track[enough] = prune(pool, track[enough])
     left = (track >= 0).sum(axis=1)
+    enough = left >= max(min_detections, 2)
     judged = assess(
         pool, track[enough], pm_low=pm_low, pm_up=pm_up, needed=min_detections, max_chance=max_chance
     )
