@@ -26,6 +26,7 @@ from ssosd.intake import TakenIn
 from ssosd.model import Catalogue, Exposure
 from ssosd.night.files import candidate_rows, write_night
 from ssosd.plumbing.files import TEMPORARY_PREFIX, flush_folder, mtime_ns
+from ssosd.plumbing.text import counted
 from ssosd.site import night_of
 from ssosd.station import STAGING_PREFIX, Station
 from ssosd.store import BLIND, ExposureState, FileRow, Patience, SequenceRow, Store
@@ -76,6 +77,9 @@ class Corridor:
     changed_between : callable, optional
         The files in these folders that were changed last between two times (Unix seconds), for one who has
         looked already; they are looked for when it is not given.
+    is_live : bool
+        Whether results outlive the files they are of: a telescope's disk is emptied, and cameras use names
+        again. Those of a replay are of the files that are there.
     """
 
     def __init__(
@@ -85,12 +89,15 @@ class Corridor:
         store: Store,
         folders: Sequence[Path] = (),
         changed_between: Callable[[float, float], list[str]] | None = None,
+        is_live: bool = False,
     ) -> None:
         self.station = station
         self.store = store
         self._folders = tuple(folders)
         self.inquiry = Inquiry(store)
         self._changed_between = changed_between
+        self._is_live = is_live
+        self._kept: set[int] = set()  # sequences whose files are away, told of
 
     def clean_up(self) -> None:
         """Remove what a process left behind that was killed; only for one that holds the target alone."""
@@ -142,10 +149,12 @@ class Corridor:
         }
         if taken.exposure is not None:
             own = night_of(taken.exposure.mjd_mid, self.station.site.lon_deg)
+            self._set_aside(taken.path, night=own)
             self.store.record_exposure(taken.exposure, night=own, **stamp)
             return own
         if night is None:
             night = self.night_of_stray(taken)
+        self._set_aside(taken.path, night=night)
         self.store.spoil_night(night)
         if taken.ignored:
             self.store.ignore_file(taken.path, reason=taken.ignored, night=night, **stamp)
@@ -153,6 +162,11 @@ class Corridor:
             self.store.park_file(taken.path, error=taken.error, patience=self.patience, night=night, **stamp)
             self.store.event("warning", taken.path.name, str(taken.error))
         return night
+
+    def _set_aside(self, path: Path, *, night: str) -> None:
+        """Keep what was in a file, with its results, when another night's frame has been written over it."""
+        if self._is_live and self.store.set_aside(str(path), night=night):
+            self.store.event("warning", path.name, "another night's frame has been written over an exposure")
 
     def night_of_stray(self, taken: TakenIn) -> str:
         """The night of a file that is no exposure: by its header, else by its time of change."""
@@ -240,10 +254,26 @@ class Corridor:
     def is_settled(
         self, sequence: FieldSequence, row: SequenceRow, states: Mapping[str, ExposureState]
     ) -> bool:
-        """Whether nothing is to be done for a sequence: done or parked, with what its exposures are now."""
+        """Whether nothing is to be done for a sequence: done or parked, with what its exposures are now.
+
+        One that is done stays as it is, whatever has changed, until all its files are there.
+        """
         now_s = self.store.now_s
         if row.state not in ("done", "parked") or (row.next_try_s is not None and row.next_try_s <= now_s):
             return False
+        if not self._is_as_wanted(sequence, row, states, now_s=now_s):
+            return self._waits_for_files(sequence, row)
+        return row.state == "parked" or row.identified_with == self.station.known_settings
+
+    def _is_as_wanted(
+        self,
+        sequence: FieldSequence,
+        row: SequenceRow,
+        states: Mapping[str, ExposureState],
+        *,
+        now_s: float,
+    ) -> bool:
+        """Whether what a sequence has follows from its exposures and the parameters as they are now."""
         keys: dict[str, str] = {}
         for exposure in sequence.exposures:
             key, _ = self._key_of(exposure)
@@ -253,11 +283,22 @@ class Corridor:
             elif not state.rests(key, now_s=now_s):
                 return False
         usable = replace(sequence, exposures=tuple(e for e in sequence.exposures if e.digest in keys))
-        return (
-            row.is_of(work.fingerprint(usable, keys, station=self.station))
-            and _has_its_files(row)
-            and (row.state == "parked" or row.identified_with == self.station.known_settings)
-        )
+        return row.is_of(work.fingerprint(usable, keys, station=self.station)) and _has_its_files(row)
+
+    def _waits_for_files(self, sequence: FieldSequence, row: SequenceRow) -> bool:
+        """Whether a sequence that is done cannot be done as well again, as files are away; said once."""
+        if row.state != "done" or row.is_blind or not _has_its_files(row):
+            return False
+        away = [e for e in sequence.exposures if regular_stat(e.path) is None]
+        if away and row.id not in self._kept:
+            self._kept.add(row.id)
+            count = counted(len(away), "file", "are")
+            self.store.event(
+                "info",
+                f"{row.night}/{row.field}",
+                f"keeps its results, of other parameters: {count} not there, {away[0].name} for one",
+            )
+        return bool(away)
 
     def plan(
         self, sequence: FieldSequence, catalogues: Mapping[str, Catalogue], *, again: bool = True
@@ -279,6 +320,8 @@ class Corridor:
         usable = replace(sequence, exposures=tuple(e for e in sequence.exposures if e.digest in catalogues))
         keys = {e.digest: catalogues[e.digest].key for e in usable.exposures}
         fingerprint = work.fingerprint(usable, keys, station=self.station)
+        if not row.is_of(fingerprint) and self._waits_for_files(sequence, row):
+            return Linked(sequence=usable, result=None, error=None, skipped=True)
         if row.is_of(fingerprint) and not (again and row.is_blind):
             due = row.next_try_s is not None and row.next_try_s <= self.store.now_s
             if row.state == "parked" and not again and not due:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import gzip
 import os
 import shutil
 import sqlite3
 import subprocess
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
+from astropy.io import fits
 
 from ssosd import work
+from ssosd.plumbing.resources import shipped
 from tests.stepping import Rig, results
 
 pytestmark = pytest.mark.binaries
@@ -183,6 +187,72 @@ def test_data_that_are_unmounted_while_they_are_linked(rig, one):
     away.rename(live.root)
     live.go(120)
     assert live.in_the_morning() == live.replayed(one.refcat) != blind
+
+
+def test_results_of_files_that_were_taken_away_outlive_other_parameters(rig, one):
+    """Archived in the morning; whatever the catalogues or the filters depend on changes the day after."""
+    live = rig(one, EXPOSURES_PER_FIELD=5, EXTRACT_CUTOUTS=True)
+    live.come(*one.paths)
+    live.go(20)
+    done = live.results()
+    away = live.root.rename(live.root.with_name("away"))
+    live.root.mkdir()
+    other = live.root.parent / "other.sex"
+    other.write_text(
+        shipped("semp/ssos.sex").read_text().replace("DETECT_THRESH    1.0", "DETECT_THRESH    1.3")
+    )
+    for changed in ({"PM_UP": "40"}, {"SEX_CONFIG": str(other)}):
+        live.parameters |= changed
+        live.restart()
+        live.go(1800)
+        assert live.results() == done
+        assert live.store.parked() == []
+    assert len([m for m in live.events("2026-11-14/F01") if "keeps its results" in m]) == 2
+    live.root.rmdir()
+    away.rename(live.root)
+    live.go(120)
+    assert live.in_the_morning() == live.replayed(one.refcat) != done
+
+
+def test_exposures_that_another_night_is_written_over_keep_their_results(rig, one):
+    """A camera that counts from 1 every night; later the files that are left are taken away, too."""
+    live = rig(one, EXPOSURES_PER_FIELD=5)
+    live.come(*one.paths)
+    live.go(20)
+    done = live.in_the_morning()
+    live.until("2026-11-15T22:00:00")
+    for path in one.paths[:2]:
+        with fits.open(path) as hdus:
+            hdus[0].header["DATE-OBS"] = hdus[0].header["DATE-OBS"].replace("2026-11-14", "2026-11-15")
+            hdus.writeto(live.root / path.name, overwrite=True)
+        live.daemon.hint(live.root / path.name)
+    live.go(60)
+    assert {row["night"] for row in live.exposures.values()} == {"2026-11-14", "2026-11-15"}
+    assert len(live.exposures) == 7
+    assert live.results()["2026-11-14/candidates.csv"] == done["2026-11-14/candidates.csv"]
+    assert any("written over" in m for m in live.events(one.paths[0].name))
+
+
+def test_files_that_are_packed_in_place_are_the_same_exposures(rig, one, undisturbed):
+    live = rig(one, EXPOSURES_PER_FIELD=5, EXTRACT_CUTOUTS=True)
+    live.come(*one.paths)
+    live.go(20)
+    pictures = sorted(p.name for p in (live.night / "F01" / "cutouts").iterdir())
+    for path in sorted(live.root.iterdir()):
+        packed = path.with_name(f"{path.name}.gz")
+        packed.write_bytes(gzip.compress(path.read_bytes(), 1))
+        live.daemon.hint(packed)
+    live.go(60)
+    for path in live.root.glob("*.fits"):
+        path.unlink()
+    live.go(900)
+    assert live.states == {"F01": "done"}
+    assert {Path(row["path"]).suffix for row in live.exposures.values()} == {".gz"}
+    assert sorted(p.name for p in (live.night / "F01" / "cutouts").iterdir()) == pictures
+    again, replayed = live.in_the_morning(), live.replayed(one.refcat)
+    differ = {name for name in {*again, *replayed} if again.get(name) != replayed.get(name)}
+    assert differ <= {f"2026-11-14/{name}" for name in ("summary.json", "summary.txt", "report.html")}
+    assert "5 of 5 exposures linked" in (live.night / "report.html").read_text()
 
 
 def test_results_that_vanish_are_made_again(rig, one, undisturbed):

@@ -48,7 +48,9 @@ class Watched:
         self.arrivals.habits.relearn(self.store.telling_exposures())
 
     def scan(self):
-        scanned = self.arrivals.scan(self.store.files(), station=self.station, now_s=self.now_s)
+        scanned = self.arrivals.scan(
+            self.store.files(), station=self.station, now_s=self.now_s, twins=self.store.twins
+        )
         self.store.forget_files(scanned.moved)
         return scanned
 

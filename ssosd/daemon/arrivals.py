@@ -6,7 +6,7 @@ import heapq
 import math
 import os
 import stat as stat_
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -110,13 +110,24 @@ class Arrivals:
             if row is None or row.outcome == "parked" or not settled:  # it may have become readable
                 self._add(name, stat, now_s)
 
-    def scan(self, known: Mapping[str, FileRow], *, station: Station, now_s: float) -> Scanned:
+    def scan(
+        self,
+        known: Mapping[str, FileRow],
+        *,
+        station: Station,
+        now_s: float,
+        twins: Callable[[Collection[str]], Mapping[str, Collection[str]]],
+    ) -> Scanned:
         """Notice every file that the store does not know as it is now.
 
         Parameters
         ----------
         known : mapping
             Every row of the store's files, by path.
+        station : Station
+        now_s : float
+        twins : callable
+            `ssosd.store.Store.twins`: of some exposures, those that are the same frame in other bytes.
         """
         self._mind_the_clock(now_s)
         scanned = Scanned()
@@ -136,7 +147,7 @@ class Arrivals:
         scanned.nameless = sorted(nameless - self._told)
         self._told |= nameless
         scanned.fresh = len(fresh)
-        scanned.moved = _moved(known, unseen)
+        scanned.moved = _moved(known, unseen, twins)
         scanned.back = sorted(self._away - unseen)
         self._away = {path for path in unseen if known[path].outcome in _HELD}
         return scanned
@@ -265,15 +276,22 @@ class Arrivals:
             self.habits.learn(taken.exposure)
 
 
-def _moved(known: Mapping[str, FileRow], unseen: set[str]) -> list[str]:
+def _moved(
+    known: Mapping[str, FileRow],
+    unseen: set[str],
+    twins: Callable[[Collection[str]], Mapping[str, Collection[str]]],
+) -> list[str]:
     """Those of the unseen paths whose exposures are held by a file that was seen, in alphabetical order.
 
-    A path that holds the only copy stays: a file system that is not mounted just now loses nothing.
+    A file that was packed in place (gzip, fpack) holds the same frame. A path that holds the only copy stays:
+    a file system that is not mounted just now loses nothing.
     """
-    lost = {path: known[path].exposure for path in unseen if known[path].outcome in _HELD}
-    wanted = set(lost.values())
-    held = {row.exposure for path, row in known.items() if row.exposure in wanted and path not in unseen}
-    return sorted(path for path, digest in lost.items() if digest in held and regular_stat(path) is None)
+    holding = {path: row.exposure for path, row in known.items() if row.exposure and row.outcome in _HELD}
+    lost = {path: digest for path, digest in holding.items() if path in unseen}
+    held = {digest for path, digest in holding.items() if path not in unseen}
+    same = twins(set(lost.values()) - held) if held else {}
+    there = held | {digest for digest, others in same.items() if not held.isdisjoint(others)}
+    return sorted(path for path, digest in lost.items() if digest in there and regular_stat(path) is None)
 
 
 def _is_settled(row: FileRow, stat: os.stat_result, *, read_with: str, now_s: float) -> bool:

@@ -79,7 +79,7 @@ class Daemon:
     ) -> None:
         self.root = root
         self.store = store
-        self.corridor = Corridor(station=station, store=store, folders=[root])
+        self.corridor = Corridor(station=station, store=store, folders=[root], is_live=True)
         self.inbox: SimpleQueue[Call] = SimpleQueue()
         self.stopping = False
         self.errands = Errands(self.inbox)
@@ -238,7 +238,9 @@ class Daemon:
 
     def scan(self) -> None:
         """Compare the folder with the store; what differs is looked at."""
-        scanned = self._arrivals.scan(self.store.files(), station=self.station, now_s=self.now_s)
+        scanned = self._arrivals.scan(
+            self.store.files(), station=self.station, now_s=self.now_s, twins=self.store.twins
+        )
         if scanned.moved:
             self.store.forget_files(scanned.moved)
             self.look_at_the_time()

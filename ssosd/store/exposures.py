@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -123,6 +124,43 @@ class Exposures(Base):
             if former is not None:
                 self._settle_names(former)
 
+    def set_aside(self, path: str, *, night: str) -> bool:
+        """Keep an exposure whose file holds something of another night now, as if that had been moved away.
+
+        Returns
+        -------
+        bool
+            False where there is nothing to keep: no exposure, one of that same night (which is replaced), or
+            one that another file holds.
+        """
+        with self.db.atomic():
+            former = self.rows(
+                "SELECT e.digest, e.night, e.header FROM files f JOIN exposures e ON e.digest = f.exposure"
+                " WHERE f.path = ? AND e.night <> ?"
+                " AND (SELECT count(*) FROM files g WHERE g.exposure = e.digest) = 1",
+                [path, night],
+            )
+            for row in former:
+                named = Exposure.from_json(row["header"]).at(f"{path} (overwritten, {row['night']})")
+                self.db.execute("UPDATE files SET path = ? WHERE path = ?", [named.path, path])
+                self.db.table("exposures").update(
+                    row["digest"], {"path": named.path, "header": named.to_json()}
+                )
+        return bool(former)
+
+    def twins(self, digests: Iterable[str]) -> dict[str, set[str]]:
+        """Of some exposures, the others that are the same frame: packed, or with other bytes around it."""
+        asked, by_frame = set(digests), defaultdict[Any, set[str]](set)
+        for row in self.rows(
+            "SELECT header FROM exposures WHERE (night, mjd_mid) IN"
+            " (SELECT night, mjd_mid FROM exposures GROUP BY night, mjd_mid HAVING count(*) > 1)"
+        ):
+            exposure = Exposure.from_json(row["header"])
+            by_frame[exposure.frame].add(exposure.digest)
+        return {
+            digest: same - {digest} for same in by_frame.values() for digest in same & asked if len(same) > 1
+        }
+
     def forget_files(self, paths: Iterable[str]) -> None:
         """Mark files as gone; exposures that no file holds any more leave their sequences."""
         for path in paths:
@@ -178,6 +216,11 @@ class Exposures(Base):
         ]
         if not paths:
             self._reopen(digest)
+            self.db.execute(
+                "UPDATE sequences SET n_exposures = n_exposures - 1"
+                " WHERE id IN (SELECT sequence FROM sequence_exposures WHERE exposure = ?)",
+                [digest],
+            )
             self.db.execute("DELETE FROM sequence_exposures WHERE exposure = ?", [digest])
             self.db.execute("UPDATE exposures SET catalogue = NULL WHERE digest = ?", [digest])
             self.db.execute("DELETE FROM catalogues WHERE exposure = ?", [digest])
