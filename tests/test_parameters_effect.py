@@ -283,6 +283,8 @@ def without_stars(world: World, tmp_path: Path) -> None:
     n_sources, left = world.linked(REMOVE_REF_SOURCES=True)
     assert left["FILTER_DETEC"] < 0.5 * world.linked()[1]["FILTER_DETEC"]
     assert n_sources < world.n_sources
+    calibrated = world.candidates(REMOVE_REF_SOURCES=True)["MAG_CALIB"]  # by the stars that are not linked
+    assert calibrated.notna().mean() > 0.9
 
 
 @shows("SWARP_CONFIG")

@@ -28,7 +28,7 @@ def photometry_of(linked: Linked, *, station: Station) -> Photometry:
         reference_band = "G" if catalogue.startswith("Gaia") else UNKNOWN_BAND
     setup = read_setup(config["SEX_CONFIG"])
     return calibrate(
-        detections=linked.detections,
+        detections=linked.measured,
         reference=linked.reference,
         catalogue=catalogue,
         band=None if band == "AUTO" else band,

@@ -15,7 +15,7 @@ def evidence_of(left: Candidates) -> Evidence:
     """Take what judging the known objects needs from a linked sequence."""
     linked = left.linked
     return Evidence.of(
-        detections=linked.detections, sources=left.sources, stars=linked.reference, chips=_chips(linked)
+        detections=linked.measured, sources=left.sources, stars=linked.reference, chips=_chips(linked)
     )
 
 

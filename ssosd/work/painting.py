@@ -90,7 +90,7 @@ def _chips(
 ) -> list[ChipLight]:
     if catalog_number not in photometry.calibrations:
         return []
-    seen = linked.detections[linked.detections["CATALOG_NUMBER"] == catalog_number]
+    seen = linked.measured[linked.measured["CATALOG_NUMBER"] == catalog_number]
     solved = solved_images(linked)
     images = [hdu for hdu in read_layout(copy).hdus if hdu.is_image]
     return [

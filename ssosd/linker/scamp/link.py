@@ -27,6 +27,7 @@ class Linked:
     """A sequence solved and linked."""
 
     detections: pd.DataFrame  # one row per detection: the detections table
+    measured: pd.DataFrame  # the same with the detections of reference stars, where these were not linked
     #: Header text by (CATALOG_NUMBER, EXTENSION): cards in lines, END last.
     solved: Mapping[tuple[int, int], str]
     exposures: tuple[Exposure, ...]  # those used, in the order of CATALOG_NUMBER
@@ -113,9 +114,13 @@ def link(
             run, solution = link_pass(scamp, first, folder=Path(scratch) / "link")
         elif sifting.narrow:
             run, solution = relink_pass(scamp, first, folder=Path(scratch) / "link")
-        table = detections_table(
+        table = measured = detections_table(
             solution, detections=first.detections, frames=first.frames, setup=scamp.setup
         )
+        if remove_ref_sources:
+            measured = detections_table(
+                first.solution, detections=first.detections, frames=first.frames, setup=scamp.setup
+            )
         solved = {
             (number, chip.hdu): header.tostring(sep="\n", endcard=True, padding=False)
             for number, (frame, headers) in enumerate(zip(first.frames, first.headers, strict=True), start=1)
@@ -125,6 +130,7 @@ def link(
         _publish(run.folder, workdir, catalogues=True)
     return Linked(
         detections=table,
+        measured=measured,
         solved=solved,
         exposures=tuple(frame.exposure for frame in first.frames),
         dropped=tuple(sifting.dropped),
