@@ -198,6 +198,9 @@ def test_scores_are_of_what_was_measured_of_unknown_objects_and_part_the_drafts(
         "neo": {"near"},
         "unknown": {"belt"},
     }
+    one_object = {"near": "sFxe123", "belt": "sFxe123"}  # seen in two fields
+    joined = split_neos(select_for_drafts(scored, policy="ALL")["unknown"], limit=NEO_LIMIT, names=one_object)
+    assert set(joined["neo"]["CANDIDATE"]) == {"near", "belt"}
     assert with_neo_scores(pd.DataFrame(), site=site).empty
 
 
@@ -332,9 +335,37 @@ def test_what_was_sent_is_in_the_ledger(night, tmp_path):
         (event,) = store.rows("SELECT message FROM events WHERE subject = ?", [f"{out.night} unchecked"])
         assert event["message"].startswith(f"{n} positions, recorded as sent at ")
     CliRunner().invoke(main, ["mpc", out.night, "-t", str(out.target)])
-    assert (folder(out) / "unchecked.txt").exists()
+    draft = folder(out) / "unchecked.txt"
+    draft.write_text(draft.read_text().replace("COD 493\n", "COD 493\nOBS J. Møller\n", 1), encoding="utf-8")
+    said = CliRunner().invoke(main, ["mpc", out.night, "-t", str(out.target), "--sent", "unchecked"])
+    assert said.output.startswith(f"{n} positions")
+    CliRunner().invoke(main, back)
+    draft.write_text("")
+    said = CliRunner().invoke(main, ["mpc", out.night, "-t", str(out.target), "--sent", "unchecked"])
+    assert (said.exit_code, "no position in it can be read" in said.output) == (1, True)
     again = CliRunner().invoke(main, back)
     assert (again.exit_code, "nothing is recorded as sent" in again.output) == (1, True)
+
+
+@pytest.mark.binaries
+def test_what_becomes_of_objects_that_were_sent_is_said(night, tmp_path):
+    """Of one all positions but one were sent; another one is called an artifact afterwards."""
+    out = run(tmp_path / "out", night.directory, reference=night.refcat, DRAFT_POLICY="ALL", **HEADER)
+    draft = folder(out) / "unchecked.txt"
+    lines = draft.read_text().splitlines(keepends=True)
+    late, other = (lines[-1][5:12], lines[-1 - sum(line[5:12] == lines[-1][5:12] for line in lines)][5:12])
+    draft.write_text("".join(lines[:-1]))
+    n = record_sent(out.target, night=out.night, draft="unchecked")
+    with Store(out.target / STORE_NAME) as store:
+        names = temporary_names(out.candidates.assign(FIELD="F01"), night=out.night)
+        (wrong,) = (candidate for candidate, name in names.items() if name == other)
+        store.give_verdict(out.night, wrong, "artifact", person="Ada", version=0)
+    rewrite_night(out.target, night=out.night)
+    readme = (folder(out) / "README.txt").read_text()
+    assert late != other
+    assert f"{n} positions are left out: they were sent before" in readme
+    assert "1 later position is left out: a single one of an object that was sent" in readme
+    assert f"{wrong} ({other}) was sent and is called an artifact: ask the MPC to delete" in readme
 
 
 def test_only_the_last_record_of_a_draft_is_taken_back(tmp_path):
@@ -444,7 +475,14 @@ def test_a_seed_users_table(tmp_path):
 
 def test_a_table_of_artifacts_alone_and_one_half_inspected(tmp_path):
     rows = [
-        {"SOURCE_NUMBER": n, "RA": 10.0, "DEC": 13.6, "MID_EXPOSURE_MJD": 61358.8 + n / 100} for n in (1, 2)
+        {
+            "SOURCE_NUMBER": n,
+            "RA": 10.0,
+            "DEC": 13.6 + k / 100,
+            "MID_EXPOSURE_MJD": 61358.8 + n / 100 + k / 1000,
+        }
+        for n in (1, 2)
+        for k in (0, 1)
     ]
     artifact = {"INSPECTED": True, "ASTEROID": False, "UNKNOWN": False}
     path = tmp_path / "all.csv"
@@ -454,7 +492,43 @@ def test_a_table_of_artifacts_alone_and_one_half_inspected(tmp_path):
     assert not (tmp_path / "all_mpc.txt").exists()
 
     path = tmp_path / "half.csv"  # nothing is said of the second one: its cells are blank
-    pd.DataFrame([rows[0] | artifact, rows[1]]).to_csv(path, index=False)
+    pd.DataFrame([row | artifact for row in rows[:2]] + rows[2:]).to_csv(path, index=False)
     written, draft = draft_of_csv(path, code="493")
-    assert draft.n_observations == 1
-    assert sightings_of(written.read_text())[0].mjd == pytest.approx(rows[1]["MID_EXPOSURE_MJD"], abs=1e-6)
+    assert draft.n_observations == 2
+    mjd = [s.mjd for s in sightings_of(written.read_text())]
+    assert mjd == pytest.approx([row["MID_EXPOSURE_MJD"] for row in rows[2:]], abs=1e-6)
+
+
+def test_tables_of_one_night_give_no_two_objects_one_name(tmp_path):
+    """One table per field, as the pipeline leaves them."""
+    keys = []
+    for field, ra in (("a", 10.0), ("b", 20.0)):
+        path = tmp_path / f"{field}.csv"
+        pd.DataFrame(
+            {"SOURCE_NUMBER": 1, "RA": ra, "DEC": 5.0, "MID_EXPOSURE_MJD": 61358.8 + k / 100}
+            for k in range(3)
+        ).to_csv(path, index=False)
+        keys += [s.key for s in sightings_of(draft_of_csv(path, code="493")[0].read_text())]
+    assert len(set(keys)) == 2
+
+
+def test_a_table_of_ours_gives_what_the_drafts_have(tmp_path):
+    """The same names, nothing that was not measured, no single positions; numbers without a point."""
+    common = {"DEC": 5.0, "FIELD": "F01", "EXTENSION": 0, "PMRA": 30.0, "PMDEC": 0.0, "FLAGS_SSOS": 0}
+    rows = [
+        {**common, "CANDIDATE": name, "SOURCE_NUMBER": n, "RA": 10.0 + n + k / 1000, "NUMBER": 10 * n + k,
+         "MID_EXPOSURE_MJD": 61358.8 + k / 100, "IMAGE_FILENAME": f"{k}.fits", "SKYBOT_NUMBER": number,
+         "MATCH_STATE": "matched" if number else "unknown", "MATCHED": bool(number), "SKYBOT_NAME": ""}
+        for n, (name, number) in enumerate((("F01-0001", ""), ("F01-0002", "5945.0"), ("F01-0003", "")))
+        for k in range(1 if n == 2 else 4)
+    ]  # fmt: skip
+    rows[3]["FLAGS_SSOS"] = PLACED_FLAG
+    pd.DataFrame(rows).to_csv(tmp_path / "ours.csv", index=False)
+    written, draft = draft_of_csv(tmp_path / "ours.csv", code="493")
+    keys = [s.key for s in sightings_of(written.read_text())]
+    name = temporary_names(pd.DataFrame(rows), night="2026-11-14")["F01-0001"]
+    assert sorted(keys) == sorted([name] * 3 + ["5945"] * 4)
+    assert draft.problems[:2] == (
+        "1 position is left out: not measured",
+        "1 candidate is left out: of a single position",
+    )

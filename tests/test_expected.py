@@ -139,6 +139,15 @@ def test_not_matched_is_a_candidate_whose_motion_does_not_agree():
     sky.found = [(7, "another", "unknown")]
     row = sky.outcome().loc["A"]
     assert (row["OUTCOME"], row["CANDIDATE"], row["SOURCE_NUMBER"]) == ("not matched", "F-7", 7)
+    assert row["REASON"] == "the motion of F-7 does not agree"
+
+
+def test_a_second_entry_of_an_object_is_told_which_one_its_candidate_is():
+    """One object that is listed twice, as Chiron is with its two numbers."""
+    sky = Sky().object("95P", 0, track=90)
+    sky.found = [(7, "Chiron", "matched")]
+    row = sky.outcome().loc["95P"]
+    assert (row["OUTCOME"], row["REASON"]) == ("not matched", "F-7 is Chiron")
 
 
 def test_not_linked():

@@ -21,7 +21,7 @@ def record_sent(target: Path, *, night: str, draft: str) -> int:
     Raises
     ------
     BadInput
-        There is no such draft.
+        There is no such draft, or no position in it.
     Misconfigured
         There is no store here.
     """
@@ -32,10 +32,13 @@ def record_sent(target: Path, *, night: str, draft: str) -> int:
         raise BadInput(
             f"{path}: no such draft", next_step=f"drafts of that night: {', '.join(there) or 'none'}"
         )
+    text = path.read_text(encoding="utf-8", errors="replace")  # a person may have written into its header
     positions = [
         {"key": s.key, "stn": s.stn, "mjd": s.mjd, "ra_deg": s.ra_deg, "dec_deg": s.dec_deg}
-        for s in sightings_of(path.read_text(encoding="ascii"))
+        for s in sightings_of(text)
     ]
+    if not positions:
+        raise BadInput(f"{path}: no position in it can be read", next_step=f"`ssosd lint {path}` says why")
     with Store(store_path) as store:
         return store.record_sent(night, draft, positions)
 

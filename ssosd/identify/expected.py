@@ -111,7 +111,7 @@ def expected_objects(
     )
     if limit is None:
         limit = limit_from_known(v_mag=table["MAG"].to_numpy(), places=places, evidence=evidence)
-    found = _found(candidates)
+    found, matched = _found(candidates), _matched(candidates)
     kept: dict[int, str] = {}
     if len(candidates):
         kept = dict(zip(candidates["SOURCE_NUMBER"].tolist(), candidates["CANDIDATE"].tolist(), strict=True))
@@ -136,7 +136,7 @@ def expected_objects(
         elif err > radius_arcsec:
             rows.append(fate.uncertain(err, radius_arcsec))
         elif linked and source in kept:
-            rows.append(fate.not_matched(source, kept[source]))
+            rows.append(fate.not_matched(source, kept[source], known=matched.get(kept[source], "")))
         elif linked and source in why and why[source]["N_DETECTIONS"] >= needed:
             rows.append(fate.rejected(source, why[source]))
         elif fate.n_detected >= needed:
@@ -204,6 +204,20 @@ def _found(candidates: pd.DataFrame) -> dict[str, tuple[str, bool, int]]:
     return found
 
 
+def _matched(candidates: pd.DataFrame) -> dict[str, str]:
+    """The known object that each matched candidate is: number and name, as they are there."""
+    if not len(candidates):
+        return {}
+    first = (
+        candidates[candidates["MATCHED"].fillna(value=False).astype(bool)]
+        .groupby("CANDIDATE", sort=True)
+        .first()
+    )
+    names = zip(first["SKYBOT_NUMBER"], first["SKYBOT_NAME"], strict=True)
+    said = [" ".join(str(part) for part in name if pd.notna(part) and str(part)) for name in names]
+    return dict(zip(first.index.astype(str), said, strict=True))
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Fate:
     """Rows of the table, one method per outcome."""
@@ -240,8 +254,8 @@ class _Fate:
         reason = f'its place is known to {error:.0f}" only'
         return self._row("uncertain", reason, compared=(error, radius))
 
-    def not_matched(self, source: int, candidate: str) -> tuple[object, ...]:
-        reason = f"the motion of {candidate} does not agree"
+    def not_matched(self, source: int, candidate: str, *, known: str) -> tuple[object, ...]:
+        reason = f"{candidate} is {known}" if known else f"the motion of {candidate} does not agree"
         return self._row("not matched", reason, candidate=candidate, source=source)
 
     def rejected(self, source: int, row: Mapping[Hashable, Any]) -> tuple[object, ...]:

@@ -25,7 +25,7 @@ from ssosd.reports.lint.sky import Sent
 from ssosd.reports.mpc80 import render_draft
 from ssosd.reports.names import already_sent, temporary_names
 from ssosd.reports.pointings import pointing
-from ssosd.reports.selection import GROUPS, select_for_drafts, split_neos
+from ssosd.reports.selection import GROUPS, are_artifacts, select_for_drafts, split_neos
 from ssosd.station import Station
 from ssosd.store import Store
 
@@ -110,6 +110,8 @@ class _Prepared:
     extended: Mapping[str, float]  # EXTENDED of them, mag
     n_waiting: Mapping[str, int]  # by group, candidates that DRAFT_POLICY leaves out
     n_sent: int  # positions left out as they were sent
+    n_single: int  # and later ones of what was sent, as there is only one of each
+    recalled: Sequence[str]  # candidates that were sent and are called artifacts
     sent: Sequence[Sent]  # the ledger of all nights
 
 
@@ -118,28 +120,34 @@ def _prepared(night: str, candidates: pd.DataFrame, *, station: Station, store: 
     sent = store.rows("SELECT night, key, stn, mjd, ra_deg, dec_deg FROM sent_positions")
     gone, taken = already_sent(candidates, [row for row in sent if row["night"] == night])
     policy = station.config["DRAFT_POLICY"]
-    sendable = select_for_drafts(candidates, policy="ALL")
-    groups, unsent = _groups(candidates[~gone], policy=policy), _groups(candidates[~gone], policy="ALL")
+    names = temporary_names(candidates, night=night, taken=taken)
+    sendable = select_for_drafts(candidates.assign(SENT=gone), policy="ALL")
+    groups, unsent = (_groups(candidates[~gone], names, policy=p) for p in (policy, "ALL"))
+    n_later = sum(int((~rows["SENT"]).sum()) for rows in sendable.values())
     waiting = {name: set(rows["CANDIDATE"]) - set(groups[name]["CANDIDATE"]) for name, rows in unsent.items()}
     not_known = [sendable[name] for name in ("unknown", "unchecked")]
     return _Prepared(
         night=night,
         groups=groups,
-        names=temporary_names(candidates, night=night, taken=taken),
+        names=names,
         scores=_values(not_known, "NEO_SCORE"),
         extended=_values(not_known, "EXTENDED"),
         n_waiting={name: len(candidates) for name, candidates in waiting.items()},
         n_sent=int(gone.sum()),
+        n_single=n_later - sum(len(rows) for rows in unsent.values()),
+        recalled=sorted(set(candidates.loc[gone & are_artifacts(candidates), "CANDIDATE"]))
+        if gone.any()
+        else [],
         sent=[
             Sent(stn=row["stn"], mjd=row["mjd"], ra_deg=row["ra_deg"], dec_deg=row["dec_deg"]) for row in sent
         ],
     )
 
 
-def _groups(candidates: pd.DataFrame, *, policy: str) -> dict[str, pd.DataFrame]:
-    """Rows of each of `GROUPS`."""
+def _groups(candidates: pd.DataFrame, names: Mapping[str, str], *, policy: str) -> dict[str, pd.DataFrame]:
+    """Rows of each of `GROUPS`; candidates of one name are one object."""
     chosen = select_for_drafts(candidates, policy=policy)
-    return {**chosen, **split_neos(chosen["unknown"], limit=NEO_LIMIT)}
+    return {**chosen, **split_neos(chosen["unknown"], limit=NEO_LIMIT, names=names)}
 
 
 def _values(tables: Sequence[pd.DataFrame], column: str) -> dict[str, float]:
@@ -262,6 +270,14 @@ def _readme(prepared: _Prepared, drafts: Sequence[Draft], *, without: int, stati
         ]
     if prepared.n_sent:
         lines += [f"{counted(prepared.n_sent, 'position', 'are')} left out: they were sent before"]
+    if prepared.n_single:
+        later = counted(prepared.n_single, "later position", "are")
+        lines += [f"{later} left out: a single one of an object that was sent"]
+    for candidate in prepared.recalled:
+        lines += [
+            f"{candidate} ({prepared.names[candidate]}) was sent and is called an artifact: "
+            "ask the MPC to delete its observations"
+        ]
     if without:
         lines += [f"{POINTINGS} lacks {counted(without, 'exposure')} whose limiting magnitude is not known"]
     return "\n".join(lines).rstrip() + "\n"

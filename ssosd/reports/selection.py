@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from ssosd.model import PLACED_FLAG
 
@@ -33,7 +36,7 @@ def select_for_drafts(candidates: pd.DataFrame, *, policy: str) -> dict[str, pd.
         return {name: candidates for name in GROUPS if name != "neo"}
     judged = _column(candidates, "INSPECTED")
     asteroid = _column(candidates, "ASTEROID")
-    artifact = judged & ~asteroid & ~_column(candidates, "UNKNOWN")
+    artifact = are_artifacts(candidates)
     matched = candidates["MATCHED"].astype("boolean").fillna(value=False).to_numpy(bool)
     wanted = asteroid.copy()
     if policy != "VERDICTS":
@@ -52,15 +55,27 @@ def select_for_drafts(candidates: pd.DataFrame, *, policy: str) -> dict[str, pd.
     }
 
 
-def split_neos(rows: pd.DataFrame, *, limit: float) -> dict[str, pd.DataFrame]:
-    """Part what is not known by its NEO_SCORE: ``neo`` (at or above the limit) and ``unknown``."""
+def are_artifacts(candidates: pd.DataFrame) -> NDArray[np.bool_]:
+    """Which rows are of what a person called an artifact."""
+    judged = _column(candidates, "INSPECTED")
+    return judged & ~_column(candidates, "ASTEROID") & ~_column(candidates, "UNKNOWN")
+
+
+def split_neos(
+    rows: pd.DataFrame, *, limit: float, names: Mapping[str, str] | None = None
+) -> dict[str, pd.DataFrame]:
+    """Part what is not known by its NEO_SCORE: ``neo`` (at or above the limit) and ``unknown``.
+
+    Candidates of one name in `names` are one object: the highest score counts for all of them.
+    """
     if rows.empty:
         return {"neo": rows, "unknown": rows}
-    near = rows["NEO_SCORE"].to_numpy(np.float64) >= limit
+    object_ = [(names or {}).get(candidate, candidate) for candidate in rows["CANDIDATE"]]
+    near = (rows["NEO_SCORE"].groupby(object_).transform("max") >= limit).to_numpy(bool)
     return {"neo": rows[near], "unknown": rows[~near]}
 
 
-def _column(candidates: pd.DataFrame, name: str) -> np.ndarray:
+def _column(candidates: pd.DataFrame, name: str) -> NDArray[np.bool_]:
     if name not in candidates:
         return np.zeros(len(candidates), dtype=bool)
     return candidates[name].astype("boolean").fillna(value=False).to_numpy(bool)
