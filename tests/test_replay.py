@@ -722,6 +722,22 @@ def test_duplicate_comes_later_with_an_earlier_name(one: PaintedNight, tmp_path:
     assert after.results == run(tmp_path / "fresh", raw, reference=one.refcat).results
 
 
+def test_files_that_exclude_refuses_later_are_taken_out(night: PaintedNight, tmp_path: Path) -> None:
+    """Those below what is given: what another folder gave to the target is not its business."""
+    mine, other = (link(tmp_path / name, field_files(night, name)) for name in ("F01", "F02"))
+    whole = run(tmp_path / "out", mine, other, reference=night.refcat)
+    bad = ",".join(sorted(folder.iterdir())[3].name for folder in (mine, other))
+    less = run(tmp_path / "out", mine, reference=night.refcat, EXCLUDE=bad)
+    assert less.candidates.groupby("FIELD")["CATALOG_NUMBER"].nunique().to_dict() == {"F01": 4, "F02": 5}
+    named = run(tmp_path / "out", mine, mine / bad.split(",")[0], reference=night.refcat, EXCLUDE=bad)
+    assert named.results == whole.results  # a file that is named is taken whatever its name
+    few = run(tmp_path / "out", mine, other, reference=night.refcat, INCLUDE=bad)
+    assert set(few.states.values()) == {"parked"}
+    assert few.done.n_files == 2
+    again = run(tmp_path / "out", mine, other, reference=night.refcat)
+    assert again.results == whole.results
+
+
 def test_same_name_in_two_folders(one: PaintedNight, tmp_path: Path) -> None:
     """Cameras that count from 1 every hour: equal names, different exposures."""
     raw = tmp_path / "raw"

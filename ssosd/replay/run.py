@@ -11,7 +11,7 @@ from rich.progress import Progress
 
 from ssosd.crew import Crew, Job, TakeIn, do_all, gather
 from ssosd.errors import BadInput
-from ssosd.ingest.watcher import nameless
+from ssosd.ingest.watcher import Sieve, nameless
 from ssosd.intake import TakenIn
 from ssosd.pipeline import Corridor, Linked
 from ssosd.replay.bars import progress
@@ -64,7 +64,7 @@ def replay(
     archive = find_files(paths, include=config["INCLUDE"], exclude=config["EXCLUDE"], target=station.target)
     done = Replayed(n_files=len(archive.files))
     names = {str(path) for path in archive.files}
-    gone = sorted(_vanished(store.files(), archive))
+    gone = sorted(_vanished(store.files(), archive, include=config["INCLUDE"], exclude=config["EXCLUDE"]))
     before = store.file_nights()
     store.forget_files(gone)
     corridor = Corridor(
@@ -133,13 +133,24 @@ def _nights_of_field(corridor: Corridor, nights: Sequence[str], field_name: str)
     return chosen
 
 
-def _vanished(known: Mapping[str, FileRow], archive: Archive) -> set[str]:
+def _vanished(
+    known: Mapping[str, FileRow], archive: Archive, *, include: Sequence[str], exclude: Sequence[str]
+) -> set[str]:
+    """Known files below what was given that are no more, or that INCLUDE and EXCLUDE keep out by now."""
+    taken = {str(path) for path in archive.files}
+    # without the target: a folder may be given that is around it, and what lies there came from elsewhere
+    sieves = [Sieve(folder, include=include, exclude=exclude) for folder in archive.folders]
+
+    def kept_out(name: str) -> bool:
+        return any(not sieve(name) for sieve in sieves if Path(name).is_relative_to(sieve.root))
+
     return {
         name
         for name, row in known.items()
         if row.outcome != "gone"
+        and name not in taken
         and any(Path(name).is_relative_to(root) for root in archive.roots)
-        and not Path(name).exists()
+        and (not Path(name).exists() or kept_out(name))
     }
 
 

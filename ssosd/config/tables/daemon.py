@@ -26,7 +26,8 @@ ENTRIES: tuple[Parameter, ...] = (
         kind=Words(nothing="False"),
         help="Patterns of the files to leave",
         doc="Comma-separated patterns of file names, or of paths below the watched folder, that are left "
-        "alone even if INCLUDE names them; `False` for none.",
+        "alone even if INCLUDE names them; `False` for none. What a replay took before and these two "
+        "keep out now is taken out again, below the folders that are given.",
     ),
     Parameter(
         name="CALIBRATION",
