@@ -16,7 +16,7 @@ from click.testing import CliRunner
 
 from ssosd.analysis.painter.night import PaintedNight
 from ssosd.cli import main
-from tests.replaying import ONE_FIELD, link
+from tests.replaying import ONE_FIELD, link, run
 from tests.sky import shared_sky
 
 OTHER = 1
@@ -143,7 +143,23 @@ def test_calibration_frames_alone(tmp_path: Path) -> None:
     fits.PrimaryHDU(np.zeros((8, 8), dtype=np.int16), header).writeto(folder(tmp_path) / "a.fits")
     failed = replay(tmp_path / "raw", tmp_path)
     assert failed.code == OTHER
-    assert "1 calibration frames" in failed.line
+    assert "1 file left out by CALIBRATION or a header map" in failed.line
+
+
+@pytest.mark.binaries
+def test_other_settings_leave_no_exposure(one: PaintedNight, tmp_path: Path) -> None:
+    """Of a target that has some: the reason is that of the files, there is no sequence to have one."""
+    raw = link(tmp_path / "raw", one.paths)
+    run(tmp_path / "out", raw, reference=one.refcat)
+    failed = replay(raw, tmp_path, "--SCI_EXTENSION", 3)
+    assert failed.code == OTHER
+    assert "no sequence could be linked: " in failed.line
+    assert "SCI_EXTENSION 3: the file has HDUs 0 to 0" in failed.line
+    assert failed.line.endswith("; and 1 more")
+    (tmp_path / "map.toml").write_text('[[instrument]]\nmatch = { NAXIS = "*" }\nignore = { OBJECT = "*" }\n')
+    failed = replay(raw, tmp_path, "--HEADER_MAP", tmp_path / "map.toml")
+    assert failed.code == OTHER
+    assert failed.line.endswith(": 4 files left out by CALIBRATION or a header map")
 
 
 @pytest.mark.parametrize("missing", ["source-extractor", "scamp", "SWarp"])

@@ -118,8 +118,7 @@ def replay(
         store.end_run(run)
     show_replay(done, target=station.target, console=console)
     if done.n_done == 0:
-        reasons = "; ".join(reason for reason, _ in done.why_parked.most_common(3))
-        click.echo(f"ssosd: no sequence could be linked: {reasons}", err=True)
+        click.echo(f"ssosd: no sequence could be linked: {done.why_nothing()}", err=True)
         sys.exit(1)
 
 

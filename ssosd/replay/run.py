@@ -158,9 +158,4 @@ def _nothing(done: Replayed, night: str | None, nights: Iterable[str]) -> str:
     """Why there is nothing to work on."""
     if night is not None and nights:
         return f"no exposures of the night {night}; there are {', '.join(sorted(nights))}"
-    reasons = [str(t.error) for t in done.parked_files[:3]]
-    if len(done.parked_files) > len(reasons):
-        reasons.append(f"and {len(done.parked_files) - len(reasons)} more")
-    if done.n_ignored:
-        reasons.append(f"{done.n_ignored} calibration frames")
-    return f"none of {done.n_files} files is a usable exposure: {'; '.join(reasons)}"
+    return f"none of {done.n_files} files is a usable exposure: {done.why_nothing()}"
