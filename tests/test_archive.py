@@ -173,6 +173,20 @@ def test_a_dry_run_of_nothing(tmp_path):
     assert "no file is a usable exposure" in result.output
 
 
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        (("--night", "2026-11-13"), "no exposures of the night 2026-11-13; there are 2026-11-14\n"),
+        (("--field", "nofield"), "no field 'nofield'\n       the fields are NGC_1, another\n"),
+    ],
+)
+def test_a_dry_run_of_what_is_not_there(archive, tmp_path, asked, said):
+    result = CliRunner().invoke(
+        main, ["replay", str(archive), "-t", str(tmp_path / "out"), "--dry-run", "--jobs", "1", *asked]
+    )
+    assert (result.exit_code, result.stderr) == (1, f"ssosd: {said}")
+
+
 def test_what_was_measured(replayed):
     figures = measured(replayed.target)
     assert figures is not None

@@ -16,6 +16,7 @@ from click.testing import CliRunner
 
 from ssosd.analysis.painter.night import PaintedNight
 from ssosd.cli import main
+from ssosd.replay.absent import no_night
 from tests.replaying import ONE_FIELD, link, run
 from tests.sky import shared_sky
 
@@ -151,7 +152,7 @@ def test_other_settings_leave_no_exposure(one: PaintedNight, tmp_path: Path) -> 
     """Of a target that has some: the reason is that of the files, there is no sequence to have one."""
     raw = link(tmp_path / "raw", one.paths)
     run(tmp_path / "out", raw, reference=one.refcat)
-    failed = replay(raw, tmp_path, "--SCI_EXTENSION", 3)
+    failed = replay(raw, tmp_path, "--SCI_EXTENSION", 3, "--field", "F01")
     assert failed.code == OTHER
     assert "no sequence could be linked: " in failed.line
     assert "SCI_EXTENSION 3: the file has HDUs 0 to 0" in failed.line
@@ -298,6 +299,20 @@ def test_unknown_night_and_field(one: PaintedNight, tmp_path: Path) -> None:
     assert failed.code == OTHER
     assert "no field 'F77'" in failed.line
     assert "F01" in failed.lines[1]
+
+
+@pytest.mark.parametrize("looks", [(), ("--dry-run",)])
+def test_a_night_that_is_no_date(tmp_path: Path, looks: tuple[str, ...]) -> None:
+    ran = CliRunner().invoke(main, ["replay", str(tmp_path), "--night", "2026-13-45", *looks])
+    assert ran.exit_code == MISCONFIGURED
+    assert "Invalid value for '--night': '2026-13-45' does not match" in ran.stderr
+
+
+def test_a_handful_of_those_that_are_there() -> None:
+    nights = [f"2026-{month:02d}-14" for month in range(1, 13)]
+    assert no_night("2026-11-15", nights).message.endswith(
+        "there are 2026-01-14, 2026-09-14, 2026-10-14, 2026-11-14, 2026-12-14 and 7 more"
+    )
 
 
 def test_target_in_use(one: PaintedNight, tmp_path: Path) -> None:

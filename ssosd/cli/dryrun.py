@@ -34,7 +34,7 @@ def plan_replay(
     Raises
     ------
     BadInput
-        There are no FITS files, or none of them is a usable exposure.
+        There are no FITS files, none of them is a usable exposure, or none is of the night or the field.
     """
     found = survey(
         paths,
@@ -49,7 +49,7 @@ def plan_replay(
     for line in summary(found, minimum=station.config["MIN_EXPOSURES"]):
         _say(console, line)
     if not found.planned:
-        raise BadInput("nothing to replay: no file is a usable exposure of what was asked for")
+        raise BadInput("nothing to replay: no file is a usable exposure")
     workers = jobs or station.workers
     rough = estimate(found.linked, workers=workers, measured=measured(station.target))
     _say(

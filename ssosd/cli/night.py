@@ -21,7 +21,12 @@ from ssosd.plumbing.forkserver import start_fork_server
 @click.command(cls=ParameterCommand)
 @click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="PATH...")
 @of_a_run
-@click.option("--night", metavar="YYYY-MM-DD", help="Only this night (date of the local evening).")
+@click.option(
+    "--night",
+    type=click.DateTime(formats=["%Y-%m-%d"]),
+    metavar="YYYY-MM-DD",
+    help="Only this night (date of the local evening).",
+)
 @click.option("--field", "field_name", metavar="FIELD", help="Only this field.")
 @click.option(
     "--jobs",
@@ -43,7 +48,7 @@ def replay(
     target: Path,
     log: str,
     quiet: bool,
-    night: str | None,
+    night: datetime | None,
     field_name: str | None,
     jobs: int | None,
     dask: str | None,
@@ -77,6 +82,7 @@ def replay(
     gc.enable()
     keep_freed_memory()
     console = Console(quiet=quiet)
+    wanted = f"{night:%Y-%m-%d}" if night else None
     for note in config.notes:
         console.print(f"[yellow]note[/yellow] {note}", highlight=False)
     if dry_run:
@@ -87,7 +93,7 @@ def replay(
             station=Station.to_look(config, target),
             console=console,
             jobs=jobs,
-            night=night,
+            night=wanted,
             field_name=field_name,
         )
         return
@@ -109,7 +115,7 @@ def replay(
             station=station,
             store=store,
             console=console,
-            night=night,
+            night=wanted,
             field_name=field_name,
             crew=partial(gather, station=station, size=jobs, dask=dask),
             on_sequence=lambda linked: show_sequence(linked, console),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -14,6 +14,7 @@ from ssosd.errors import BadInput
 from ssosd.ingest.watcher import Sieve, nameless
 from ssosd.intake import TakenIn
 from ssosd.pipeline import Corridor, Linked
+from ssosd.replay.absent import no_field, no_night
 from ssosd.replay.bars import progress
 from ssosd.replay.finding import Archive, find_files
 from ssosd.replay.nights import Nights
@@ -78,8 +79,10 @@ def replay(
         after = store.file_nights()
         touched = {before[f] for f in (*names, *gone) if f in before} | {after[f] for f in names & set(after)}
         nights = sorted(n for n in touched if night in (None, n))
+        if not nights and night is not None and touched:
+            raise no_night(night, touched)
         if not nights:
-            raise BadInput(_nothing(done, night, touched))
+            raise BadInput(f"none of {done.n_files} files is a usable exposure: {done.why_nothing()}")
         if field_name is not None:
             nights = _nights_of_field(corridor, nights, field_name)
         extracting = bars.add_task("exposures", total=store.count_exposures(nights))
@@ -127,10 +130,10 @@ def _take_in(corridor: Corridor, crew: Crew, archive: Archive, done: Replayed, b
 def _nights_of_field(corridor: Corridor, nights: Sequence[str], field_name: str) -> list[str]:
     fields = {night: {s.field for s in corridor.group(night)} for night in nights}
     chosen = [night for night in nights if field_name in fields[night]]
-    if not chosen:
-        known = ", ".join(sorted(set().union(*fields.values())))
-        raise BadInput(f"no field {field_name!r}", next_step=f"the fields are {known}")
-    return chosen
+    known = set().union(*fields.values())
+    if known and not chosen:
+        raise no_field(field_name, known)
+    return chosen or list(nights)  # nights without any exposure by now are written all the same
 
 
 def _vanished(
@@ -152,10 +155,3 @@ def _vanished(
         and any(Path(name).is_relative_to(root) for root in archive.roots)
         and (not Path(name).exists() or kept_out(name))
     }
-
-
-def _nothing(done: Replayed, night: str | None, nights: Iterable[str]) -> str:
-    """Why there is nothing to work on."""
-    if night is not None and nights:
-        return f"no exposures of the night {night}; there are {', '.join(sorted(nights))}"
-    return f"none of {done.n_files} files is a usable exposure: {done.why_nothing()}"

@@ -15,6 +15,7 @@ from ssosd.ingest.exposure import file_digest
 from ssosd.ingest.sequence import FieldSequence, group_exposures
 from ssosd.intake import TakenIn
 from ssosd.model import Exposure
+from ssosd.replay.absent import no_field, no_night
 from ssosd.replay.bars import progress
 from ssosd.replay.finding import find_files
 from ssosd.site import night_of
@@ -86,7 +87,7 @@ def survey(
     Raises
     ------
     BadInput
-        There are no FITS files.
+        There are no FITS files, or no exposures of the night or the field.
     """
     config = station.config
     archive = find_files(paths, include=config["INCLUDE"], exclude=config["EXCLUDE"], target=station.target)
@@ -117,6 +118,9 @@ def survey(
     nights: dict[str, list[Exposure]] = defaultdict(list)
     for exposure in single:
         nights[night_of(exposure.mjd_mid, station.site.lon_deg)].append(exposure)
+    if night is not None and nights and night not in nights:
+        raise no_night(night, nights)
+    fields: set[str] = set()
     for name in sorted(n for n in nights if night in (None, n)):
         sequences = group_exposures(
             nights[name],
@@ -124,6 +128,7 @@ def survey(
             radius_fraction=config["FIELD_RADIUS"],
             gap_hours=config["SEQUENCE_GAP"],
         )
+        fields |= {sequence.field for sequence in sequences}
         found.planned += [
             Planned(
                 sequence=sequence,
@@ -133,6 +138,8 @@ def survey(
             for sequence in sequences
             if field_name in (None, sequence.field)
         ]
+    if field_name is not None and fields and not found.planned:
+        raise no_field(field_name, fields)
     return found
 
 
