@@ -410,7 +410,16 @@ def test_all_problems_are_reported_at_once(tmp_path: Path) -> None:
 
 def test_values_at_odds(tmp_path: Path) -> None:
     problem = one_problem(tmp_path, "PM_LOW 20\nPM_UP 10\n")
-    assert problem.endswith("line 1: PM_LOW: found 20, allowed is at most PM_UP, which is 10")
+    assert problem.endswith("line 1: PM_LOW: found 20, allowed is below PM_UP, which is 10")
+    same = "PM_LOW 50\nPM_UP 50\n"
+    problem = one_problem(tmp_path, same)
+    assert problem.endswith("line 1: PM_LOW: found 50, allowed is below PM_UP, which is 50")
+    assert load(tmp_path, f"{same}LINKER SCAMP\n")["PM_LOW"] == 50.0
+    assert "allowed is at most PM_UP, which is 10" in one_problem(
+        tmp_path, "PM_LOW 20\nPM_UP 10\nLINKER SCAMP\n"
+    )
+    (problem,) = problems(tmp_path, "PM_UP 0\n")
+    assert problem == "PM_LOW (built-in default): found 0, allowed is below PM_UP, which is 0"
     found = problems(tmp_path, "SITE_LON 10\n", SITE_LAT="50")
     assert found == [
         "SITE_ALT (built-in default): found CODE, allowed is a number as SITE_LON is given: all three or none"

@@ -63,8 +63,13 @@ def sections() -> dict[str, list[Parameter]]:
 
 def contradictions(values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     """Pairs (parameter, what is wrong) of values that are each allowed but not together."""
-    if values["PM_LOW"] > values["PM_UP"]:
-        yield "PM_LOW", f"found {values['PM_LOW']:g}, allowed is at most PM_UP, which is {values['PM_UP']:g}"
+    low, high = values["PM_LOW"], values["PM_UP"]
+    one_rate = values["LINKER"] == "SCAMP"  # the filter takes a single rate, the tracklet linker seeks none
+    if low > high or (low == high and not one_rate):
+        yield (
+            "PM_LOW",
+            f"found {low:g}, allowed is {'at most' if one_rate else 'below'} PM_UP, which is {high:g}",
+        )
     for pair in values["FILTER_BANDS"]:
         if len(pair.rpartition("=")[2]) != 1 or not pair.rpartition("=")[0]:
             yield (

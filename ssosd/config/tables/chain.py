@@ -59,8 +59,8 @@ ENTRIES: tuple[Parameter, ...] = (
         kind=Number(low=0),
         unit="arcsec/h",
         help="Slowest motion",
-        doc="Lower limit of the motion on the sky, for FILTER_PM and for what the tracklet linker seeks; not "
-        "above PM_UP.",
+        doc="Lower limit of the motion on the sky, for FILTER_PM and for what the tracklet linker seeks. "
+        "Below PM_UP; with LINKER SCAMP it may be the same.",
     ),
     Parameter(
         name="PM_UP",
