@@ -211,11 +211,11 @@ ENTRIES: tuple[Parameter, ...] = (
         stage="linker",
         default="CONFIG",
         unit="arcsec",
-        kind=Number(low=0, above=True, unset="CONFIG"),
+        kind=Number(low=0, above=True, high=600, unset="CONFIG"),
         help="Largest distance of two linked detections, CONFIG as in SCAMP_CONFIG",
         doc="How far apart SCAMP may link two detections. Divided by the longest time between two exposures "
-        "it is the fastest motion that SCAMP links; about 100 arcsec/h is a good start. `CONFIG` or a "
-        "blank: as in the SCAMP set-up file.",
+        "it is the fastest motion that SCAMP links; about 100 arcsec/h is a good start. SCAMP "
+        "may crash with much more than 600. `CONFIG` or a blank: as in the SCAMP set-up file.",
     ),
     Parameter(
         name="REMOVE_REF_SOURCES",
