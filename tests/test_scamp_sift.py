@@ -13,7 +13,7 @@ import pytest
 from ssosd import astromatic
 from ssosd.astromatic import Binary
 from ssosd.errors import BadInput, Misconfigured, Retriable, ServiceUnavailable
-from ssosd.linker.refcat import read_reference
+from ssosd.linker.refcat import read_reference, write_reference
 from ssosd.plumbing.resources import shipped
 from tests.ldac_sky import Mover, Sky, link_sky, of_movers
 
@@ -174,6 +174,23 @@ def test_reference_of_another_sky(tmp_path):
     assert str(other.reference) in message
     assert re.search(r"its stars are around RA (94\.9|95\.0)\d* Dec -(38\.0|37\.9)", message)
     assert re.search(r"the field is at RA 34\.5\d* Dec 13\.(6|59)", message)
+
+
+def test_reference_of_several_fields_is_not_blamed(tmp_path):
+    """Its mean place is between the fields; what is wrong is where the headers say that the exposures are."""
+
+    def off(index, chip, header, objects):
+        return five_arcmin_off(header, objects)
+
+    written = Sky(ra=34.5, dec=13.6, spoil=off).write(tmp_path / "in")
+    other = Sky(ra=37.5, dec=15.1, n_exposures=1).write(tmp_path / "other")
+    both = pd.concat([written.stars, other.stars], ignore_index=True)
+    write_reference(tmp_path / "both.cat", both, epoch=2026.0)
+    with pytest.raises(
+        BadInput, match=r"the field is at RA 34\.5.*for one: does not match.*check its pointing"
+    ) as caught:
+        link_sky(written, tmp_path / "out", reference=tmp_path / "both.cat")
+    assert "its stars are around" not in str(caught.value)
 
 
 def test_reference_that_covers_only_one_exposure_of_another_place(tmp_path):

@@ -13,12 +13,14 @@ from ssosd.errors import BadInput
 from ssosd.linker.scamp.input import Frame, in_order, load_frame
 from ssosd.linker.scamp.passes import Pass, margin_deg, solve_pass, stars_of
 from ssosd.linker.scamp.quality import (
+    MIN_STARS,
     field_radius_deg,
     matches,
     most_rms_arcsec,
     place,
     rms_arcsec,
     star_radius_arcsec,
+    stars_near,
     too_few_stars,
     why_unmatched,
 )
@@ -208,7 +210,8 @@ class Sifting:
             )
         ra, dec = mean_position([e.ra_deg for e in self.given], [e.dec_deg for e in self.given])
         message = f"no exposure matches the reference catalogue {self.scamp.reference}"
-        if len(self.stars):
+        # a catalogue of several fields is anywhere on average, and covers this one all the same
+        if len(self.stars) and not self._has_stars():
             ra_stars, dec_stars = mean_position(self.stars["RA"], self.stars["DEC"])
             away = float(separation_arcsec(ra, dec, ra_stars, dec_stars)) / 3600.0
             if away > max(field_radius_deg(e) for e in self.given):
@@ -218,3 +221,7 @@ class Sifting:
                     next_step="give ASTREF_CATALOG a catalogue of this part of the sky",
                 )
         raise BadInput(f"{message}; the field is at {place(ra, dec)}; for one: {self.unmatched[0]}")
+
+    def _has_stars(self) -> bool:
+        """Whether a local reference has enough stars where the exposures are said to be."""
+        return len(stars_near(self.stars, self.given, margin_deg=margin_deg(self.scamp))) >= MIN_STARS
