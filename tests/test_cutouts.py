@@ -413,15 +413,16 @@ def test_a_cutout_is_written_as_astropy_would() -> None:
 
 
 @pytest.mark.parametrize("packing", ["plain", "gz", "RICE_1"])
-@pytest.mark.parametrize("stored", ["floats", "unsigned", "scaled", "blank"])
+@pytest.mark.parametrize("stored", ["floats", "unsigned", "scaled", "blank", "a third axis"])
 def test_pixels_are_read_as_astropy_reads_them(tmp_path: Path, packing: str, stored: str) -> None:
     """However they are stored: only the parts that are wanted are brought to floats."""
     rng = np.random.default_rng(2)
     if stored == "floats":
         hdu = fits.ImageHDU(rng.normal(0.0, 9.0, SHAPE).astype(np.float32))
         hdu.data[40, 50] = np.nan
-    elif stored == "unsigned":
-        hdu = fits.ImageHDU(rng.integers(0, 65535, SHAPE).astype(np.uint16))
+    elif stored in ("unsigned", "a third axis"):
+        shape = (1, *SHAPE) if stored == "a third axis" else SHAPE
+        hdu = fits.ImageHDU(rng.integers(0, 65535, shape).astype(np.uint16))
     else:
         hdu = fits.ImageHDU(rng.integers(-300, 300, SHAPE).astype(np.int16))
         if stored == "blank":
@@ -433,7 +434,7 @@ def test_pixels_are_read_as_astropy_reads_them(tmp_path: Path, packing: str, sto
         hdu = fits.CompImageHDU(hdu.data, hdu.header, **kinds)
     path = tmp_path / ("a.fits.gz" if packing == "gz" else "a.fits")
     fits.HDUList([fits.PrimaryHDU(), hdu]).writeto(path)
-    expected = np.asarray(fits.getdata(path, 1), dtype=np.float32)
+    expected = np.asarray(fits.getdata(path, 1), dtype=np.float32).reshape(SHAPE)
     with OpenFiles() as files, files.image(_image(path, _solution(), hdu=1)) as image:
         pixels, valid = image.read(30, 20, 80, 60)
     part = expected[20:80, 30:110]

@@ -164,7 +164,7 @@ class _Plane:
     """Pixels of an HDU; of a plain file only the parts that are looked at are ever read."""
 
     def __init__(self, hdu: Any) -> None:
-        self._data = hdu.data
+        self._data = hdu.data.reshape(hdu.shape[-2:])  # further axes have length 1
         stored = {} if isinstance(hdu, fits.CompImageHDU) else hdu.header  # those come as values
         self._scale, self._zero = stored.get("BSCALE", 1.0), stored.get("BZERO", 0.0)
         self._blank = stored.get("BLANK") if self._data.dtype.kind in "iu" else None
@@ -187,7 +187,7 @@ class OpenImage:
         hdu = hdus[image.hdu]
         self.solved = image
         self.astrometry = image.astrometry()
-        self.height, self.width = (int(n) for n in hdu.shape)
+        self.height, self.width = (int(n) for n in hdu.shape[-2:])
         self._plane = _Plane(hdu)
         self._weights = None if weights is None or image.weight is None else _Plane(weights[image.weight.hdu])
         self._headers = hdu.header, hdus[0].header
