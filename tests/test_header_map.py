@@ -72,6 +72,16 @@ def bare(path: Path, **cards: object) -> Path:
         (f'[[instrument]]\n{ANY}time = "T"\ntime_zone = "Mars/Base"\n', "America/Phoenix"),
         (f'[[instrument]]\n{ANY}time = "T"\ntime_zone = "+2"\n', "America/Phoenix"),
         (f'[[instrument]]\n{ANY}time = "T"\ntime_format = "iso8601"\n', "ISO | MJD | JD | UNIX"),
+        *(
+            (
+                f'[[instrument]]\n{ANY}time = "T"\ntime_format = "{form}"\n',
+                f"time_format: found '{form}', allowed",
+            )
+            for form in (
+                *("%Y-%m-%d", "%H:%M:%S", "%d.%m. %Hh", "%Y-%m-%d %I:%M", "%Y-%m-%d %H:%M:%S %Z"),
+                *("%Q", "%Y %Y", "%Y-%m-%d %H:%M%"),
+            )
+        ),
         (f'[[instrument]]\n{ANY}time = "T"\ntime_format = "MJD"\ntime_zone = "+02:00"\n', "no meaning"),
         (f'[[instrument]]\n{ANY}time_zone = "+02:00"\n', "time: missing"),
         (f"[[instrument]]\n{ANY}gain = true\n", "a keyword or text in quotes or a number"),
@@ -163,11 +173,37 @@ def test_the_example_of_the_docs_is_a_map(tmp_path):
         ({"T": "2024-03-05T01:00:00"}, 'time = "T"\ntime_of = "end"', "2024-03-05T00:59:00.000"),
         ({"T": "2024-03-05T01:00:00"}, 'time = "T"\ntime_of = "middle"', "2024-03-05T00:59:30.000"),
         ({"T": "2024-03-05T01:00:00", "TIMESYS": "TAI"}, 'time = "T"', "2024-03-05T00:59:23.000"),
+        (
+            {"T": "2024-03-05T16:00:00-0700"},
+            'time = "T"\ntime_format = "%Y-%m-%dT%H:%M:%S%z"',
+            "2024-03-05T23:00:00.000",
+        ),
+        (
+            {"D": "05.03.24", "C": "4:00 PM"},
+            'time = "D+C"\ntime_format = "%d.%m.%y %I:%M %p"',
+            "2024-03-05T16:00:00.000",
+        ),
     ],
 )
 def test_times(tmp_path, cards, keys, start):
     path = write(tmp_path / "a.fits", header(EXPTIME=60.0, **cards))
     assert read(path, tmp_path, keys).date_obs == start
+
+
+@pytest.mark.parametrize(
+    ("cards", "keys"),
+    [
+        ({"T": "2024-03-05T16:00:00-07:00"}, 'time = "T"'),
+        ({"T": "2024-03-05T23:00:00Z"}, 'time = "T"'),
+        ({"D": "2024-03-05", "C": "16:00:00-07"}, 'time = "D+C"'),
+        ({"T": "2024-03-05T18:00:00-0500"}, 'time = "T"\ntime_format = "%Y-%m-%dT%H:%M:%S%z"'),
+    ],
+)
+def test_an_offset_in_the_value_is_not_subtracted_twice(tmp_path, cards, keys):
+    path = write(tmp_path / "a.fits", header(**cards))
+    exposure = read(path, tmp_path, f'{keys}\ntime_zone = "-07:00"')
+    assert exposure.date_obs == "2024-03-05T23:00:00.000"
+    assert "says its own offset from UTC; time_zone -07:00 was not used" in " ".join(exposure.warnings)
 
 
 @given(
@@ -197,12 +233,19 @@ def test_an_hour_that_the_clocks_repeat_is_told(tmp_path):
     [
         ('time = "NONE"', "NONE is absent"),
         ('time = "D"', "without time of day"),
-        ('time = "D"\ntime_format = "%d/%m/%Y"', "has not the format %d/%m/%Y"),
+        ('time = "D"\ntime_format = "%d/%m/%Y %H:%M"', "has not the format %d/%m/%Y %H:%M"),
         ('time = "D"\ntime_format = "MJD"', "is no number"),
+        ('time = "MS"\ntime_format = "UNIX"', "MS: '1794700804800' is not a date of the years 1865 to 2099"),
+        ('time = "NAN"\ntime_format = "UNIX"', "NAN: 'NaN' is not a date of the years 1865 to 2099"),
+        (
+            'time = "OLD"\ntime_format = "%Y-%m-%d %H:%M"',
+            "'0024-03-05 01:02' is not a date of the years 1865 to 2099",
+        ),
     ],
 )
 def test_a_time_that_is_not_as_the_rule_says(tmp_path, keys, said):
-    path = write(tmp_path / "a.fits", header(D="2024-03-05"))
+    cards = {"D": "2024-03-05", "MS": 1794700804800, "NAN": "NaN", "OLD": "0024-03-05 01:02"}
+    path = write(tmp_path / "a.fits", header(**cards))
     with pytest.raises(BadInput, match=re.escape(said)) as caught:
         read(path, tmp_path, keys)
     assert "header rule mine of mine.toml" in caught.value.message

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import datetime
 import math
+import re
 import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import MISSING, fields
@@ -26,6 +28,8 @@ _CHOICES = {
 }
 _NUMBERS = ("MJD", "JD", "UNIX")  # formats of time that are UTC
 _TIME_FORMATS = ("ISO", *_NUMBERS)
+#: Written and read again by a format: an afternoon, and neither the first of a month nor a full hour.
+_PROBE = datetime.datetime(2026, 11, 14, 16, 47, tzinfo=datetime.timezone(datetime.timedelta(hours=-7)))
 _NEXT_STEP = "docs/maps.md describes every key"
 
 
@@ -130,8 +134,11 @@ def _checked(key: str, value: Any, kind: str) -> Any:
     """One value as its field has it; ValueError says what is allowed."""
     if key in _CHOICES and value not in _CHOICES[key]:
         raise ValueError(" | ".join(_CHOICES[key]))
-    if key == "time_format" and not (value in _TIME_FORMATS or (isinstance(value, str) and "%" in value)):
-        raise ValueError(f"{' | '.join(_TIME_FORMATS)} | a format such as %d.%m.%Y %H:%M:%S")
+    if key == "time_format" and not (value in _TIME_FORMATS or _tells_all(str(value))):
+        raise ValueError(
+            f"{' | '.join(_TIME_FORMATS)} | a format of date and time of day such as %d.%m.%Y %H:%M:%S, "
+            "without %Z"
+        )
     if key == "time_zone":
         zone(str(value))
     if kind.startswith("Patterns"):
@@ -149,6 +156,18 @@ def _checked(key: str, value: Any, kind: str) -> Any:
             raise ValueError("true | false")
         return value
     return _scalar(value, text="str" in kind, number="float" in kind, sign=key == "rotation_sign")
+
+
+def _tells_all(form: str) -> bool:
+    """Whether a format of strptime gives back both date and time of day.
+
+    Not with %Z: the names that it reads are those of this machine's zone, and the offset is lost.
+    """
+    try:
+        read = datetime.datetime.strptime(_PROBE.strftime(form), form)
+    except (ValueError, re.error):
+        return False
+    return read.replace(tzinfo=None) == _PROBE.replace(tzinfo=None) and "%Z" not in form.replace("%%", "")
 
 
 def _scalar(value: Any, *, text: bool, number: bool, sign: bool) -> str | float:

@@ -15,7 +15,17 @@ from ssosd.ingest.fitsblocks import FitsLayout, Hdu
 from ssosd.ingest.headers import Found, HeaderStack, number
 from ssosd.ingest.pointing import pointing_cards
 from ssosd.ingest.starttime import to_utc
-from ssosd.ingest.times import MJD_OF_ORDINAL_0, Stamp, UnreadableTime, at, parse_clock, parse_stamp
+from ssosd.ingest.times import (
+    MJD_OF_ORDINAL_0,
+    SECONDS_PER_DAY,
+    Stamp,
+    UnreadableTime,
+    at,
+    is_zoned,
+    parse_clock,
+    parse_stamp,
+    possible_day,
+)
 from ssosd.ingest.tpv import pixel_scale_arcsec
 from ssosd.ingest.wcs import read_sky
 
@@ -58,56 +68,71 @@ def mapped_start(
         A keyword is absent, or its value has not the format that the rule says.
     """
     try:
-        stamp, clock = _stamp(stack, rule)
+        stamp, clock, zoned = _stamp(stack, rule)
     except UnreadableTime as error:
         raise BadInput(
             f"{name}: no time of observation: {rule.time}: {error} ({rule.title})",
             next_step=f"correct time or time_format (now {rule.time_format}) of the rule",
         ) from error
-    stamp, notes = _from_zone(stamp, rule.time_zone)
-    if rule.time_zone.upper() == "UTC" and rule.time_format != "UNIX":
-        stamp, notes = to_utc(stack, stamp, clock)
+    notes: tuple[str, ...] = ()
+    if rule.time_zone.upper() == "UTC":
+        if rule.time_format != "UNIX":
+            stamp, notes = to_utc(stack, stamp, clock)
+    elif zoned:
+        notes = (f"{clock.text} says its own offset from UTC; time_zone {rule.time_zone} was not used",)
+    else:
+        stamp, notes = _from_zone(stamp, rule.time_zone)
     back = {"start": 0.0, "middle": exptime_s / 2.0, "end": exptime_s}[rule.time_of]
     return at(stamp.day, (stamp.seconds or 0.0) - back), notes
 
 
-def _stamp(stack: HeaderStack, rule: HeaderRule) -> tuple[Stamp, Found]:
-    """Time of the rule's keywords as it stands there, and the card that told the time of day."""
+def _stamp(stack: HeaderStack, rule: HeaderRule) -> tuple[Stamp, Found, bool]:
+    """Time of the rule's keywords, the card of the time of day, and whether that told its offset from UTC."""
     cards = []
     for keyword in rule.time.split("+"):
         found = stack.find(keyword)
         if found is None:
             raise UnreadableTime(f"{keyword.strip()} is absent")
         cards.append(found)
-    stamp = _formatted(cards, rule.time_format)
+    stamp, zoned = _formatted(cards, rule.time_format)
     if stamp.seconds is None:
         raise UnreadableTime(f"{cards[0].text!r} is a date without time of day")
-    return stamp, cards[-1]
+    return stamp, cards[-1], zoned
 
 
-def _formatted(cards: Sequence[Found], form: str) -> Stamp:
+def _formatted(cards: Sequence[Found], form: str) -> tuple[Stamp, bool]:
     if form in {"MJD", "JD", "UNIX"}:
         value = number(cards[0].value)
         if value is None:
             raise UnreadableTime(f"{cards[0].text!r} is no number")
-        return at(_MJD_OF_UNIX_0, value) if form == "UNIX" else parse_stamp(value)
+        return _from_unix(value, cards[0].text) if form == "UNIX" else parse_stamp(value), False
     if form == "ISO":
         values = [card.text if isinstance(card.value, bool) else card.value for card in cards]
         stamp = parse_stamp(values[0])
-        return stamp if len(values) == 1 else at(stamp.day, parse_clock(values[1]))
-    text = " ".join(card.text for card in cards)
+        if len(values) > 1:
+            stamp = at(stamp.day, parse_clock(values[1]))
+        return stamp, is_zoned(cards[-1].text)
+    return _strptime(" ".join(card.text for card in cards), form)
+
+
+def _from_unix(seconds: float, text: str) -> Stamp:
+    possible_day(_MJD_OF_UNIX_0 + seconds / SECONDS_PER_DAY, text)
+    return at(_MJD_OF_UNIX_0, seconds)
+
+
+def _strptime(text: str, form: str) -> tuple[Stamp, bool]:
     try:
         moment = datetime.datetime.strptime(text, form)
     except ValueError as error:
         raise UnreadableTime(f"{text!r} has not the format {form}") from error
+    day = possible_day(moment.toordinal() + MJD_OF_ORDINAL_0, text)
     midnight = moment.replace(hour=0, minute=0, second=0, microsecond=0)
-    return at(moment.toordinal() + MJD_OF_ORDINAL_0, (moment - midnight).total_seconds())
+    offset = moment.utcoffset() or datetime.timedelta()
+    return at(day, (moment - midnight - offset).total_seconds()), moment.tzinfo is not None
 
 
 def _from_zone(stamp: Stamp, name: str) -> tuple[Stamp, tuple[str, ...]]:
     """Local time to UTC; an hour that a change of clocks repeats is taken as its first pass."""
-    if name.upper() == "UTC":
-        return stamp, ()
     clock = datetime.datetime.fromordinal(stamp.day - MJD_OF_ORDINAL_0)
     clock += datetime.timedelta(seconds=stamp.seconds or 0.0)
     first, second = (clock.replace(tzinfo=zone(name), fold=fold).utcoffset() for fold in (0, 1))

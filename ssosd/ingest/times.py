@@ -13,9 +13,9 @@ _JD_MINUS_MJD = 2400000.5
 
 _ISO = re.compile(r"([+-]?\d{4,5})[-/.](\d{1,2})[-/.](\d{1,2})(?:(?:[Tt_]|\s+)(\S.*))?$")
 _SLASHED = re.compile(r"(\d{1,2})/(\d{1,2})/(\d{2}|\d{4})(?:(?:[Tt_]|\s+)(\S.*))?$")
-_CLOCK = re.compile(
-    r"(\d{1,2}):(\d{1,2})(?::(\d{1,2}(?:\.\d*)?))?\s*(Z|UTC?|GMT|[+-]\d{2}:?\d{2}|[+-]\d{2})?$", re.IGNORECASE
-)
+_OFFSET = r"(Z|UTC?|GMT|[+-]\d{2}:?\d{2}|[+-]\d{2})"
+_CLOCK = re.compile(rf"(\d{{1,2}}):(\d{{1,2}})(?::(\d{{1,2}}(?:\.\d*)?))?\s*{_OFFSET}?$", re.IGNORECASE)
+_ZONED = re.compile(rf":\d{{1,2}}(?:\.\d*)?\s*{_OFFSET}$", re.IGNORECASE)
 
 
 class UnreadableTime(ValueError):  # noqa: N818 - a reason, turned into BadInput where the file is known
@@ -104,6 +104,28 @@ def parse_clock(value: str | float) -> float:
     return seconds - offset
 
 
+def is_zoned(text: str) -> bool:
+    """Whether a time of day says its offset from UTC, which `parse_stamp` and `parse_clock` then subtract.
+
+    >>> is_zoned("2019-03-26T02:27:31-07:00"), is_zoned("02:27:31Z"), is_zoned("2019-03-26T02:27:31")
+    (True, True, False)
+    """
+    return _ZONED.search(text.strip()) is not None
+
+
+def possible_day(mjd: float, text: str) -> int:
+    """Day of an MJD that an exposure can be of; `text` is what it was read from.
+
+    Raises
+    ------
+    UnreadableTime
+        It is not of the years 1865 to 2099, or no number.
+    """
+    if not _FIRST_MJD <= mjd <= _LAST_MJD:
+        raise UnreadableTime(f"{text!r} is not a date of the years 1865 to 2099")
+    return int(mjd // 1)
+
+
 def format_stamp(stamp: Stamp) -> str:
     """ISO 8601 with milliseconds, or with microseconds when they are not zero.
 
@@ -131,9 +153,7 @@ def _day(year: int, month: int, day: int, text: str) -> int:
         mjd = datetime.date(year, month, day).toordinal() + MJD_OF_ORDINAL_0
     except ValueError as error:
         raise UnreadableTime(f"{text!r} is not a date: {error}") from error
-    if not _FIRST_MJD <= mjd <= _LAST_MJD:
-        raise UnreadableTime(f"{text!r} is not a date of the years 1865 to 2099")
-    return mjd
+    return possible_day(mjd, text)
 
 
 def _old_day(first: int, second: int, year: int, text: str) -> int:
