@@ -483,3 +483,44 @@ def test_gain_and_saturation_of_the_primary_reach_every_chip(tmp_path):
         hdus[2].header["GAIN"] = 4.0
     with fits.open(prepare(path).image) as hdus:
         assert [h.header["GAIN"] for h in hdus if h.data is not None] == [2.5, 4.0, 2.5]
+
+
+@pytest.mark.parametrize("value", [0, 0.0, -1.0, "NaN", "none", "", True, None])
+def test_a_saturation_level_that_is_none_is_not_given(tmp_path, value):
+    """SExtractor would read 0 and call every detection saturated; SATUR_LEVEL is for those without a card."""
+    path = frames.write(tmp_path / "a.fits", frames.header())
+    with fits.open(path, mode="update") as hdus:
+        hdus[0].header["SATURATE"] = value
+    exposure = read_exposure(path, keywords=HeaderKeywords(), extensions=None)
+    said = "is no saturation level and was ignored: SATUR_LEVEL counts"
+    assert [w for w in exposure.warnings if w.startswith("SATURATE=") and w.endswith(said)]
+    image = prepare_image(exposure, directory=tmp_path / "work room", weights=None).image
+    assert image != path
+    assert "SATURATE" not in fits.getheader(image)
+    assert np.array_equal(fits.getdata(image), fits.getdata(path))
+
+
+@pytest.mark.parametrize("value", [60000, "6.0E4", "60000 ADU"])
+def test_a_saturation_level_as_sextractor_reads_it_stays(tmp_path, value):
+    path = frames.write(tmp_path / "a.fits", frames.header(SATURATE=value))
+    exposure = read_exposure(path, keywords=HeaderKeywords(), extensions=None)
+    assert not exposure.warnings
+    assert prepare_image(exposure, directory=tmp_path / "work room", weights=None).image == path
+
+
+def test_no_level_of_a_chip_or_of_the_primary_is_given_and_good_ones_are(tmp_path):
+    path = three_chips(tmp_path / "m.fits")
+    with fits.open(path, mode="update") as hdus:
+        hdus[0].header["SATURATE"] = 0.0
+        hdus[2].header["SATURATE"] = 50000.0
+    prepared = prepare(path)
+    with fits.open(prepared.image) as hdus:
+        assert [h.header.get("SATURATE") for h in hdus if h.data is not None] == [None, 50000.0, None]
+
+
+def test_the_keyword_of_the_level_is_sextractors(tmp_path):
+    path = frames.write(tmp_path / "a.fits", frames.header(FULL=0.0, SATURATE=0.0))
+    exposure = read_exposure(path, keywords=HeaderKeywords(), extensions=None, saturation_key="FULL")
+    head = fits.getheader(prepare_image(exposure, directory=tmp_path / "work room", weights=None).image)
+    assert "FULL" not in head
+    assert "SATURATE" in head

@@ -307,6 +307,18 @@ def test_bad_pixels_are_not_taken_for_the_object(field: Field, tmp_path: Path, f
     assert (again["STATE"] == rows["STATE"])[others].all()
 
 
+def test_a_header_without_a_usable_saturation_level(field: Field, tmp_path: Path) -> None:
+    """SATUR_LEVEL counts, which is what the header had: with 0 for it every pixel would be saturated."""
+    exposures = field.left.linked.exposures
+    copy = tmp_path / exposures[CLOUDED_VISIT - 1].name
+    with fits.open(exposures[CLOUDED_VISIT - 1].path) as hdus:
+        hdus[0].header["SATURATE"] = 0.0
+        hdus.writeto(copy)
+    other = exposures[CLOUDED_VISIT - 1].at(str(copy))
+    again = recovered_of(field, (*exposures[: CLOUDED_VISIT - 1], other, *exposures[CLOUDED_VISIT:]))
+    pd.testing.assert_frame_equal(again, recovered_of(field, exposures))
+
+
 @pytest.mark.parametrize(("kind", "good", "bad"), [("", 1.0, 0.0), ("MAP_RMS", 30.0, 1e30)])
 def test_pixels_without_weight_have_no_value(
     field: Field, tmp_path: Path, kind: str, good: float, bad: float

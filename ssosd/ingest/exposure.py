@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -13,7 +14,7 @@ from ssosd.headermap import HeaderMap, HeaderRule
 from ssosd.ingest.cardtext import overlaid
 from ssosd.ingest.chips import ScienceChip, read_chips, select
 from ssosd.ingest.fitsblocks import FitsLayout, Hdu, opened_raw, read_layout
-from ssosd.ingest.headers import HeaderStack
+from ssosd.ingest.headers import Cards, HeaderStack, number
 from ssosd.ingest.mapped import MappedCards, mapped_cards, rule_for
 from ssosd.ingest.observed import read_observed
 from ssosd.ingest.times import SECONDS_PER_DAY, format_stamp
@@ -30,6 +31,7 @@ def read_exposure(
     keywords: HeaderKeywords,
     extensions: tuple[int, ...] | None,
     header_map: HeaderMap | None = None,
+    saturation_key: str = "SATURATE",
     identity: Callable[[Path], str] | None = None,
 ) -> Exposure:
     """Read one exposure.
@@ -45,6 +47,8 @@ def read_exposure(
         that is the only image); None for all science images.
     header_map : HeaderMap, optional
         What the headers of some instruments mean, where they mean something else than the keywords say.
+    saturation_key : str
+        SExtractor's SATUR_KEY; a card of it that holds no level is taken away.
     identity : callable, optional
         Gives the exposure's digest; by default `file_digest`, which reads the whole file.
 
@@ -70,7 +74,7 @@ def read_exposure(
     stack = _stack(layout, hdus[0].index)
     observed = read_observed(stack, keywords=keywords, rule=rule, name=path.name)
     start, exptime_s = observed.start, observed.exptime_s
-    cards, card_notes = _mapped(path, layout, hdus, rule, mjd=start.mjd)
+    cards, card_notes = _changes(path, layout, hdus, rule, mjd=start.mjd, saturation_key=saturation_key)
     hdus = tuple(replace(hdu, cards=overlaid(hdu.cards, cards[hdu.index])) for hdu in hdus)
     chips, chip_notes = read_chips(path, layout, hdus, skip_bad=extensions is None)
     described = tuple(_chip(chip, cards[chip.hdu.index]) for chip in chips)
@@ -162,19 +166,40 @@ def _stack(layout: FitsLayout, science: int) -> HeaderStack:
     return HeaderStack([(hdu.index, hdu.cards) for hdu in order])
 
 
-def _mapped(
-    path: Path, layout: FitsLayout, hdus: Sequence[Hdu], rule: HeaderRule | None, *, mjd: float
+def _changes(
+    path: Path,
+    layout: FitsLayout,
+    hdus: Sequence[Hdu],
+    rule: HeaderRule | None,
+    *,
+    mjd: float,
+    saturation_key: str,
 ) -> tuple[dict[int, MappedCards], list[str]]:
-    """Cards that a rule puts over those of each science HDU, by its index, and what to say of them."""
-    cards: dict[int, MappedCards] = {hdu.index: () for hdu in hdus}
-    if rule is None:
-        return cards, []
+    """Cards to be put over those of each science HDU, by its index, and what to say of them."""
+    cards: dict[int, MappedCards] = {}
     notes: list[str] = []
     for hdu in hdus:
-        label = f"{path.name}[{hdu.index}]"
-        cards[hdu.index], said = mapped_cards(layout, hdu, rule, mjd=mjd, label=label)
-        notes += said
+        mapped: MappedCards = ()
+        if rule is not None:
+            mapped, said = mapped_cards(layout, hdu, rule, mjd=mjd, label=f"{path.name}[{hdu.index}]")
+            notes += said
+        own = overlaid(hdu.cards, mapped)
+        found = _no_level(own if saturation_key in own else layout.hdus[0].cards, saturation_key)
+        if found is not None:
+            mapped = (*mapped, (saturation_key, None))
+            notes.append(
+                f"{saturation_key}={found} is no saturation level and was ignored: SATUR_LEVEL counts"
+            )
+        cards[hdu.index] = mapped
     return cards, notes
+
+
+def _no_level(cards: Cards, keyword: str) -> str | None:
+    """What a card says that holds no saturation level: SExtractor would read 0 and call all saturated."""
+    text = cards.text(keyword)
+    level = number(text.partition(" ")[0])
+    usable = level is not None and 0.0 < level < math.inf
+    return None if usable or keyword not in cards else text
 
 
 def _chip(chip: ScienceChip, cards: MappedCards) -> Chip:

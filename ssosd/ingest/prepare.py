@@ -13,7 +13,7 @@ from ssosd.ingest.chips import ScienceChip, read_chips
 from ssosd.ingest.fitsblocks import FitsLayout, Hdu, read_layout
 from ssosd.ingest.pixels import PlainImage, write_plain
 from ssosd.ingest.weights import prepare_weight
-from ssosd.model import Exposure
+from ssosd.model import Chip, Exposure
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -67,7 +67,8 @@ def prepare_image(exposure: Exposure, *, directory: Path, weights: Path | None) 
     name = f"{_safe(exposure.stem)}-{exposure.digest[:8]}"
     image = path if as_is else directory / f"{name}.fits"
     if not as_is:
-        write_plain([_plain(path, layout, chip) for chip in chips], image)
+        pairs = zip(chips, exposure.chips, strict=True)
+        write_plain([_plain(path, layout, chip, described) for chip, described in pairs], image)
     weight = None
     if weights is not None:
         weight = prepare_weight(
@@ -117,8 +118,9 @@ def _readable_as_is(layout: FitsLayout, chips: Sequence[ScienceChip], *, weighte
     )
 
 
-def _plain(path: Path, layout: FitsLayout, chip: ScienceChip) -> PlainImage:
-    primary = layout.hdus[0].cards if chip.hdu.index > 0 else None
+def _plain(path: Path, layout: FitsLayout, chip: ScienceChip, described: Chip) -> PlainImage:
+    gone = [card for card in described.cards if card[1] is None]  # not inherited either
+    primary = overlaid(layout.hdus[0].cards, gone) if chip.hdu.index > 0 else None
     kept = kept_cards(chip.hdu.cards, primary, compressed=chip.hdu.compressed)
     wcs = [format_card(keyword, value) for keyword, value in chip.scamp.cards]
     return PlainImage(path=path, hdu=chip.hdu, cards=(*kept, *wcs))

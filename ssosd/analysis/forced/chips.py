@@ -157,6 +157,7 @@ class Chips(AbstractContextManager["Chips"]):
             gain = _card(image, facts.gain_key, facts.gain)
             saturation = _card(image, facts.saturation_key, facts.saturation)
             gain = gain if gain > 0.0 else np.inf
+            saturation = saturation if saturation > 0.0 else facts.saturation
             if (number, hdu) not in self._stars:
                 shape = measure_shape(
                     image,
