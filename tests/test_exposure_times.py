@@ -236,6 +236,43 @@ def test_exposure_time_is_found_and_its_unit_heeded():
     assert plain == (2.5, ())
 
 
+@pytest.mark.parametrize(
+    ("comment", "unit", "value"),
+    [
+        *((c, "milliseconds", 6e4) for c in ("exposure time in ms", "ms", "exposure in milli-seconds")),
+        *(
+            (c, "microseconds", 6e7)
+            for c in ("exposure (us)", "in us", "usec", "micro seconds", "[??s]", "in ?s")
+        ),
+        *((c, "minutes", 1.0) for c in ("exposure time, min", "min.", "in min, rounded", "time [min]")),
+    ],
+)
+def test_units_that_the_comment_tells(comment, unit, value):
+    found, notes = read_exptime(
+        stack(EXPTIME=value, comments={"EXPTIME": comment}), keyword="EXPTIME", name="f"
+    )
+    assert found == pytest.approx(60.0)
+    assert notes == (f"EXPTIME is in {unit} by its comment: {value:g} read as 60 s",)
+
+
+@pytest.mark.parametrize(
+    "comment",
+    [
+        *("minimum exposure", "min exposure time", "up to 60 min", "max/min", "US Naval Observatory"),
+        *(
+            "[s], to 1 ms",
+            "exposure time, to 1 ms",
+            "in seconds, shutter in ms",
+            "Exposure time/s",
+            "Exp.time (usual)",
+        ),
+    ],
+)
+def test_comments_that_tell_no_unit_but_seconds(comment):
+    cards = stack(EXPTIME=60.0, comments={"EXPTIME": comment})
+    assert read_exptime(cards, keyword="EXPTIME", name="f") == (60.0, ())
+
+
 @pytest.mark.parametrize("value", [-1, "NaN", "long", True, 86400.0, 1e12, 1e300])
 def test_impossible_exposure_times(value):
     with pytest.raises(BadInput, match=r"f\.fits: EXPTIME=.* is no exposure time"):

@@ -32,6 +32,19 @@ _SECOND_WORD = "EXPOSURE"  # believed where the wanted keyword says 0 and it doe
 FILTER_KEYWORDS = ("FILTER", "FILTNAM", "FILTNAME", "FILTERS", "FILTERID", "FILT", "FILTER01")
 OBJECT_KEYWORDS = ("OBJECT", "OBJNAME", "TARGNAME", "TARGET")
 
+#: Units in comments with their seconds, surest first; µ is no ASCII and arrives as one or two question marks.
+_UNITS = tuple(
+    (re.compile(pattern, re.IGNORECASE), unit, seconds)
+    for pattern, unit, seconds in (
+        (r"\bmilli[- ]?sec|\bmsec|[\[(]ms[\])]", "milliseconds", 1e-3),
+        (r"\bmicro[- ]?sec|\busec|[\[(]us[\])]|(?<!\w)\?\??s(?:ec)?\b", "microseconds", 1e-6),
+        (r"\bsec|\bs\b", "seconds", 1.0),
+        (r"\bminutes?\b|[\[(]min[\])]|\bin min\b|(?<![\d/])(?<!\d )\bmin\.?\s*$", "minutes", 60.0),
+        (r"\bhours?\b|[\[(]h(?:r|rs)?[\])]", "hours", 3600.0),
+        (r"(?<!\d)(?<!\d )\bms\b", "milliseconds", 1e-3),  # but not "to 1 ms"
+        (r"(?<!\d)(?<!\d )\b(?-i:us)\b", "microseconds", 1e-6),
+    )
+)
 _OPEN_FILTER = re.compile(r"^(?:open\S*|clear\S*|air|none|blank|empty|notpresent|n/?a)$", re.IGNORECASE)
 
 
@@ -162,12 +175,7 @@ def _is_zero(found: Found) -> bool:
 
 
 def _unit(comment: str) -> tuple[str, float]:
-    if re.search(r"\bmillisec|\bmsec|[\[(]ms[\])]", comment, re.IGNORECASE):
-        return "milliseconds", 1e-3
-    if re.search(r"\bsec|\bs\b", comment, re.IGNORECASE):
-        return "seconds", 1.0
-    if re.search(r"\bminutes?\b|[\[(]min[\])]", comment, re.IGNORECASE):
-        return "minutes", 60.0
-    if re.search(r"\bhours?\b|[\[(]h(?:r|rs)?[\])]", comment, re.IGNORECASE):
-        return "hours", 3600.0
+    for pattern, unit, seconds in _UNITS:
+        if pattern.search(comment):
+            return unit, seconds
     return "seconds", 1.0
