@@ -173,7 +173,11 @@ def test_utc_needs_no_word_and_what_says_utc_is_utc():
 
 
 @pytest.mark.parametrize(
-    "comment", ["UT midpoint of exposure", "[UTC] mid-exposure", "middle of the integration"]
+    "comment",
+    [
+        *("UT midpoint of exposure", "[UTC] mid-exposure", "middle of the integration"),
+        *("mean time of observation", "[UTC] average epoch"),
+    ],
 )
 def test_an_explicit_middle_is_no_start(comment):
     stamp, warnings = start(DATE__OBS="2019-03-26T02:30:01.13", comments={"DATE-OBS": comment})
@@ -182,16 +186,31 @@ def test_an_explicit_middle_is_no_start(comment):
 
 
 @pytest.mark.parametrize(
-    "comment", ["start of exposure; mid in MJD-MID", "seconds since midnight", "UT of observation"]
+    "comment",
+    [
+        *("start of exposure; mid in MJD-MID", "seconds since midnight", "UT of observation"),
+        *("Greenwich mean time of observation", "UT start, not the exposure end", "UT, see also DATE-END"),
+    ],
 )
 def test_other_comments_change_nothing(comment):
     assert start(DATE__OBS="2019-03-26T02:27:31.13", comments={"DATE-OBS": comment})[1] == ()
 
 
-@pytest.mark.parametrize("comment", ["UTC at end of exposure", "local time of start"])
+@pytest.mark.parametrize(
+    "comment",
+    [
+        *("UTC at end of exposure", "exposure end", "UT date (end)", "UTC, exposure stopped", "END"),
+        *("observation ended, UTC", "local time of start"),
+    ],
+)
 def test_end_and_local_times_are_not_taken_for_the_start(comment):
+    comments = {"DATE-OBS": comment}
     with pytest.raises(BadInput, match="DATE-OBS"):
-        start(DATE__OBS="2019-03-26T02:27:31.13", comments={"DATE-OBS": comment})
+        start(DATE__OBS="2019-03-26T02:32:31.13", comments=comments)
+    cards = {"DATE-OBS": "2019-03-26T02:32:31.13", "DATE-BEG": "2019-03-26T02:27:31.13"}
+    stamp, warnings = start(comments=comments, **cards)
+    assert stamp == Stamp(day=58568, seconds=8851.13)
+    assert "used DATE-BEG instead" in warnings[0]
 
 
 def test_a_contradicting_mjd_is_reported():

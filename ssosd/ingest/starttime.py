@@ -63,12 +63,14 @@ DAY_CHECKED_KEYWORDS = (
 )
 
 _MIDDLE_COMMENT = re.compile(
-    r"\bmid(?!night)[- ]?(?:point|dle|exp|time|of|obs|int|\b)|\bcent(?:er|re) of (?:the )?(?:exp|obs|int)",
+    r"\bmid(?!night)[- ]?(?:point|dle|exp|time|of|obs|int|\b)|\bcent(?:er|re) of (?:the )?(?:exp|obs|int)"
+    r"|(?<!greenwich )\b(?:mean|average) (?:time|date|epoch|utc?|mjd|jd)\b",
     re.IGNORECASE,
 )
 _MIDDLE_KEYWORD = re.compile(r"MID(?!NIGHT)|AVG")
 _START = re.compile(r"\b(?:start|begin|beginning|began|open)", re.IGNORECASE)
-_END = re.compile(r"\bend of|\bend (?:time|date|ut)|\bclose|\bfinish", re.IGNORECASE)
+#: Not DATE-END, which a comment may point to.
+_END = re.compile(r"(?<![\w-])(?:end(?:s|ed)?|stop(?:s|ped)?)\b|\bend of|\bclose|\bfinish", re.IGNORECASE)
 _END_KEYWORD = re.compile(r"(?:END|STOP|STP)$")
 _LOCAL = re.compile(r"\blocal\b|\blocaltime\b", re.IGNORECASE)
 _UTC = re.compile(r"\bUTC?\b|\bGMT\b|\buniversal\b", re.IGNORECASE)
@@ -157,7 +159,7 @@ def read_start(
     raise BadInput(
         f"{name}: no time of observation: {'; '.join(failures[:2])}",
         next_step="set DATE-OBS in the configuration to the keyword of the start of the exposure, "
-        "or to two joined with +, such as DATE-OBS+UTC-OBS",
+        "or to two joined with +, such as DATE-OBS+UTC-OBS; a time of the end needs time_of in a header map",
     )
 
 
