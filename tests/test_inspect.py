@@ -54,6 +54,7 @@ def names(inspectable):
         ("NIGHT/candidates", 200),
         ("NIGHT/changes?after=0", 200),
         ("NIGHT/changes?after=x", 400),
+        ("NIGHT/changes?after=9999999999999999999999", 400),
         ("2031-01-01/", 404),
         ("2031-01-01/candidates", 404),
         ("NIGHT/candidates/F99-0001", 404),
@@ -127,6 +128,8 @@ def test_a_post_from_another_page_is_refused_and_changes_nothing(client, inspect
         ({"verdict": "comet"}, 400),
         ({"version": "0"}, 400),
         ({"candidate": 3}, 400),
+        ({"candidate": "\ud800"}, 400),
+        ({"verdict": "\ud800"}, 400),
         ({"person": ""}, 400),
         ({"person": "x" * 61}, 400),
         ({"person": "a\u0000b"}, 400),
@@ -138,6 +141,12 @@ def test_what_is_no_verdict_is_refused(client, inspectable, names, change, statu
     deed = {"candidate": names[0], "verdict": "artifact", "version": 0, "person": "Ada", **change}
     assert client.post(f"{inspectable.night}/verdicts", deed).status == status
     assert client.get(f"{inspectable.night}/changes?after=0").json["history"] == []
+
+
+def test_a_body_that_is_nested_beyond_reason_is_refused(client, inspectable):
+    headers = {"Content_Type": "application/json", "Origin": "http://" + urlsplit(client.url).netloc}
+    path, body = f"{client.root}{inspectable.night}/verdicts", b"[" * 16_000
+    assert client.ask(path, method="POST", body=body, **headers).status == 400
 
 
 def test_reading_addresses_take_no_posts_and_the_others_no_gets(client, inspectable):

@@ -22,6 +22,7 @@ from ssosd.web.subject import Subject, details, pixels
 
 STATIC = Path(__file__).parent / "static"
 _LONGEST_NAME = 60
+_LONGEST_NUMBER = 18  # digits that SQLite keeps as an integer
 
 
 class Library(Protocol):
@@ -79,8 +80,8 @@ def inspector_app(
 
     def changes(request: Request) -> Response:
         after = request.query_params.get("after", "0")
-        if not after.isdecimal():
-            raise BadRequest(f"after: found {after}, allowed is a number")
+        if not after.isdecimal() or len(after) > _LONGEST_NUMBER:
+            raise BadRequest(f"after: found {after}, allowed is a number of at most {_LONGEST_NUMBER} digits")
         return JSONResponse(library.subject(request.path_params["subject"]).changes(after=int(after)))
 
     async def verdict(request: Request) -> Response:
@@ -152,7 +153,8 @@ def _judged(judged: Judged) -> Response:
 async def _body(request: Request) -> dict[str, Any]:
     try:
         asked = json.loads(await request.body())
-    except ValueError as error:
+        json.dumps(asked, ensure_ascii=False).encode()  # half of a letter is JSON, but no text
+    except (ValueError, RecursionError) as error:
         raise BadRequest("the body is no JSON") from error
     if not isinstance(asked, dict):
         raise BadRequest("the body is no JSON object")
