@@ -60,6 +60,20 @@ def without_a_detection(target, replayed, name):
     write_recovered_csv(target / replayed.night / field / "cats" / RECOVERED, rows)
 
 
+def linked_anew(target: Path, night: str, names: dict[str, str | None]) -> None:
+    """As after a late exposure: these candidates have other names now, those with None are no candidates."""
+    for path in (target / night).glob("*/cats/candidates.csv"):
+        table = pd.read_csv(path, dtype=str, keep_default_na=False)
+        table["CANDIDATE"] = table["CANDIDATE"].map(lambda name: names.get(name, name))
+        table.dropna(subset="CANDIDATE").to_csv(path, index=False)
+    with Store(target / STORE_NAME) as store, store.db.atomic():
+        rows = store.rows("SELECT * FROM candidates WHERE night = ?", [night])
+        renamed = [{**row, "candidate": names.get(row["candidate"], row["candidate"])} for row in rows]
+        store.db.execute("DELETE FROM candidates WHERE night = ?", [night])
+        store.db.table("candidates").insert_all(row for row in renamed if row["candidate"])
+        store._find_judged_again(night)
+
+
 @dataclass(frozen=True, slots=True)
 class Answer:
     status: int

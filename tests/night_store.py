@@ -6,7 +6,8 @@ import json
 import sqlite3
 from datetime import UTC, datetime
 
-from ssosd.store import STORE_NAME
+from ssosd.store import STORE_NAME, Store
+from ssosd.store.verdicts import Seen
 
 NIGHT = "2026-11-14"
 #: 2026-11-15 02:00 UTC
@@ -23,6 +24,15 @@ def insert(target, table, *rows):
                 [*row.values()],
             )
     connection.close()
+
+
+def place_in(store: Store, night: str, candidate: str) -> Seen:
+    """The place of a candidate as somebody sees it who looks now."""
+    found = store.rows(
+        "SELECT mjd_first AS mjd, ra_deg, dec_deg FROM candidates WHERE night = ? AND candidate = ?",
+        [night, candidate],
+    )
+    return Seen(**found[0])
 
 
 def beat(target, pid, **columns):

@@ -31,6 +31,7 @@ from ssosd.reports.selection import select_for_drafts, split_neos
 from ssosd.reports.tables import read_candidates_csv, write_candidates_csv
 from ssosd.site import site_from_code
 from ssosd.store import STORE_NAME, Store
+from tests.night_store import place_in
 from tests.replaying import ONE_FIELD, Outcome, run
 from tests.sky import shared_sky
 
@@ -230,9 +231,14 @@ def test_a_verdict_brings_a_candidate_into_the_drafts(replayed: Outcome):
     assert f"unchecked: nothing to send\n  {n} candidates wait for the verdict asteroid" in readme
     assert f"ssosd inspect {replayed.night}" in readme
     first, second = sorted(replayed.candidates["CANDIDATE"].unique())[:2]
+
+    def say(store, name, verdict, version):
+        place = place_in(store, replayed.night, name)
+        store.give_verdict(replayed.night, name, verdict, person="Ada", version=version, seen=place)
+
     with Store(replayed.target / STORE_NAME) as store:
-        store.give_verdict(replayed.night, first, "asteroid", person="Ada", version=0)
-        store.give_verdict(replayed.night, second, "artifact", person="Ada", version=0)
+        say(store, first, "asteroid", version=0)
+        say(store, second, "artifact", version=0)
     assert rewrite_night(replayed.target, night=replayed.night).written
     text = (drafts / "unchecked.txt").read_text()
     n = int((replayed.candidates["CANDIDATE"] == first).sum())
@@ -243,7 +249,7 @@ def test_a_verdict_brings_a_candidate_into_the_drafts(replayed: Outcome):
         assert [p for p in problems if p.severity == "error"] == []
     with Store(replayed.target / STORE_NAME) as store:
         kinds = [row["kind"] for row in store.rows("SELECT kind FROM drafts ORDER BY kind")]
-        store.give_verdict(replayed.night, first, "artifact", person="Ada", version=1)
+        say(store, first, "artifact", version=1)
     assert kinds == ["unchecked.psv", "unchecked.txt", "unchecked.xml"]
     rewrite_night(replayed.target, night=replayed.night)
     assert not list(drafts.glob("unchecked.*"))

@@ -21,12 +21,15 @@ from ssosd.web.serve import open_socket
 from tests.inspecting import (
     copied,
     inspecting,
+    linked_anew,
     said_in_csv,
     said_in_store,
     without_a_detection,
 )
 
 pytestmark = pytest.mark.binaries
+#: A place where no candidate is.
+NOWHERE = {"mjd": 61358.8, "ra": 10.0, "dec": -20.0}
 
 
 @pytest.fixture(scope="module")
@@ -118,6 +121,7 @@ def test_another_name_of_this_machine_is_refused(client, inspectable):
 def test_a_post_from_another_page_is_refused_and_changes_nothing(client, inspectable, names, headers, status):
     """Even by one who knows the token."""
     deed = {"candidate": names[0], "verdict": "artifact", "version": 0, "person": "Eve"}
+    deed["seen"] = place_of(client, inspectable.night, names[0])
     assert client.post(f"{inspectable.night}/verdicts", deed, **headers).status == status
     assert client.get(f"{inspectable.night}/changes?after=0").json["history"] == []
 
@@ -133,12 +137,18 @@ def test_a_post_from_another_page_is_refused_and_changes_nothing(client, inspect
         ({"person": ""}, 400),
         ({"person": "x" * 61}, 400),
         ({"person": "a\u0000b"}, 400),
-        ({"candidate": "F99-0001"}, 404),
+        ({"seen": None}, 400),
+        ({"seen": [61358.8, 10.0, 20.0]}, 400),
+        ({"seen": {**NOWHERE, "ra": "10"}}, 400),
+        ({"seen": {**NOWHERE, "dec": float("nan")}}, 400),
+        ({"seen": {**NOWHERE, "mjd": 10**400}}, 400),
+        ({"candidate": "F99-0001"}, 409),
         ({"note": "x" * 20_000}, 413),
     ],
 )
 def test_what_is_no_verdict_is_refused(client, inspectable, names, change, status):
-    deed = {"candidate": names[0], "verdict": "artifact", "version": 0, "person": "Ada", **change}
+    deed = {"candidate": names[0], "verdict": "artifact", "version": 0, "person": "Ada", "seen": NOWHERE}
+    deed |= change
     assert client.post(f"{inspectable.night}/verdicts", deed).status == status
     assert client.get(f"{inspectable.night}/changes?after=0").json["history"] == []
 
@@ -244,9 +254,16 @@ def test_a_cutout_that_is_lost_or_broken_leaves_its_frame_blank_with_a_reason(in
 # ---- verdicts ---------------------------------------------------------------------------------------------
 
 
-def give(client, night, candidate, verdict, version=0, person="Ada"):
+def place_of(client, night, candidate):
+    """Where it is seen by who looks now."""
+    entries = client.get(f"{night}/candidates").json["candidates"]
+    entry = next(entry for entry in entries if entry["id"] == candidate)
+    return {name: entry[name] for name in ("mjd", "ra", "dec")}
+
+
+def give(client, night, candidate, verdict, version=0, person="Ada", seen=None):
     deed = {"candidate": candidate, "verdict": verdict, "version": version, "person": person}
-    return client.post(f"{night}/verdicts", deed)
+    return client.post(f"{night}/verdicts", deed | {"seen": seen or place_of(client, night, candidate)})
 
 
 def test_a_verdict_goes_to_store_and_csv_and_undo_takes_it_back(inspected, inspectable, names):
@@ -285,6 +302,23 @@ def test_two_people_who_have_not_seen_each_other_s_verdict(inspected, inspectabl
         undone = one.post(f"{night}/undo", {"person": "Ada"})
         assert (undone.status, undone.json["now"]["person"]) == (409, "Bob")
     assert said_in_csv(inspected / night / "candidates.csv") == {names[0]: "artifact"}
+
+
+def test_a_verdict_of_a_page_from_before_the_linking_falls_on_nothing_else(inspected, inspectable, names):
+    night, (one, other) = inspectable.night, names
+    with inspecting(inspected) as client:
+        seen = {name: place_of(client, night, name) for name in names}
+        stamps = client.get(f"{night}/candidates").json["linked"]
+        assert client.get(f"{night}/changes?after=0").json["linked"] == stamps
+        assert list(stamps) == [inspectable.candidates["FIELD"].iloc[0]]
+        linked_anew(inspected, night, {one: other, other: None})
+        assert client.get(f"{night}/changes?after=0").json["linked"].keys() == stamps.keys()
+        assert client.get(f"{night}/changes?after=0").json["linked"] != stamps
+        gone = give(client, night, other, "artifact", seen=seen[other])
+        assert (gone.status, gone.json) == (409, {"taken": False, "now": None})
+        there = give(client, night, one, "asteroid", seen=seen[one])
+        assert (there.status, there.json["now"]["candidate"]) == (200, other)
+    assert said_in_csv(inspected / night / "candidates.csv") == {other: "asteroid"}
 
 
 def test_many_verdicts_at_once_are_all_kept(inspected, inspectable, names):

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import shutil
 from contextlib import contextmanager
+from itertools import product
 
 import pytest
 
 from ssosd.reports.morning.candidates import triage
+from ssosd.sphere import from_offsets_arcsec
+from ssosd.store.verdicts import _pairs
 from tests.inspecting import (
     inspecting,
+    linked_anew,
     said_in_csv,
     said_in_store,
     without_a_detection,
@@ -164,8 +168,7 @@ def test_verdicts_wait_while_the_tunnel_is_broken(browser, inspected, inspectabl
 def test_who_has_not_seen_another_s_verdict_is_shown_it_and_looks_again(browser, inspected, inspectable):
     with inspecting(inspected) as client, inspecting(inspected) as other, tab(browser, client.url) as ada:
         bob = browser.new_page()
-        nothing_new = {"history": [], "files": {"state": "written", "detail": ""}}
-        bob.route("**/changes?*", lambda route: route.fulfill(json=nothing_new))
+        bob.route("**/changes?*", lambda route: route.fulfill(json=route.fetch().json() | {"history": []}))
         bob.goto(other.url)
         bob.wait_for_selector("#film button")
         bob.fill("#person", "Bob")
@@ -184,6 +187,75 @@ def test_who_has_not_seen_another_s_verdict_is_shown_it_and_looks_again(browser,
         reads(ada, f"[data-id='{first}'] .word", "artifact")  # and Ada is told by herself
         assert said_in_store(inspected, inspectable.night) == {first: "artifact"}
         bob.context.close()
+
+
+def test_a_page_that_is_open_while_its_field_is_linked_anew_stays_at_the_object(
+    browser, inspected, inspectable
+):
+    night, field = inspectable.night, inspectable.candidates["FIELD"].iloc[0]
+    with inspecting(inspected) as client, tab(browser, client.url) as page:
+        one, other = triage(inspectable.candidates, {})
+        assert name(page) == one
+        position = page.locator("#facts dt:text('position') + dd").inner_text()
+        linked_anew(inspected, night, {one: other, other: one})
+        page.keyboard.press("m")  # nothing of the page is reloaded by a person
+        reads(page, "#toast", f"{field} linked anew: {one} is {other} now.")
+        assert name(page) == other
+        assert page.locator("#facts dt:text('position') + dd").inner_text() == position
+        page.keyboard.press("ArrowRight")
+        kept(page)
+        assert said_in_store(inspected, night) == {other: "asteroid"}
+        reads(page, "#name", one)
+        linked_anew(inspected, night, {one: None})
+        reads(page, "#toast", f"{field} linked anew: {one} is no candidate any more.")
+        assert (name(page), page.inner_text("#said")) == (other, "asteroid")
+        assert page.inner_text("#count") == "1 of 1 judged"
+        linked_anew(inspected, night, {other: None})
+        page.wait_for_selector("#note")  # as it is seen
+        assert page.inner_text("#name") == page.inner_text("#film") == ""
+
+
+def test_the_page_finds_again_what_the_store_finds_again(browser, inspected):
+    """Four hours before its first detection, of one that moves 2000 arcsec/h, and beside it."""
+    hours, pm_ra, pm_dec = -4.0, 1200.0, -1600.0
+    call = "async ([c, seen]) => (await import('../static/again.js')).again(c, 'A', seen)?.id"
+    with inspecting(inspected) as client, tab(browser, client.url) as page:
+        for dec, (off, found) in product((-85.0, 0.0, 60.0), ((0.0, True), (4.9, True), (5.1, False))):
+            place = from_offsets_arcsec(hours * pm_ra + off, hours * pm_dec, 359.9, dec)
+            mjd, (ra_seen, dec_seen) = 61358.9 + hours / 24, map(float, place)
+            row = {"mjd_first": 61358.9, "ra_deg": 359.9, "dec_deg": dec, "pm_ra": pm_ra, "pm_dec": pm_dec}
+            entry = {"id": "A", "mjd": 61358.9, "ra": 359.9, "dec": dec, "rate": 2000.0, "pa": 143.1301024}
+            judged = {"id": 1, "mjd": mjd, "ra_deg": ra_seen, "dec_deg": dec_seen}
+            assert bool(_pairs([judged], [row])) == found
+            assert (
+                page.evaluate(call, [[entry], {"mjd": mjd, "ra": ra_seen, "dec": dec_seen}]) == "A"
+            ) == found
+
+
+def test_verdicts_that_waited_while_the_field_was_linked_anew_fall_on_what_was_seen(
+    browser, inspected, inspectable
+):
+    night = inspectable.night
+    with inspecting(inspected) as client:
+        page = browser.new_context().new_page()
+        page.goto(client.url)
+        page.wait_for_selector("#film button")
+        one, other = triage(inspectable.candidates, {})
+        page.context.set_offline(True)
+        page.keyboard.press("ArrowRight")
+        page.keyboard.press("ArrowLeft")
+        reads(page, "#files", "2 verdicts wait")
+        linked_anew(inspected, night, {one: other, other: None})
+        page.context.set_offline(False)
+        reads(
+            page,
+            "#toast",
+            f"{other}: linked anew, no candidate is there any more; yours (artifact) is not kept.",
+        )
+        kept(page)
+        assert said_in_store(inspected, night) == {other: "asteroid"}
+        reads(page, "#said", "asteroid")
+        page.context.close()
 
 
 @pytest.mark.parametrize("scheme", ["dark", "light"])

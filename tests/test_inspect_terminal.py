@@ -18,7 +18,8 @@ from ssosd.store import STORE_NAME, Store
 from ssosd.web.filmstrip import filmstrip
 from ssosd.web.opening import find_meant, library_of
 from ssosd.web.terminal import VERDICT_KEYS, inspect_in_terminal
-from tests.inspecting import said_in_csv, said_in_store
+from tests.inspecting import linked_anew, said_in_csv, said_in_store
+from tests.night_store import place_in
 
 LEFT, RIGHT, UP, DOWN = "\x1b[D", "\x1b[C", "\x1b[A", "\x1b[B"
 
@@ -126,12 +127,25 @@ def test_who_comes_second_is_told(inspectable, inspected):
 
     def keys():
         with Store(inspected / STORE_NAME) as store:
-            store.give_verdict(inspectable.night, one, "artifact", person="Ben", version=0)
+            place = place_in(store, inspectable.night, one)
+            store.give_verdict(inspectable.night, one, "artifact", person="Ben", version=0, seen=place)
         yield "a"
 
     seen, _ = session(inspected, keys())
     assert "Ben said artifact meanwhile" in seen
     assert said_in_store(inspected, inspectable.night) == {one: "artifact"}
+
+
+@pytest.mark.binaries
+def test_a_verdict_goes_to_what_was_shown_though_its_name_means_another_since(inspectable, inspected):
+    one, other = triage(inspectable.candidates, {})
+
+    def keys():
+        linked_anew(inspected, inspectable.night, {one: other, other: one})
+        yield "a"
+
+    session(inspected, keys())
+    assert said_in_store(inspected, inspectable.night) == {other: "asteroid"}
 
 
 @pytest.mark.binaries

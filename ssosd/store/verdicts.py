@@ -1,7 +1,8 @@
 """What people say of candidates: every verdict ever given, and which counts now.
 
 Verdicts are the one thing that a process may write without holding the target: each is one short transaction
-that names the version it was given on, so that two people never overwrite each other unseen. The trigger of
+that names the version it was given on, so that two people never overwrite each other unseen, and the place of
+what was seen, since a name may mean another object once its field is linked again. The trigger of
 the `judgements` table marks the night's files as old in the same transaction; whoever holds the target (the
 daemon, a replay, else the inspector for a moment) writes them again.
 """
@@ -14,7 +15,6 @@ from typing import Any
 
 import numpy as np
 
-from ssosd.errors import BadInput
 from ssosd.sphere import offsets_arcsec
 from ssosd.store.base import Base
 
@@ -31,6 +31,10 @@ _HISTORY = """
     SELECT d.candidate, j.verdict, j.person, j.at, j.id AS version, j.undoes
     FROM judged d JOIN judgements j ON j.judged = d.id
     WHERE d.night = ? AND d.candidate IS NOT NULL AND j.id > ? ORDER BY j.id
+"""
+_PLACES = """
+    SELECT candidate, mjd_first, ra_deg, dec_deg, pm_ra, pm_dec FROM candidates
+    WHERE night = ? ORDER BY candidate
 """
 _STANDING = "{0}.undoes IS NULL AND NOT EXISTS (SELECT 1 FROM judgements u WHERE u.undoes = {0}.id)"
 _LAST_DEED = f"""
@@ -57,11 +61,20 @@ class Verdict:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Seen:
+    """Where a candidate was as it was shown to a person: its first detection."""
+
+    mjd: float  # UTC
+    ra_deg: float
+    dec_deg: float
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Judged:
     """The answer to a person who gave a verdict or took one back."""
 
-    taken: bool  # False: somebody else was first, nothing was changed
-    now: Verdict | None  # what counts now; None when there was nothing to take back
+    taken: bool  # False: somebody else was first, or what was seen is gone; nothing was changed
+    now: Verdict | None  # what counts now; None when there was nothing to take back, or what was seen is gone
 
 
 class Verdicts(Base):
@@ -76,43 +89,45 @@ class Verdicts(Base):
         return self.rows(_HISTORY, [night, after])
 
     def give_verdict(
-        self, night: str, candidate: str, verdict: str | None, *, person: str, version: int
+        self, night: str, candidate: str, verdict: str | None, *, person: str, version: int, seen: Seen
     ) -> Judged:
-        """Give a verdict on what one has seen; refused when another was given since.
+        """Give a verdict on what one has seen; refused when another was given since, or when it is gone.
 
         Parameters
         ----------
-        night, candidate : str
+        night : str
+        candidate : str
+            Its name as the person saw it: the verdict goes to what is there now, whatever its name.
         verdict : str or None
             One of `VERDICTS`; None takes back what there is.
         person : str
             Who gives it.
         version : int
             `Verdict.version` that the person saw, 0 for none.
-
-        Raises
-        ------
-        BadInput
-            There is no such candidate.
+        seen : Seen
         """
         with self.db.atomic():
+            name = self.name_now(night, candidate, seen)
+            if name is None:
+                return Judged(taken=False, now=None)
+            now = self.verdicts(night).get(name)
+            if (now.version if now else 0) != version:
+                return Judged(taken=False, now=now)
             self.db.execute(
                 "INSERT OR IGNORE INTO judged (night, candidate, mjd, ra_deg, dec_deg)"
                 " SELECT night, candidate, mjd_first, ra_deg, dec_deg FROM candidates"
                 " WHERE night = ? AND candidate = ?",
-                [night, candidate],
+                [night, name],
             )
-            found = self.rows(
-                "SELECT id FROM judged JOIN candidates USING (night, candidate)"
-                " WHERE night = ? AND candidate = ?",
-                [night, candidate],
-            )
-            if not found:
-                raise BadInput(f"{candidate}: no candidate of the night {night}")
-            now = self.verdicts(night).get(candidate)
-            if (now.version if now else 0) != version:
-                return Judged(taken=False, now=now)
-            return Judged(taken=True, now=self._judge(found[0]["id"], candidate, verdict, person))
+            judged = self.rows("SELECT id FROM judged WHERE night = ? AND candidate = ?", [night, name])
+            return Judged(taken=True, now=self._judge(judged[0]["id"], name, verdict, person))
+
+    def name_now(self, night: str, candidate: str, seen: Seen) -> str | None:
+        """Name of the candidate that is now where one of this name was seen; None when none is."""
+        candidates = self.rows(_PLACES, [night])
+        candidates.sort(key=lambda row: row["candidate"] != candidate)  # two in one place: what it was called
+        place = {"id": 0, "mjd": seen.mjd, "ra_deg": seen.ra_deg, "dec_deg": seen.dec_deg}
+        return next((str(candidates[k]["candidate"]) for _, k in _pairs([place], candidates)), None)
 
     def undo_verdict(self, night: str, *, person: str) -> Judged:
         """Take back a person's last verdict of a night that still stands: what was before counts again.
@@ -143,11 +158,7 @@ class Verdicts(Base):
         judged = self.rows("SELECT id, mjd, ra_deg, dec_deg FROM judged WHERE night = ? ORDER BY id", [night])
         if not judged:
             return
-        candidates = self.rows(
-            "SELECT candidate, mjd_first, ra_deg, dec_deg, pm_ra, pm_dec FROM candidates WHERE night = ?"
-            " ORDER BY candidate",
-            [night],
-        )
+        candidates = self.rows(_PLACES, [night])
         names = {number: candidates[place]["candidate"] for number, place in _pairs(judged, candidates)}
         self.db.execute("UPDATE judged SET candidate = NULL WHERE night = ?", [night])
         self.db.conn.executemany(

@@ -17,12 +17,14 @@ from starlette.staticfiles import StaticFiles
 from ssosd.errors import BadInput, SsosdError
 from ssosd.status import Status
 from ssosd.store import VERDICTS, Judged
+from ssosd.store.verdicts import Seen
 from ssosd.web.describe import Json
 from ssosd.web.subject import Subject, details, pixels
 
 STATIC = Path(__file__).parent / "static"
 _LONGEST_NAME = 60
 _LONGEST_NUMBER = 18  # digits that SQLite keeps as an integer
+_LARGEST = 1e6  # of what is seen: days and degrees
 
 
 class Library(Protocol):
@@ -94,7 +96,12 @@ def inspector_app(
             raise BadRequest("candidate (text) and version (number) are wanted")
         return _judged(
             await run_in_threadpool(
-                subject.judge, asked["candidate"], said, person=_person(asked), version=version
+                subject.judge,
+                asked["candidate"],
+                said,
+                person=_person(asked),
+                version=version,
+                seen=_seen(asked),
             )
         )
 
@@ -167,6 +174,15 @@ def _person(asked: dict[str, Any]) -> str:
     if not text or len(text) > _LONGEST_NAME or not text.isprintable():
         raise BadRequest(f"person: a name of at most {_LONGEST_NAME} letters is wanted")
     return text
+
+
+def _seen(asked: dict[str, Any]) -> Seen:
+    given = asked.get("seen")
+    place = [given.get(name) for name in ("mjd", "ra", "dec")] if isinstance(given, dict) else []
+    numbers = [float(x) for x in place if isinstance(x, int | float) and abs(x) < _LARGEST]
+    if len(numbers) != 3:
+        raise BadRequest("seen: mjd, ra and dec of the candidate as it was shown are wanted")
+    return Seen(mjd=numbers[0], ra_deg=numbers[1], dec_deg=numbers[2])
 
 
 def _problem(_: Request, error: Exception) -> Response:

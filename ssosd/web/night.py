@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Callable
+from hashlib import blake2b
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,7 @@ import pandas as pd
 from ssosd.errors import BadInput
 from ssosd.reports.tables import read_candidates_csv
 from ssosd.store import STORE_NAME, Judged, Store
+from ssosd.store.verdicts import Seen
 from ssosd.web.describe import Json, by_urgency, plain, summaries
 from ssosd.web.scribe import Scribe
 from ssosd.web.subject import pick
@@ -23,6 +26,11 @@ _FIELDS = """
     FROM sequences s LEFT JOIN sequence_exposures m ON m.sequence = s.id
     LEFT JOIN exposures e ON e.digest = m.exposure
     WHERE s.night = ? GROUP BY s.id ORDER BY s.field
+"""
+#: What linking says of each candidate; not what is known of it, which others are asked for later.
+_LINKED = """
+    SELECT s.field, c.candidate, c.source_number, c.n_detections, c.mjd_first, c.ra_deg, c.dec_deg
+    FROM candidates c JOIN sequences s ON s.id = c.sequence WHERE c.night = ? ORDER BY s.field, c.candidate
 """
 
 
@@ -48,6 +56,7 @@ class NightSubject:
     def overview(self) -> Json:
         """Title, fields and all candidates with their verdicts."""
         with Store(self._path) as store:
+            linked = self._linked(store)  # first: what follows is never older than its stamp
             fields = store.rows(_FIELDS, [self.name])
             if not fields:
                 raise BadInput(f"{self.name}: no such night")
@@ -66,6 +75,7 @@ class NightSubject:
             "candidates": by_urgency(entries),
             "history": history,
             "version": history[-1]["version"] if history else 0,
+            "linked": linked,
             "files": self._scribe.state(self.name),
         }
 
@@ -81,10 +91,12 @@ class NightSubject:
             raise BadInput(f"{candidate}: no candidate of the night {self.name}")
         return pick(self._table(found[0]["folder"]), candidate), Path(found[0]["folder"]) / "cutouts"
 
-    def judge(self, candidate: str, verdict: str | None, *, person: str, version: int) -> Judged:
+    def judge(self, candidate: str, verdict: str | None, *, person: str, version: int, seen: Seen) -> Judged:
         """Give a verdict; the night's files follow soon."""
         return self._write(
-            lambda store: store.give_verdict(self.name, candidate, verdict, person=person, version=version)
+            lambda store: store.give_verdict(
+                self.name, candidate, verdict, person=person, version=version, seen=seen
+            )
         )
 
     def undo(self, *, person: str) -> Judged:
@@ -92,12 +104,21 @@ class NightSubject:
         return self._write(lambda store: store.undo_verdict(self.name, person=person))
 
     def changes(self, *, after: int) -> Json:
-        """Judgements behind a version, and whether the files follow from them yet."""
+        """Judgements behind a version, stamps as in `overview`, and whether the files follow yet."""
         with Store(self._path) as store:
             return {
                 "history": store.verdict_history(self.name, after=after),
+                "linked": self._linked(store),
                 "files": self._scribe.state(self.name),
             }
+
+    def _linked(self, store: Store) -> dict[str, str]:
+        """A stamp of what linking gave each field; fields without candidates have none."""
+        rows = [tuple(row.values()) for row in store.rows(_LINKED, [self.name])]
+        return {
+            field: blake2b(repr(list(found)).encode(), digest_size=8).hexdigest()
+            for field, found in groupby(rows, key=lambda row: row[0])
+        }
 
     def _write(self, change: Callable[[Store], Judged]) -> Judged:
         with Store(self._path) as store:

@@ -13,6 +13,7 @@ from ssosd.errors import BadInput
 from ssosd.reports.recovered import FILE_NAME as RECOVERED
 from ssosd.reports.recovered import read_recovered_csv
 from ssosd.store import Judged
+from ssosd.store.verdicts import Seen
 from ssosd.web.describe import Json, detections, missed
 from ssosd.web.frames import CODE, Frames, read_frames
 
@@ -25,19 +26,27 @@ class Subject(Protocol):
         """In addresses: the night's date, or "table"."""
 
     def overview(self) -> Json:
-        """Title, fields and all candidates with their verdicts."""
+        """Title, fields and all candidates with their verdicts.
+
+        ``linked`` has a stamp of each field's linking: where it is another one, names may mean other objects.
+        """
 
     def rows(self, candidate: str) -> tuple[pd.DataFrame, Path]:
         """A candidate's detections in order of time, and the folder of its cutouts; BadInput without one."""
 
-    def judge(self, candidate: str, verdict: str | None, *, person: str, version: int) -> Judged:
+    def judge(self, candidate: str, verdict: str | None, *, person: str, version: int, seen: Seen) -> Judged:
         """Give a verdict, as `ssosd.store.verdicts.Verdicts.give_verdict`."""
 
     def undo(self, *, person: str) -> Judged:
         """Take back a person's last verdict, as `ssosd.store.verdicts.Verdicts.undo_verdict`."""
 
     def changes(self, *, after: int) -> Json:
-        """Judgements behind a version, and whether the files follow from them yet."""
+        """Judgements behind a version, stamps as in `overview`, and whether the files follow yet."""
+
+
+def seen(entry: Json) -> Seen:
+    """The place of a candidate as `Subject.overview` has it, for `Subject.judge`."""
+    return Seen(mjd=entry["mjd"], ra_deg=entry["ra"], dec_deg=entry["dec"])
 
 
 def details(subject: Subject, candidate: str) -> Json:

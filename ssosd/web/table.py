@@ -16,6 +16,7 @@ from ssosd.errors import BadInput
 from ssosd.plumbing.files import atomic_write_text
 from ssosd.reports.tables import read_candidates_csv
 from ssosd.store import ASTEROID, UNKNOWN, VERDICTS, Judged, Verdict
+from ssosd.store.verdicts import Seen
 from ssosd.web.describe import Json, by_urgency, summaries
 from ssosd.web.subject import pick
 
@@ -87,6 +88,7 @@ class TableSubject:
             "candidates": by_urgency(entries),
             "history": self._history(),
             "version": len(self._deeds),
+            "linked": {},  # once and for all
             "files": {"state": "written", "detail": ""},
         }
 
@@ -94,7 +96,15 @@ class TableSubject:
         """A candidate's detections in order of time, and the folder of its cutouts."""
         return pick(self._table, candidate), self._cutouts
 
-    def judge(self, candidate: str, verdict: str | None, *, person: str, version: int) -> Judged:
+    def judge(
+        self,
+        candidate: str,
+        verdict: str | None,
+        *,
+        person: str,
+        version: int,
+        seen: Seen,  # noqa: ARG002 - names are never given anew here
+    ) -> Judged:
         """Give a verdict and write the file."""
         with self._lock:
             pick(self._table, candidate)
@@ -122,7 +132,8 @@ class TableSubject:
 
     def changes(self, *, after: int) -> Json:
         """Judgements behind a version."""
-        return {"history": self._history()[after:], "files": {"state": "written", "detail": ""}}
+        files = {"state": "written", "detail": ""}
+        return {"history": self._history()[after:], "linked": {}, "files": files}
 
     def _history(self) -> list[Json]:
         return [

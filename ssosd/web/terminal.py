@@ -15,7 +15,7 @@ from ssosd.plumbing.text import counted
 from ssosd.store import ARTIFACT, ASTEROID, UNKNOWN
 from ssosd.web.describe import Json
 from ssosd.web.filmstrip import filmstrip
-from ssosd.web.subject import Subject
+from ssosd.web.subject import Subject, seen
 
 #: The browser's keys (those with arrows as terminals send them), and letters for who has no arrows.
 VERDICT_KEYS = {
@@ -64,12 +64,14 @@ def inspect_in_terminal(
         if key in VERDICT_KEYS:
             entry = entries[order[at]]
             judged = subject.judge(
-                entry["id"], VERDICT_KEYS[key], person=person, version=entry.get("version", 0)
+                entry["id"], VERDICT_KEYS[key], person=person, version=entry["version"], seen=seen(entry)
             )
             if judged.taken:
                 at += 1
             elif judged.now is not None:
                 message = f"{judged.now.person} said {judged.now.verdict} meanwhile: look again"
+            else:
+                message = f"{entry['id']} is gone, its field was linked anew: your verdict is not kept"
         elif key in UNDO:
             taken_back = subject.undo(person=person)
             if taken_back.now is None:

@@ -1,4 +1,5 @@
 // The inspector: a list of candidates, one of them blinking, verdicts by keys.
+import { again } from "./again.js";
 import { Blink } from "./blink.js";
 import { fieldMap, lightCurve, residuals } from "./charts.js";
 import { Queue, get, undo } from "./server.js";
@@ -60,13 +61,21 @@ function number(value, digits, unit = "") {
   return value === null || value === undefined ? "–" : `${value.toFixed(digits)}${unit}`;
 }
 
-function fetchCandidate(id) {
+/** A candidate's details and pixels; an error when its name has come to mean another object. */
+async function askFor(candidate) {
+  const path = `candidates/${encodeURIComponent(candidate.id)}`;
+  const bytes = await (await get(`${path}/pixels`)).arrayBuffer();
+  const details = await (await get(path)).json(); // after the pixels: when these are still of it, so are they
+  const { mjd, ra, dec } = details.detections[0];
+  const same = mjd === candidate.mjd && ra === candidate.ra && dec === candidate.dec;
+  if (!same || details.detections.length !== candidate.n) throw new Error(`${candidate.id} is being linked anew.`);
+  return { details, bytes: new Uint8Array(bytes) };
+}
+
+function fetchCandidate(candidate) {
+  const { id } = candidate;
   if (!state.cache.has(id)) {
-    const path = `candidates/${encodeURIComponent(id)}`;
-    const wanted = Promise.all([
-      get(path).then((answer) => answer.json()),
-      get(`${path}/pixels`).then((answer) => answer.arrayBuffer()),
-    ]).then(([details, bytes]) => ({ details, bytes: new Uint8Array(bytes) }));
+    const wanted = askFor(candidate);
     wanted.catch(() => state.cache.delete(id));
     state.cache.set(id, wanted);
     if (state.cache.size > KEPT) state.cache.delete(state.cache.keys().next().value);
@@ -84,7 +93,7 @@ async function open(id, { remember = true } = {}) {
   drawTitle();
   drawFacts();
   try {
-    const { details, bytes } = await fetchCandidate(id);
+    const { details, bytes } = await fetchCandidate(candidate);
     if (state.current !== candidate) return;
     state.details = details;
     blink.load(details, bytes);
@@ -97,7 +106,7 @@ async function open(id, { remember = true } = {}) {
   }
   const all = listed();
   const from = all.indexOf(candidate);
-  for (const next of all.slice(from + 1, from + 1 + AHEAD)) fetchCandidate(next.id).catch(() => {});
+  for (const next of all.slice(from + 1, from + 1 + AHEAD)) fetchCandidate(next).catch(() => {});
 }
 
 function next() {
@@ -133,7 +142,8 @@ function person() {
 function judge(verdict) {
   const candidate = state.current;
   if (!candidate) return;
-  queue.give(candidate.id, verdict, candidate.version, person());
+  const { id, version, mjd, ra, dec } = candidate;
+  queue.give({ candidate: id, verdict, version, person: person(), seen: { mjd, ra, dec } });
   candidate.verdict = verdict;
   candidate.person = person();
   flash(verdict);
@@ -156,22 +166,24 @@ function adopt(now) {
   candidate.at = now.at;
 }
 
-function taken(now) {
+/** A verdict is kept, of what is called `now.candidate` there and `called` here. */
+function taken(now, called = now.candidate) {
   state.deeds += 1;
   state.overview.files = { state: "waiting", detail: "" }; // until the service says that they are written
-  adopt(now);
+  if (now.candidate === called) adopt(now); // else the list is old, and is read again with the next poll
   redraw();
 }
 
-function refused(deed, now, reason) {
+async function refused(deed, now, reason) {
+  const why = now
+    ? `${now.person} said ${now.verdict ?? "nothing"} of ${now.candidate} in the meantime`
+    : `${deed.candidate}: ${reason || "linked anew, no candidate is there any more"}`;
+  if (now?.candidate !== deed.candidate) await loadAgain().catch(() => {}); // the next poll says what is wrong
   if (now) {
     adopt(now);
-    toast(`${now.person} said ${now.verdict ?? "nothing"} of ${deed.candidate} in the meantime; yours (${deed.verdict}) is not kept. Look again.`);
-    open(deed.candidate);
-  } else {
-    toast(`${deed.candidate}: ${reason}`);
-    load().catch((error) => toast(error.message));
+    open(now.candidate);
   }
+  toast(`${why}; yours (${deed.verdict}) is not kept.${now ? " Look again." : ""}`);
   redraw();
 }
 
@@ -181,6 +193,7 @@ async function takeBack() {
     return;
   }
   try {
+    await catchUp(); // so that the name in the answer means the same here
     const { taken: done, now } = await undo(person());
     if (!now) toast("There is nothing of yours to undo.");
     else {
@@ -196,22 +209,26 @@ async function takeBack() {
 }
 
 /** What others have said since; the page's own verdicts come back too and change nothing. */
-async function poll() {
+async function catchUp() {
   const before = state.deeds;
-  try {
-    const answer = await get(`changes?after=${state.version}`);
-    const { history: deeds, files } = await answer.json();
-    let strange = false;
+  const answer = await get(`changes?after=${state.version}`);
+  const { history: deeds, linked, files } = await answer.json();
+  if (JSON.stringify(linked) !== JSON.stringify(state.overview.linked)) await loadAgain();
+  else {
     for (const deed of deeds) {
       state.version = Math.max(state.version, deed.version);
-      if (!state.byId.has(deed.candidate)) strange = true;
       // a verdict of ours that waits was given on what was seen then: it keeps that version
-      else if (!queue.has(deed.candidate)) adopt(deed);
+      if (!queue.has(deed.candidate)) adopt(deed);
     }
-    if (state.deeds === before) state.overview.files = files;
-    state.away = "";
-    if (strange) await load();
     if (deeds.length) redraw();
+  }
+  if (state.deeds === before) state.overview.files = files;
+}
+
+async function poll() {
+  try {
+    await catchUp();
+    state.away = "";
   } catch (error) {
     state.away = error.message;
   }
@@ -460,17 +477,55 @@ function listen() {
   blink.onFrame = drawFrame;
 }
 
+/**
+ * Read the list; what is looked at, was looked at or is on its way is found again by its place.
+ * Gives what was looked at, and the stamps of linking before.
+ */
 async function load() {
-  state.overview = await (await get("candidates")).json();
-  state.version = Math.max(state.version, state.overview.version);
-  state.overview.candidates.forEach((c, place) => Object.assign(c, { place })); // the report's order
-  state.byId = new Map(state.overview.candidates.map((c) => [c.id, c]));
+  const overview = await (await get("candidates")).json();
+  const { current, byId: before, overview: old } = state;
+  const found = (name, seen) => again(overview.candidates, name, seen);
+  state.overview = overview;
+  state.version = Math.max(state.version, overview.version);
+  overview.candidates.forEach((c, place) => Object.assign(c, { place })); // the report's order
+  state.byId = new Map(overview.candidates.map((c) => [c.id, c]));
   for (const deed of queue.waiting) {
-    const candidate = state.byId.get(deed.candidate);
-    if (candidate) candidate.verdict = deed.verdict;
+    const candidate = found(deed.candidate, deed.seen);
+    if (candidate) {
+      deed.candidate = candidate.id;
+      candidate.verdict = deed.verdict;
+    }
   }
-  if (state.current) state.current = state.byId.get(state.current.id) ?? null;
+  state.current = (current && found(current.id, current)) ?? null;
+  state.past = state.past.flatMap((id) => found(id, before.get(id))?.id ?? []);
+  state.cache.clear();
   $("list").replaceChildren();
+  return { was: current, linked: old?.linked };
+}
+
+/** Read the list again, stay at the object that is looked at, and say which fields were linked anew. */
+async function loadAgain() {
+  const { was, linked } = await load();
+  const { current: now, overview, details } = state;
+  const anew = Object.keys(linked).filter((field) => linked[field] !== overview.linked[field]);
+  if (anew.length) {
+    const gone = was && !now;
+    const renamed = gone ? `: ${was.id} is no candidate any more` : was && was.id !== now.id ? `: ${was.id} is ${now.id} now` : "";
+    toast(`${anew.join(", ")} linked anew${renamed}.`, gone ? "bad" : "good");
+  }
+  if (!now || anew.includes(now.field) || details?.id !== now.id) show(now);
+  redraw();
+}
+
+/** Open a candidate, or without one what is to be judged first. */
+async function show(asked) {
+  $("note").hidden = state.overview.candidates.length > 0;
+  const here = asked ?? listed().find((c) => !c.verdict) ?? listed()[0];
+  if (here) await open(here.id, { remember: false });
+  else {
+    blink.clear();
+    for (const id of ["facts", "film", "light", "residuals", "missed", "map"]) $(id).replaceChildren();
+  }
 }
 
 async function start() {
@@ -491,13 +546,7 @@ async function start() {
   for (const name of ["speed", "zoom", "contrast", "order", "show", "mark", "track", "invert"]) set(name, settings[name]);
   drawProgress();
   blink.fit();
-  if (!overview.candidates.length) {
-    $("note").textContent = "No candidates in this night.";
-    $("note").hidden = false;
-  }
-  const asked = state.byId.get(decodeURIComponent(location.hash.slice(1)));
-  const first = asked ?? listed().find((c) => !c.verdict) ?? listed()[0];
-  if (first) await open(first.id);
+  await show(state.byId.get(decodeURIComponent(location.hash.slice(1))));
   queue.run();
   setTimeout(poll, POLL_MS);
 }

@@ -38,8 +38,9 @@ export class Queue {
     return this.waiting.some((deed) => deed.candidate === candidate);
   }
 
-  give(candidate, verdict, version, person) {
-    this.waiting.push({ candidate, verdict, version, person });
+  /** @param {{candidate, verdict, version, person, seen}} deed */
+  give(deed) {
+    this.waiting.push(deed);
     this.keep();
     this.run();
   }
@@ -77,7 +78,7 @@ export class Queue {
     const mine = now && now.person === deed.person && now.verdict === deed.verdict;
     if (said?.taken || mine) {
       for (const later of this.waiting) if (later.candidate === deed.candidate) later.version = now.version;
-      this.told.taken(now);
+      this.told.taken(now, deed.candidate);
     } else {
       this.waiting = this.waiting.filter((later) => later.candidate !== deed.candidate);
       this.told.refused(deed, now, said ? "" : (await answer.text()).trim());
