@@ -149,6 +149,54 @@ def test_a_verdict_goes_to_what_was_shown_though_its_name_means_another_since(in
 
 
 @pytest.mark.binaries
+def test_a_candidate_that_goes_away_while_one_looks_is_told_and_the_next_is_shown(inspectable, inspected):
+    one, other = triage(inspectable.candidates, {})
+
+    def keys():
+        linked_anew(inspected, inspectable.night, {one: None})
+        yield from ("b", "a")
+
+    seen, left = session(inspected, keys())
+    assert f"linked anew: {one} is no candidate any more" in seen
+    assert left == 0
+    assert said_in_store(inspected, inspectable.night) == {other: "asteroid"}
+
+
+@pytest.mark.binaries
+def test_a_verdict_on_what_is_gone_is_not_kept_and_the_last_one_ends_it(inspectable, inspected):
+    one, other = triage(inspectable.candidates, {})
+
+    def keys():
+        linked_anew(inspected, inspectable.night, {one: None})
+        yield "a"
+        linked_anew(inspected, inspectable.night, {other: None})
+        yield from ("u", "a")
+
+    seen, left = session(inspected, keys())
+    assert f"{one} is gone, its field was linked anew: your verdict is not kept" in seen
+    assert left == 0
+    assert said_in_store(inspected, inspectable.night) == {}
+
+
+@pytest.mark.binaries
+def test_it_stays_at_an_object_that_has_another_name_now_and_undo_finds_it_again(inspectable, inspected):
+    one, other = triage(inspectable.candidates, {})
+    night, swapped = inspectable.night, {one: other, other: one}
+
+    def keys():
+        linked_anew(inspected, night, swapped)
+        yield from ("?", "x")
+        assert said_in_store(inspected, night) == {other: "artifact"}
+        linked_anew(inspected, night, swapped)
+        yield from ("u", "a")
+
+    seen, left = session(inspected, keys())
+    assert f"linked anew: {one} is {other} now" in seen
+    assert left == 1
+    assert said_in_store(inspected, night) == {one: "asteroid"}
+
+
+@pytest.mark.binaries
 def test_cutouts_that_are_gone_are_said(inspectable, inspected):
     for path in (inspected / inspectable.night).glob("*/cutouts/*"):
         path.unlink()

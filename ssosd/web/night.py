@@ -91,6 +91,11 @@ class NightSubject:
             raise BadInput(f"{candidate}: no candidate of the night {self.name}")
         return pick(self._table(found[0]["folder"]), candidate), Path(found[0]["folder"]) / "cutouts"
 
+    def name_now(self, candidate: str, seen: Seen) -> str | None:
+        """Name of the candidate that is now where one of this name was seen; None when none is."""
+        with Store(self._path) as store:
+            return store.name_now(self.name, candidate, seen)
+
     def judge(self, candidate: str, verdict: str | None, *, person: str, version: int, seen: Seen) -> Judged:
         """Give a verdict; the night's files follow soon."""
         return self._write(

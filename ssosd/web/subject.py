@@ -34,6 +34,9 @@ class Subject(Protocol):
     def rows(self, candidate: str) -> tuple[pd.DataFrame, Path]:
         """A candidate's detections in order of time, and the folder of its cutouts; BadInput without one."""
 
+    def name_now(self, candidate: str, seen: Seen) -> str | None:
+        """What is called what was seen, as `ssosd.store.verdicts.Verdicts.name_now`."""
+
     def judge(self, candidate: str, verdict: str | None, *, person: str, version: int, seen: Seen) -> Judged:
         """Give a verdict, as `ssosd.store.verdicts.Verdicts.give_verdict`."""
 

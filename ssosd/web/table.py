@@ -96,6 +96,10 @@ class TableSubject:
         """A candidate's detections in order of time, and the folder of its cutouts."""
         return pick(self._table, candidate), self._cutouts
 
+    def name_now(self, candidate: str, seen: Seen) -> str | None:  # noqa: ARG002 - names stay
+        """The name it had."""
+        return candidate
+
     def judge(
         self,
         candidate: str,
@@ -103,7 +107,7 @@ class TableSubject:
         *,
         person: str,
         version: int,
-        seen: Seen,  # noqa: ARG002 - names are never given anew here
+        seen: Seen,  # noqa: ARG002 - names stay
     ) -> Judged:
         """Give a verdict and write the file."""
         with self._lock:

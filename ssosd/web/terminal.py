@@ -9,7 +9,7 @@ from rich.text import Text
 
 from ssosd.analysis.blink import make_blink
 from ssosd.analysis.cutouts import cutout_name
-from ssosd.analysis.stamps import read_stamp
+from ssosd.analysis.stamps import Stamp, read_stamp
 from ssosd.errors import BadInput
 from ssosd.plumbing.text import counted
 from ssosd.store import ARTIFACT, ASTEROID, UNKNOWN
@@ -25,6 +25,7 @@ VERDICT_KEYS = {
 }
 BACK, UNDO, NEXT, QUIT = ("\x1b[B", "b", "\x7f", "\b"), ("u",), ("n", " "), ("q", "\x1b", "\x03", "\x04")
 _TEXT_LINES = 6  # below the frames, the facts in two
+_UNDER_WAY = "its field is being linked anew"
 _HELP = "← x artifact   → a asteroid   ↑ w unknown   ↓ b back   n next   u undo   q end"
 
 
@@ -49,53 +50,117 @@ def inspect_in_terminal(
     int
         Candidates that have no verdict yet.
     """
-    entries = _entries(subject)
-    order = list(entries)
-    at = next((k for k, name in enumerate(order) if entries[name]["verdict"] is None), 0)
+    walk = _Walk(subject)
     message = ""
-    while at < len(order):
-        entries = _entries(subject)
-        _show(subject, entries[order[at]], f"{at + 1} of {len(order)}", console)
+    while walk.at < len(walk.order):
+        linked_anew = walk.read()
+        here = walk.here
+        if here is None:
+            break
+        _show(subject, here, f"{walk.at + 1} of {len(walk.order)}", console)
+        message = message or linked_anew
         console.print(Text(message or _HELP, style="yellow" if message else "dim"))
         message = ""
         key = next_key()
         if key in QUIT:
             break
         if key in VERDICT_KEYS:
-            entry = entries[order[at]]
-            judged = subject.judge(
-                entry["id"], VERDICT_KEYS[key], person=person, version=entry["version"], seen=seen(entry)
-            )
-            if judged.taken:
-                at += 1
-            elif judged.now is not None:
-                message = f"{judged.now.person} said {judged.now.verdict} meanwhile: look again"
-            else:
-                message = f"{entry['id']} is gone, its field was linked anew: your verdict is not kept"
+            message = _judge(subject, here, VERDICT_KEYS[key], person)
+            walk.at += 0 if message else 1
         elif key in UNDO:
-            taken_back = subject.undo(person=person)
-            if taken_back.now is None:
-                message = "nothing to take back"
-            elif not taken_back.taken:
-                message = f"{taken_back.now.candidate}: {taken_back.now.person} has judged it since"
-            else:
-                at = order.index(taken_back.now.candidate) if taken_back.now.candidate in order else at
+            message = _undo(subject, walk, person)
         elif key in BACK:
-            at = max(at - 1, 0)
+            walk.at = max(walk.at - 1, 0)
         elif key in NEXT:
-            at += 1
-    left = [name for name, entry in _entries(subject).items() if entry["verdict"] is None]
-    return len(left)
+            walk.at += 1
+    return sum(entry["verdict"] is None for entry in subject.overview()["candidates"])
 
 
-def _entries(subject: Subject) -> dict[str, Json]:
-    """All candidates by name, in the order of the morning report."""
-    return {entry["id"]: entry for entry in subject.overview()["candidates"]}
+class _Walk:
+    """All candidates, and the one that is looked at.
+
+    Their order is the morning report's when it begins, and again when a field was linked anew: verdicts alone
+    do not change it under way.
+    """
+
+    def __init__(self, subject: Subject) -> None:
+        self._subject = subject
+        self._linked: Json | None = None
+        self._entries: dict[str, Json] = {}
+        self.order: list[str] = []
+        self.at = 0
+        self.read()
+
+    @property
+    def here(self) -> Json | None:
+        """The one that is looked at, as it was read last."""
+        return self._entries[self.order[self.at]] if self.at < len(self.order) else None
+
+    def read(self) -> str:
+        """Read all again and stay at the same object; returns what became of it when it was linked anew."""
+        was, overview = self.here, self._subject.overview()
+        self._entries = {entry["id"]: entry for entry in overview["candidates"]}
+        if overview["linked"] == self._linked and self._entries.keys() == set(self.order):
+            return ""
+        self._linked, self.order = overview["linked"], list(self._entries)
+        now = self._subject.name_now(was["id"], seen(was)) if was else None
+        self.at = next((k for k, entry in enumerate(self._entries.values()) if entry["verdict"] is None), 0)
+        self.go_to(now)
+        if was is None or now == was["id"]:
+            return ""
+        return f"linked anew: {was['id']} is {f'{now} now' if now else 'no candidate any more'}"
+
+    def go_to(self, name: str | None) -> None:
+        """Look at one of them, where there is one of this name."""
+        if name in self.order:
+            self.at = self.order.index(name)
+
+
+def _judge(subject: Subject, entry: Json, verdict: str, person: str) -> str:
+    """Give a verdict; returns why it is not kept, "" when it is."""
+    judged = subject.judge(entry["id"], verdict, person=person, version=entry["version"], seen=seen(entry))
+    if judged.taken:
+        return ""
+    if judged.now is None:
+        return f"{entry['id']} is gone, its field was linked anew: your verdict is not kept"
+    return f"{judged.now.person} said {judged.now.verdict} meanwhile: look again"
+
+
+def _undo(subject: Subject, walk: _Walk, person: str) -> str:
+    """Take back the person's last verdict and look at that candidate; returns what is to be said."""
+    taken_back = subject.undo(person=person)
+    if taken_back.now is None:
+        return "nothing to take back"
+    if not taken_back.taken:
+        return f"{taken_back.now.candidate}: {taken_back.now.person} has judged it since"
+    linked_anew = walk.read()  # so that the name in the answer means the same here
+    walk.go_to(taken_back.now.candidate)
+    return linked_anew
 
 
 def _show(subject: Subject, entry: Json, place: str, console: Console) -> None:
     """Its frames, and what is known of it."""
-    rows, folder = subject.rows(entry["id"])
+    stamps, problem = _stamps(subject, entry)
+    console.clear()
+    if stamps:
+        for line in filmstrip(make_blink(stamps), width=console.width, height=console.height - _TEXT_LINES):
+            console.print(line, no_wrap=True, soft_wrap=True)
+    if problem:
+        console.print(Text(problem, style="dim"))
+    verdict = f"{entry['verdict']} ({entry['person']})" if entry["verdict"] else "no verdict"
+    console.print(Text.assemble((entry["id"], "bold"), f"   {place}   {verdict}"))
+    console.print(Text("   ".join(_facts(entry))))
+
+
+def _stamps(subject: Subject, entry: Json) -> tuple[dict[int, Stamp], str]:
+    """Its cutouts by their exposures' numbers, and what is to be said where some are missing."""
+    try:
+        rows, folder = subject.rows(entry["id"])
+    except BadInput:
+        return {}, _UNDER_WAY
+    first = rows.iloc[0]
+    if (first["MID_EXPOSURE_MJD"], first["RA"], first["DEC"]) != (entry["mjd"], entry["ra"], entry["dec"]):
+        return {}, _UNDER_WAY  # the name means another object already
     stamps = {}
     unseen = 0
     for source, number in zip(rows["SOURCE_NUMBER"].tolist(), rows["CATALOG_NUMBER"].tolist(), strict=True):
@@ -103,15 +168,7 @@ def _show(subject: Subject, entry: Json, place: str, console: Console) -> None:
             stamps[int(number)] = read_stamp(folder / cutout_name(int(source), int(number)))
         except BadInput:
             unseen += 1
-    console.clear()
-    if stamps:
-        for line in filmstrip(make_blink(stamps), width=console.width, height=console.height - _TEXT_LINES):
-            console.print(line, no_wrap=True, soft_wrap=True)
-    if unseen:
-        console.print(Text(f"{unseen} of {len(rows)} frames have no cutout", style="dim"))
-    verdict = f"{entry['verdict']} ({entry['person']})" if entry["verdict"] else "no verdict"
-    console.print(Text.assemble((entry["id"], "bold"), f"   {place}   {verdict}"))
-    console.print(Text("   ".join(_facts(entry))))
+    return stamps, f"{unseen} of {len(rows)} frames have no cutout" if unseen else ""
 
 
 def _facts(entry: Json) -> list[str]:
