@@ -193,6 +193,17 @@ def test_what_is_wrong_in_psv_is_named(line, old, new, problem):
     assert where[0][0] == at
 
 
+def test_lines_of_psv_are_counted_beyond_65535():
+    """Further than lxml lets a line be set: a problem of the schema, of a value and of a header far below."""
+    far = 70_000
+    lines = changed(changed(PSV, FIRST, "CCD ", "CAMX"), FIRST + 1, "|15.6|", "|-1.2|").splitlines()
+    short = {(p[0] + far, *p[1:]) for p in found("\n".join(lines))}
+    assert {(FIRST + far, "mode", "schema", "error"), (FIRST + far + 1, "mag", "range", "warning")} < short
+    above = "\n".join([*lines[:1], *[""] * far, *lines[1:]])
+    assert set(found(above)) == short
+    assert (far + 3, "mpcCode", "station", "error") in found(changed(above, far + 3, "493", "@@@"))
+
+
 @pytest.mark.parametrize(
     ("line", "old", "new", "problem"), [m for m in MUTATIONS_PSV if m[0] == FIRST and m[3][1] != "form"]
 )
