@@ -170,6 +170,64 @@ def test_data_that_are_unmounted_while_they_are_worked_on(rig, one, undisturbed)
     assert live.in_the_morning() == undisturbed
 
 
+def test_a_data_folder_that_is_away_is_said_and_is_no_fine_state(rig, one):
+    live = rig(one)
+    live.come(one.paths[0])
+    live.go(60)
+    away = live.root.rename(live.root.with_name("away"))
+    live.go(300)
+    assert (live.beat["state"], live.beat["detail"]) == ("waiting", "the data folder is not there")
+    assert [message.split(" (")[0] for message in live.events(str(live.root))] == [
+        "the data folder is not there"
+    ]
+    away.rename(live.root)
+    live.come(one.paths[1])
+    live.go(60)
+    assert (live.beat["state"], live.beat["detail"]) == ("watching", "")
+    assert live.events(str(live.root))[1:] == ["the data folder is back"]
+    assert len(live.exposures) == 2
+
+
+def test_an_empty_mount_point_is_no_data_folder(rig, one, small_disk):
+    live = rig(one)
+    subprocess.run(["mount", "--bind", small_disk, live.root], check=True)
+    try:
+        live.come(one.paths[0])
+        live.go(60)
+        (live.root / one.paths[0].name).unlink()  # the camera's computer may clear it in the morning
+        live.go(60)
+        assert live.beat["state"] == "watching"
+    finally:
+        subprocess.run(["umount", live.root], check=True)
+    live.go(60)
+    assert (live.beat["state"], live.beat["detail"]) == ("waiting", "the data folder is not mounted any more")
+
+
+def test_a_folder_that_cannot_be_read_is_told_once_and_again_when_it_is_back(rig, one, monkeypatch):
+    live = rig(one)
+    closed = live.root / "2026-11-14"
+    closed.mkdir()
+    shutil.copy2(one.paths[0], closed)
+    real = os.scandir
+
+    def scandir(path="."):
+        if str(path) == str(closed):
+            raise PermissionError(13, "Permission denied")
+        return real(path)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "scandir", scandir)
+        live.go(300)
+    assert live.events(str(closed)) == [
+        "its files are not seen: it cannot be read: Permission denied"
+        " (let the user of the daemon read it (docs/daemon.md), or name it in EXCLUDE)"
+    ]
+    assert live.beat["state"] == "watching"
+    live.go(60)
+    assert live.events(str(closed))[1:] == ["nothing there is unreadable any more"]
+    assert len(live.exposures) == 1
+
+
 def test_data_that_are_unmounted_while_they_are_linked(rig, one):
     """There are results at once, and with their pictures when the files are there again."""
     live = rig(one, EXPOSURES_PER_FIELD=5, EXTRACT_CUTOUTS=True)

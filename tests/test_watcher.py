@@ -70,21 +70,32 @@ def test_scan_finds_what_walking_finds(tmp_path):
     assert {path: stat.st_size for path, stat in sieve.scan(str(tmp_path / "n3"))} == below
 
 
-def test_scan_of_an_unreadable_or_vanished_folder_is_silent(tmp_path, monkeypatch):
-    (tmp_path / "good").mkdir()
-    (tmp_path / "good" / "a.fits").touch()
-    (tmp_path / "bad").mkdir()
+def test_a_scan_passes_over_what_it_cannot_read_and_remembers_it(tmp_path, monkeypatch):
+    for name in ("good", "bad", "gone", "listed", "lost+found", ".hid"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "a.fits").touch()
+    fails = {"bad": 13, "gone": 2, "lost+found": 13, ".hid": 13}
     real = os.scandir
 
     def scandir(path):
-        if str(path).endswith("bad"):
-            raise PermissionError(13, "Permission denied")
+        if Path(path).name in fails:
+            raise OSError(fails[Path(path).name], "as the system says")
         return real(path)
 
     monkeypatch.setattr(watcher.os, "scandir", scandir)
-    sieve = Sieve(tmp_path, include=["*"], exclude=[])
-    assert [Path(path).name for path, _ in sieve.scan()] == ["a.fits"]
-    assert list(Sieve(tmp_path / "gone", include=["*"], exclude=[]).scan()) == []
+    (tmp_path / "listed").chmod(0o400)
+    sieve = Sieve(tmp_path, include=["*"], exclude=[".*"])
+    found = sorted(Path(path).parent.name for path, _ in sieve.scan())
+    denied = {str(tmp_path / "bad"): "as the system says"}
+    if os.geteuid():  # whom modes concern
+        denied[str(tmp_path / "listed")] = "Permission denied"
+    assert found == ["good"] if os.geteuid() else ["good", "listed"]
+    assert sieve.unreadable == denied
+    fails.clear()
+    (tmp_path / "listed").chmod(0o700)
+    assert len(list(sieve.scan())) == 5
+    assert sieve.unreadable == {}
+    assert list(Sieve(tmp_path / "gone", include=["*"], exclude=[]).scan(str(tmp_path / "never"))) == []
 
 
 class Hints:

@@ -40,6 +40,7 @@ class Scanned:
     moved: list[str] = field(default_factory=list)  # gone, but another file holds the exposure
     back: list[str] = field(default_factory=list)  # files of exposures that the last scan did not find
     nameless: list[str] = field(default_factory=list)  # cannot be taken; each is told of once
+    unreadable: dict[str, str] = field(default_factory=dict)  # folders, and why, at each scan anew
 
 
 @dataclass(kw_only=True, slots=True)
@@ -144,6 +145,7 @@ class Arrivals:
         for path, stat in sorted(fresh, key=lambda found: found[0]):
             self._add(path, stat, now_s)
         nameless = self._sieve_of(station).nameless
+        scanned.unreadable = self._sieve_of(station).unreadable
         scanned.nameless = sorted(nameless - self._told)
         self._told |= nameless
         scanned.fresh = len(fresh)

@@ -11,7 +11,7 @@ from __future__ import annotations
 import logging
 import os
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import Executor
 from datetime import datetime
 from functools import partial
@@ -20,6 +20,7 @@ from queue import Empty, SimpleQueue
 
 from ssosd import intake
 from ssosd.daemon.arrivals import Arrivals
+from ssosd.daemon.folders import Folders
 from ssosd.daemon.nightwork import NightWork
 from ssosd.daemon.orbitwork import OrbitWork
 from ssosd.errands import Errands
@@ -87,6 +88,7 @@ class Daemon:
         self._readers = extractors if readers is None else readers
         self._notifier = notifier
         self._arrivals = Arrivals(root=root)
+        self._folders = Folders(root)
         self.nights = NightWork(
             corridor=self.corridor,
             clock=clock,
@@ -250,6 +252,16 @@ class Daemon:
             self.say("warning", "files", str(nameless(path)))
         if scanned.fresh:
             log.info("scan: %d files to look at", scanned.fresh)
+        self._tell_of_folders(scanned.unreadable)
+
+    def _tell_of_folders(self, unreadable: Mapping[str, str]) -> None:
+        """Say which folders cannot be read and which are back; without the data folder nothing can come."""
+        former = self._folders.away
+        for news in self._folders.news(unreadable):
+            self.say(*news)
+        if self._folders.away != former:
+            self._notifier.status(self._folders.away or "work goes on")
+            self.beat()
 
     def _look_at_arrivals(self) -> None:
         looked = self._arrivals.look(now_s=self.now_s, config=self.station.config)
@@ -323,7 +335,7 @@ class Daemon:
 
     def beat(self, state: str = "") -> None:
         """Record a sign of life and how much there is to do."""
-        waits_for = self._waits_for or self._short_of_disk
+        waits_for = self._waits_for or self._short_of_disk or self._folders.away
         if not waits_for:
             self._notifier.status(
                 f"{counted(len(self._arrivals), 'file')} settling, "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fnmatch
 import os
 import re
@@ -22,6 +23,8 @@ _OWN_FOLDER = ".ssosd"
 _NIGHT = re.compile(r"\d{4}-\d{2}-\d{2}")
 _OWN_TABLE = "candidates.fits"
 _OWN_PICTURES = frozenset({"cutouts", ".cutouts", "checkplots", "cats"})
+_NO_MORE = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP)  # it vanished meanwhile, or a link leads nowhere
+_OF_THE_FILE_SYSTEM = "lost+found"  # root's alone on every ext4 disk, and never an observer's
 
 
 class Sieve:
@@ -30,7 +33,8 @@ class Sieve:
     A file needs a FITS suffix, and must match `include` and not `exclude`. A pattern (``*``, ``?``,
     ``[a-z]``) is compared with the file's name and with that of each folder above it, alone and as a path
     below the root. Our own results below the target are never taken, nor is what has a name that is not
-    UTF-8: the store could not keep it; `nameless` tells of these.
+    UTF-8: the store could not keep it; `nameless` tells of these, and `unreadable` of what the last scan of
+    the root was not let into.
 
     Parameters
     ----------
@@ -54,6 +58,8 @@ class Sieve:
         self._shares_target = False
         #: Files and folders passed over so far because nobody can write their names down: they are not UTF-8.
         self.nameless: set[str] = set()
+        #: Folders that the last scan could not read, and why.
+        self.unreadable: dict[str, str] = {}
         self.own_folder: tuple[int, int] | None = None  # device and inode of a target inside the root
         if target is not None:
             self._keep_out(root, target)
@@ -105,7 +111,7 @@ class Sieve:
         """Every wanted file below a folder (default: the root) with its size and times, in no special order.
 
         Symbolic links are followed, those to folders after all others: each real folder is walked once, so
-        links cannot lead in circles. What vanishes or cannot be read meanwhile is passed over: the next scan
+        links cannot lead in circles. What vanishes meanwhile or cannot be read is passed over: the next scan
         sees what there is then.
 
         Yields
@@ -114,6 +120,8 @@ class Sieve:
         stat : os.stat_result
             Of the file itself, not of a link to it.
         """
+        if folder is None:
+            self.unreadable = {}
         walked = {self.own_folder} if self.own_folder is not None else set()
         links: list[str] = []
         yield from self._walk(folder or self.root, walked, links)
@@ -124,14 +132,15 @@ class Sieve:
         pending = [folder]
         while pending:
             here = pending.pop()
-            stat = _stat(here)
-            if stat is None or (stat.st_dev, stat.st_ino) in walked:
-                continue
-            walked.add((stat.st_dev, stat.st_ino))
             try:
+                stat = os.stat(here)  # noqa: PTH116 - of thousands of folders
+                if (stat.st_dev, stat.st_ino) in walked:
+                    continue
+                walked.add((stat.st_dev, stat.st_ino))
                 with os.scandir(here) as listing:
                     entries = list(listing)
-            except OSError:
+            except OSError as error:
+                self._pass_over(here, error)
                 continue
             for entry in entries:
                 found = self._sort_out(entry, pending, links)
@@ -150,9 +159,16 @@ class Sieve:
             if self(entry.path):
                 stat = entry.stat()
                 return stat if stat_.S_ISREG(stat.st_mode) else None
-        except OSError:
-            pass
+        except OSError as error:
+            self._pass_over(entry.path if entry.is_symlink() else os.path.dirname(entry.path), error)  # noqa: PTH120
         return None
+
+    def _pass_over(self, path: str, error: OSError) -> None:
+        """Remember what cannot be read: a folder, or a link into one."""
+        if error.errno in _NO_MORE or path.endswith(f"/{_OF_THE_FILE_SYSTEM}"):
+            return
+        if path == self.root or self.enters(path):
+            self.unreadable[path] = error.strerror or str(error)
 
 
 def _stat(path: str) -> os.stat_result | None:
