@@ -30,6 +30,10 @@ class BadInput(SsosdError):  # noqa: N818 - named by what the caller may do, see
     """Input that will never work as it is: park it with its reason and go on with the rest."""
 
 
+class Unreadable(BadInput):
+    """We may not open it: it is parked until somebody lets us."""
+
+
 class Retriable(SsosdError):  # noqa: N818
     """The same work may succeed later: a time-out, a full disk, a killed child."""
 

@@ -146,7 +146,10 @@ def refused(path: Path, error: SsosdError) -> TakenIn:
 
 
 def _unread(error: OSError) -> Missing:
-    return Missing(kind="bytes", text=f"it cannot be read: {error.strerror or error}")
+    why = f"cannot be read: {error.strerror or error}"
+    if isinstance(error, PermissionError):
+        return Missing(kind="access", text=why)
+    return Missing(kind="bytes", text=f"it {why}")
 
 
 def _changed(path: Path, before: os.stat_result) -> bool:

@@ -207,21 +207,38 @@ def test_pipes_and_folders_named_like_files_are_passed_over(night):
     assert night.outcomes() == {"folder.fits/a.fits": "exposure"}
 
 
-def test_file_that_becomes_readable_late(night, monkeypatch):
-    path = frame(night.root / "a.fits")
+def refusing(path: Path):
+    """`Path.open` that does not open this path."""
     real = Path.open
 
-    def refuse(self, *args, **kwargs):
+    def open_(self, *args, **kwargs):
         if self == path:
             raise PermissionError(13, "Permission denied", str(self))
         return real(self, *args, **kwargs)
 
+    return open_
+
+
+def test_file_that_becomes_readable_late(night, monkeypatch):
+    path = frame(night.root / "a.fits")
     with monkeypatch.context() as patch:
-        patch.setattr(Path, "open", refuse)
+        patch.setattr(Path, "open", refusing(path))
         night.settle(60)
     assert not night.recorded
     night.settle(120)
     assert night.outcomes() == {"a.fits": "exposure"}
+
+
+def test_a_file_that_may_not_be_read_is_parked_with_what_to_do(night, monkeypatch):
+    path = frame(night.root / "a.fits")
+    monkeypatch.setattr(Path, "open", refusing(path))
+    night.wait_long()
+    [row] = night.store.rows("SELECT outcome, error_class, reason, next_step FROM files")
+    assert list(row.values()) == [
+        *("parked", "Unreadable", "a.fits: cannot be read: Permission denied"),
+        "let the user of the daemon read it (docs/daemon.md)",
+    ]
+    assert [row.key for row in night.store.refused_files()] == [str(path)]
 
 
 def test_a_parked_file_is_looked_at_again_on_a_hint(night):

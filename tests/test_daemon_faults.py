@@ -235,6 +235,37 @@ def test_a_file_that_breaks_the_reader_is_parked(rig, one, monkeypatch, name):
     assert live.states == {"F01": "done"}
 
 
+@pytest.mark.parametrize("restart", [False, True])
+def test_a_file_that_could_not_be_opened_is_taken_up_as_soon_as_it_can(rig, one, monkeypatch, restart):
+    """`chmod` changes neither size nor time of change, and a group that the user joins tells nobody."""
+    live = rig(one, SETTLE_LIMIT=30)
+    opens, may = Path.open, os.access
+    barred = live.root / one.paths[0].name
+
+    def open_(path, *args, **options):
+        return (
+            fail(PermissionError(13, "Permission denied"))
+            if path == barred
+            else opens(path, *args, **options)
+        )
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "open", open_)
+        patch.setattr(os, "access", lambda path, mode: str(path) != str(barred) and may(path, mode))
+        live.come(*one.paths)
+        live.go(120)
+        assert live.events(barred.name) == [
+            f"{barred.name}: cannot be read: Permission denied (let the user of the daemon read it (docs/daemon.md))"
+        ]
+        live.go(600)
+        assert len(live.events(barred.name)) == 1
+    if restart:
+        live.restart()
+    live.go(60)
+    assert len(live.exposures) == 5
+    assert live.store.parked() == []
+
+
 def test_a_name_that_is_not_utf_8_is_told_once_and_costs_nothing_else(rig, one):
     live = rig(one, EXPOSURES_PER_FIELD=5)
     odd = live.root / os.fsdecode(b"caf\xe9.fits")

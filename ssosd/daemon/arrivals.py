@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from ssosd.errors import BadInput, Retriable, SsosdError
+from ssosd.errors import BadInput, Retriable, SsosdError, Unreadable
 from ssosd.ingest.habits import Habits, taken_although
 from ssosd.ingest.settle import Look
 from ssosd.ingest.watcher import Found, Sieve, regular_stat
@@ -263,6 +263,8 @@ class Arrivals:
     def _verdict(self, path: Path, look: Look, taken: TakenIn) -> TakenIn:
         """Decide on a file that has lacked something for long: see `ssosd.ingest.settle`."""
         gravest, exposure = taken.missing[0], taken.exposure
+        if gravest.kind == "access":
+            return _refused(path, look, gravest.text)
         if exposure is None or gravest.kind == "bytes":
             return _parked(path, look, gravest.text, error=BadInput)
         if gravest.kind == "end" or self.habits.came_to_rest(exposure, taken.missing):
@@ -303,6 +305,13 @@ def _is_settled(row: FileRow, stat: os.stat_result, *, read_with: str, now_s: fl
     if row.next_try_s is not None and row.next_try_s <= now_s:
         return False
     return stat.st_size == row.size_bytes and mtime_ns(stat) == row.mtime_ns
+
+
+def _refused(path: Path, look: Look, why: str) -> TakenIn:
+    problem = Unreadable(
+        f"{path.name}: {why}", next_step="let the user of the daemon read it (docs/daemon.md)"
+    )
+    return TakenIn(path=path, size_bytes=look.size_bytes, mtime_ns=look.mtime_ns, error=problem)
 
 
 def _parked(path: Path, look: Look, why: str, *, error: type[SsosdError]) -> TakenIn:

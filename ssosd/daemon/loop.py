@@ -240,6 +240,9 @@ class Daemon:
 
     def scan(self) -> None:
         """Compare the folder with the store; what differs is looked at."""
+        readable = [row for row in self.store.refused_files() if os.access(row.key, os.R_OK)]
+        if readable:
+            self.store.take_up_again(readable)
         scanned = self._arrivals.scan(
             self.store.files(), station=self.station, now_s=self.now_s, twins=self.store.twins
         )

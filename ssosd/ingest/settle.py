@@ -4,6 +4,9 @@ A file that is being written can look like a FITS file at every moment: cut at t
 shorter one, preallocated it has its full length with zeros at the end. So, once size and time of change have
 been at rest over at least two looks, these are asked, gravest first:
 
+access
+    We may open it; some programs allow that only when the file is finished. It is waited for, parked after
+    SETTLE_LIMIT, and taken up again as soon as it can be read.
 bytes
     The bytes that the headers promise are there, nothing but HDUs follows, the data have their DATASUM where
     there is one. A file that fails is never taken: it is waited for, and parked after SETTLE_LIMIT. (CHECKSUM
@@ -69,7 +72,7 @@ class Missing:
     """One thing that speaks against a file being whole."""
 
     text: str  # one phrase for a person; the same for the same lack in another file
-    kind: Literal["bytes", "hdus", "end"]  # how much it weighs: see the module
+    kind: Literal["access", "bytes", "hdus", "end"]  # how much it weighs: see the module
 
 
 def what_is_missing(path: Path, *, layout: FitsLayout | None = None) -> tuple[Missing, ...]:

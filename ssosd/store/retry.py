@@ -32,6 +32,10 @@ _PARKED = """
       FROM sequences WHERE state = 'parked'
     ORDER BY 1, 3
 """
+_REFUSED = """
+    SELECT 'file' AS kind, path AS key, path AS subject, reason FROM files
+      WHERE outcome = 'parked' AND error_class = 'Unreadable'
+"""
 _RETURNED = """
     WITH there AS (SELECT digest FROM exposures WHERE path IN (SELECT value FROM json_each(?)))
     SELECT 'exposure' AS kind, digest AS key, path AS subject, reason FROM exposures
@@ -65,6 +69,10 @@ class Retry(Base):
     def _parked_rows(self, sql: str, *values: Any) -> list[ParkedRow]:
         found: list[dict[str, Any]] = self.rows(sql, values)
         return [ParkedRow(**{**row, "reason": row["reason"] or ""}) for row in found]
+
+    def refused_files(self) -> list[ParkedRow]:
+        """Files that are parked because they could not be opened: nothing in the file tells when they can."""
+        return self._parked_rows(_REFUSED)
 
     def take_up_returned(self, paths: Iterable[str]) -> int:
         """Take up what failed, or was done without these files, which were away and are there again."""
