@@ -5,6 +5,7 @@ from __future__ import annotations
 import fnmatch
 import os
 import shutil
+import subprocess
 import threading
 from pathlib import Path
 
@@ -144,6 +145,61 @@ def test_hints_of_files_written_renamed_linked_and_changed(watched, tmp_path):
     with (root / "written.fits").open("ab") as file:
         file.write(b"more")
     assert hints.wait_for(root / "written.fits")
+
+
+def test_hints_below_a_link(tmp_path):
+    (tmp_path / "disk" / "night").mkdir(parents=True)
+    root = tmp_path / "data"
+    root.symlink_to("disk")
+    hints = Hints()
+    events = Watcher(root, hint=hints)
+    assert events.start() == ""
+    try:
+        for path in (root / "a.fits", root / "night" / "b.fits"):
+            path.write_bytes(b"x")
+            assert hints.wait_for(path)
+        (tmp_path / "disk2").mkdir()
+        root.unlink()
+        root.symlink_to("disk2")
+        assert events.renew() == ""
+        (root / "c.fits").write_bytes(b"x")
+        assert hints.wait_for(root / "c.fits")
+    finally:
+        events.stop()
+
+
+@pytest.mark.parametrize("way", ["another", "the same", "deleted", "mounted over"])
+def test_another_folder_in_the_place_of_the_one_that_is_watched(tmp_path, way):
+    root, hints = tmp_path / "data", Hints()
+    root.mkdir()
+    events = Watcher(root, hint=hints)
+    assert events.start() == ""
+    mounted = False
+    try:
+        if way == "mounted over":
+            done = subprocess.run(["mount", "-t", "tmpfs", "tmpfs", root], capture_output=True, check=False)
+            mounted = done.returncode == 0
+            if not mounted:
+                pytest.skip(f"mount: {done.stderr.decode().strip()}")
+        elif way == "deleted":
+            root.rmdir()
+            for emitter in events._observer.emitters:
+                emitter.join(20.0)
+            root.mkdir()
+        else:
+            away = root.rename(tmp_path / "away")
+            assert events.renew() == ""
+            away.rename(root) if way == "the same" else root.mkdir()
+        assert events.renew() == ""
+        (root / "a.fits").write_bytes(b"x")
+        assert hints.wait_for(root / "a.fits")
+        watching = events._observer
+        assert events.renew() == ""
+        assert events._observer is watching
+    finally:
+        events.stop()
+        if mounted:
+            subprocess.run(["umount", root], check=True)
 
 
 def test_hints_of_folders_that_come_whole(watched, tmp_path):

@@ -112,6 +112,8 @@ class Daemon:
         self._last_s = self.now_s
         #: Called when the clock has been put back, for what else waits for a time of it.
         self.on_clock_put_back: Call = lambda: None
+        #: Called before each scan, for who watches the folder.
+        self.on_scan: Call = lambda: None
 
     @property
     def station(self) -> Station:
@@ -240,6 +242,7 @@ class Daemon:
 
     def scan(self) -> None:
         """Compare the folder with the store; what differs is looked at."""
+        self.on_scan()
         readable = [row for row in self.store.refused_files() if os.access(row.key, os.R_OK)]
         if readable:
             self.store.take_up_again(readable)

@@ -81,9 +81,8 @@ def watch(root: Path, *, load_station: Callable[[], Station], command: str) -> i
             notifier=notifier,
         )
         watcher = Watcher(root, hint=daemon.hint)
-        blind = watcher.start()
-        if blind:
-            log.warning("%s", blind)
+        _warn(watcher.start())
+        daemon.on_scan = lambda: _warn(watcher.renew())
         runs = _Runs(store, command, root)
         daemon.inbox.put(lambda: runs.begin(daemon.station))
         daemon.inbox.put(daemon.begin)
@@ -108,6 +107,11 @@ def watch(root: Path, *, load_station: Callable[[], Station], command: str) -> i
         runs.end()
         log.info("stopped%s", f"; {left} workers left behind" if left else "")
         return left
+
+
+def _warn(text: str) -> None:
+    if text:
+        log.warning("%s", text)
 
 
 @dataclass(frozen=True, kw_only=True)

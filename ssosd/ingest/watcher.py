@@ -238,18 +238,45 @@ class Watcher:
         self._root = root
         self._handler = _Handler(hint)
         self._observer: BaseObserver | None = None
+        self._watched: tuple[int, int] | None = None  # device and inode of the folder that is watched
 
     def start(self) -> str:
         """Begin to watch; returns "" or why there are no events here (the scan alone serves then)."""
+        self._watched = self._identity()
         observer = Observer()
+        folder = str(self._root).rstrip("/") + "/"  # without it a link is watched, not what it leads to
         warnings.filterwarnings("ignore", category=RuntimeWarning, module="watchdog")  # of watches renewed
         try:
-            observer.schedule(self._handler, str(self._root), recursive=True)
+            observer.schedule(self._handler, folder, recursive=True)
             observer.start()
         except OSError as error:  # inotify's limits, or a file system without events
             return f"no file events in {self._root} ({error.strerror or error}): the scan alone finds files"
         self._observer = observer
         return ""
+
+    def renew(self) -> str:
+        """Watch anew when there is another folder than the one that is watched; returns as `start`.
+
+        A file system may have been mounted over it, a link point elsewhere, the folder have been put back.
+        """
+        found = self._identity()
+        if found is None:
+            self._watched = None  # it is to be watched anew even when it comes back as it was
+        elif found != self._watched or self._has_ended():
+            self.stop()
+            return self.start()
+        return ""
+
+    def _identity(self) -> tuple[int, int] | None:
+        """Which folder it is at present; None when there is none to watch."""
+        stat = _stat(str(self._root))
+        if stat is None or not os.access(self._root, os.R_OK):
+            return None
+        return stat.st_dev, stat.st_ino
+
+    def _has_ended(self) -> bool:
+        """Whether the folder was deleted; another one may have got its inode."""
+        return self._observer is not None and not all(one.is_alive() for one in self._observer.emitters)
 
     def stop(self) -> None:
         """End watching."""
