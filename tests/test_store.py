@@ -12,7 +12,7 @@ import pytest
 
 from ssosd.errors import BadInput, Misconfigured, Retriable
 from ssosd.model import Catalogue
-from ssosd.store import Patience, Store, read_only
+from ssosd.store import Patience, Store, base, read_only
 from tests.known_rows import known_rows
 from tests.test_sequence import exposure
 
@@ -35,6 +35,39 @@ def test_a_file_that_is_no_store_is_refused_clearly(tmp_path):
     (tmp_path / "s.db").write_text("not a database, " * 100)
     with pytest.raises(Misconfigured, match=r"s\.db: cannot be used as the store"):
         Store(tmp_path / "s.db")
+
+
+def test_who_may_not_write_is_told_whom_to_be(tmp_path, monkeypatch):
+    path = tmp_path / "s.db"
+
+    def write():
+        with Store(path) as opened:
+            opened.db.execute("PRAGMA query_only = ON")  # SQLite says the same as of a file that is not ours
+            opened.take_up_again([])
+
+    with pytest.raises(
+        Misconfigured, match=r"s\.db: cannot be used as the store: attempt to write a readonly"
+    ):
+        write()
+    monkeypatch.setattr(base.os, "geteuid", lambda: path.stat().st_uid + 1)
+    with pytest.raises(Misconfigured, match=rf"s\.db: only the user {path.owner()} may write to it") as told:
+        write()
+    assert told.value.next_step == f"run it as the user of the service: sudo -u {path.owner()} ssosd ..."
+
+
+def test_a_store_that_somebody_holds_for_too_long_is_to_be_tried_again(store, tmp_path, monkeypatch):
+    monkeypatch.setattr(base, "_BUSY_TIMEOUT_S", 0.0)
+    with (
+        store.db.atomic(),
+        pytest.raises(Retriable, match=r"ssosd\.db: another process has held it for too long \(try again\)"),
+        Store(tmp_path / "ssosd.db") as other,
+    ):
+        other.take_up_again([])
+
+
+def test_errors_of_ours_pass_as_they_are(tmp_path):
+    with pytest.raises(sqlite3.OperationalError, match="no such column"), Store(tmp_path / "s.db") as opened:
+        opened.rows("SELECT absent FROM files")
 
 
 def test_the_same_bytes_under_two_names_are_one_exposure(store):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import sqlite3
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import closing, contextmanager
@@ -68,7 +69,10 @@ class Base:
     Raises
     ------
     Misconfigured
-        The file cannot be opened or is not a store of ssosd.
+        The file cannot be opened or is not a store of ssosd; so at the end of a ``with`` when it could not be
+        written.
+    Retriable
+        Another process has held it for too long; at the end of a ``with`` too.
     """
 
     def __init__(self, path: Path, *, clock: Callable[[], datetime] = utc_now) -> None:
@@ -82,10 +86,7 @@ class Base:
             self.db = _Database(connection)
             migrations.apply(self.db)
         except sqlite3.Error as error:
-            raise Misconfigured(
-                f"{path}: cannot be used as the store: {error}",
-                next_step="check that the folder is writable and that the file is a store of ssosd",
-            ) from error
+            raise _refusal(path, error) or _unusable(path, error) from error
 
     def close(self) -> None:
         """Close the file."""
@@ -98,6 +99,9 @@ class Base:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+        refusal = _refusal(self.path, error)
+        if refusal is not None:
+            raise refusal from error
 
     def rows(self, sql: str, parameters: Sequence[Any] = ()) -> list[dict[str, Any]]:
         """Rows of a query as dictionaries."""
@@ -162,6 +166,33 @@ class Base:
 
     def _now(self) -> str:
         return self._clock().astimezone(UTC).isoformat(timespec="milliseconds")
+
+
+def _refusal(path: Path, error: BaseException | None) -> SsosdError | None:
+    """What a person can do about a store that let nobody write; None for any other error."""
+    if not isinstance(error, sqlite3.OperationalError):
+        return None
+    if "locked" in str(error):
+        return Retriable(f"{path}: another process has held it for too long", next_step="try again")
+    if "readonly" not in str(error) and "unable to open" not in str(error):
+        return None
+    try:
+        owner = "" if path.stat().st_uid == os.geteuid() else path.owner()
+    except (OSError, KeyError):  # it is not there, or its user has no name here
+        owner = ""
+    if not owner:
+        return _unusable(path, error)
+    return Misconfigured(
+        f"{path}: only the user {owner} may write to it",
+        next_step=f"run it as the user of the service: sudo -u {owner} ssosd ...",
+    )
+
+
+def _unusable(path: Path, error: sqlite3.Error) -> Misconfigured:
+    return Misconfigured(
+        f"{path}: cannot be used as the store: {error}",
+        next_step="check that the folder is writable and that the file is a store of ssosd",
+    )
 
 
 def error_columns(error: SsosdError | None) -> dict[str, Any]:
