@@ -66,6 +66,7 @@ def take_in(path: Path, *, station: Station, identity: Callable[[Path], str] | N
             keywords=station.keywords,
             extensions=station.config["SCI_EXTENSION"],
             header_map=station.header_map,
+            saturation_key=station.saturation_key,
             identity=identity,
         )
         after = path.stat()

@@ -42,7 +42,7 @@ class Chip:
     dec_deg: float  # centre, ICRS
     corners_deg: tuple[tuple[float, float], ...]  # (ra, dec) of the four outer corners, ICRS
     scale_arcsec: float  # mean pixel scale, arcsec/pixel
-    #: Cards that the header map puts over the file's own; None for one that has to go.
+    #: Cards put over the file's own, by a header map for one; None for one that has to go.
     cards: tuple[tuple[str, str | bool | float | int | None], ...] = ()
 
     @staticmethod

@@ -14,6 +14,7 @@ from typing import Any
 
 from ssosd import __version__, astromatic
 from ssosd.astromatic import Binary
+from ssosd.astromatic_setup import read_setup
 from ssosd.config import Config, recorded_config
 from ssosd.config.tables import daemon, drafts, known, mail
 from ssosd.errors import Misconfigured
@@ -129,6 +130,11 @@ class Station:
         )
 
     @property
+    def saturation_key(self) -> str:
+        """SExtractor's keyword of the saturation level."""
+        return read_setup(self.config["SEX_CONFIG"]).get("SATUR_KEY", "SATURATE")
+
+    @property
     def workers(self) -> int:
         """How many exposures are worked on at once."""
         return int(self.config["WORKERS"]) or (os.cpu_count() or 1)
@@ -142,7 +148,7 @@ class Station:
     def read_with(self) -> str:
         """Digest of what decides how a header is read, and what night an exposure belongs to."""
         h = hashlib.blake2b(self.config.digest(HEADER_PARAMETERS).encode(), digest_size=16)
-        h.update(f"\n{self.site.lon_deg!r}\n{self.header_map!r}".encode())
+        h.update(f"\n{self.site.lon_deg!r}\n{self.header_map!r}\n{self.saturation_key}".encode())
         return h.hexdigest()
 
     @cached_property

@@ -365,7 +365,8 @@ def test_what_becomes_of_objects_that_were_sent_is_said(night, tmp_path):
     with Store(out.target / STORE_NAME) as store:
         names = temporary_names(out.candidates.assign(FIELD="F01"), night=out.night)
         (wrong,) = (candidate for candidate, name in names.items() if name == other)
-        store.give_verdict(out.night, wrong, "artifact", person="Ada", version=0)
+        place = place_in(store, out.night, wrong)
+        store.give_verdict(out.night, wrong, "artifact", person="Ada", version=0, seen=place)
     rewrite_night(out.target, night=out.night)
     readme = (folder(out) / "README.txt").read_text()
     assert late != other

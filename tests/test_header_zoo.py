@@ -48,6 +48,7 @@ def verdict(path: Path, folder: Path) -> str:
     station = SimpleNamespace(
         config=load_config(None, overrides={}, cwd=folder),
         keywords=HeaderKeywords(),
+        saturation_key="SATURATE",
         header_map=load_map("SHIPPED"),
     )
     with warnings.catch_warnings():

@@ -319,6 +319,19 @@ def test_a_header_without_a_usable_saturation_level(field: Field, tmp_path: Path
     pd.testing.assert_frame_equal(again, recovered_of(field, exposures))
 
 
+def test_gain_and_saturation_are_those_of_a_header_map(field: Field) -> None:
+    """As SExtractor gets them; the file's own cards say something else."""
+    exposures = field.left.linked.exposures
+    mapped = [
+        replace(e, chips=tuple(replace(c, cards=(("GAIN", 1e-4), ("SATURATE", None))) for c in e.chips))
+        for e in exposures
+    ]
+    again, plain = recovered_of(field, mapped), recovered_of(field, exposures)
+    light = plain["FLUX"] > 0.0
+    assert light.any()
+    assert (again["FLUXERR"] > 2.0 * plain["FLUXERR"])[light].all()
+
+
 @pytest.mark.parametrize(("kind", "good", "bad"), [("", 1.0, 0.0), ("MAP_RMS", 30.0, 1e30)])
 def test_pixels_without_weight_have_no_value(
     field: Field, tmp_path: Path, kind: str, good: float, bad: float

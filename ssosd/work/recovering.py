@@ -222,6 +222,7 @@ def chip_facts(
             saturation=float(setup.get("SATUR_LEVEL", _SATUR_LEVEL)),
             gain_key=setup.get("GAIN_KEY", "GAIN"),
             saturation_key=setup.get("SATUR_KEY", "SATURATE"),
+            cards=dict(chips[key].cards),
         )
         for key, image in solved_images(linked).items()
     }

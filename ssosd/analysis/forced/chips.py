@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -36,6 +37,7 @@ class ChipFacts:
     saturation: float  # counts
     gain_key: str  # header keywords that know better
     saturation_key: str
+    cards: Mapping[str, Any]  # that count before the header's own, as `ssosd.model.Chip.cards`
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -154,8 +156,8 @@ class Chips(AbstractContextManager["Chips"]):
         """
         facts = self.facts[number, hdu]
         with self.files.image(facts.solved) as image:
-            gain = _card(image, facts.gain_key, facts.gain)
-            saturation = _card(image, facts.saturation_key, facts.saturation)
+            gain = _card(image, facts, facts.gain_key, facts.gain)
+            saturation = _card(image, facts, facts.saturation_key, facts.saturation)
             gain = gain if gain > 0.0 else np.inf
             saturation = saturation if saturation > 0.0 else facts.saturation
             if (number, hdu) not in self._stars:
@@ -172,9 +174,9 @@ class Chips(AbstractContextManager["Chips"]):
             yield OpenChip(image=image, sky=sky, shape=shape, gain=gain, saturation=saturation)
 
 
-def _card(image: OpenImage, keyword: str, otherwise: float) -> float:
+def _card(image: OpenImage, facts: ChipFacts, keyword: str, otherwise: float) -> float:
     card = image.card(keyword)
-    value = None if card is None else card.value
+    value = facts.cards.get(keyword, None if card is None else card.value)
     if isinstance(value, bool) or not isinstance(value, int | float) or not np.isfinite(value):
         return otherwise
     return float(value)
