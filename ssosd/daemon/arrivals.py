@@ -56,6 +56,7 @@ class Arrivals:
 
     State is in memory alone: after a restart the scan notices the same files again. A file is noticed, looked
     at until it is at rest, handed out for reading, judged, and, when that gave something to record, recorded.
+    Of those whose turn it is the newest goes first: tonight's exposure does not wait behind an archive.
 
     Parameters
     ----------
@@ -67,6 +68,7 @@ class Arrivals:
         self._root = root
         self._waiting: dict[str, _Waiting] = {}
         self._agenda: list[tuple[float, str]] = []  # heap of (due, path); an entry no longer due is skipped
+        self._due: list[tuple[int, str]] = []  # heap of (minus time of change, path) of those that are due
         self._n_reading = 0
         self._last_s = 0.0
         self._sieve: Sieve | None = None
@@ -83,6 +85,7 @@ class Arrivals:
         """Forget all files: a scan follows."""
         self._waiting.clear()
         self._agenda.clear()
+        self._due.clear()
         self._n_reading = 0
 
     # ---- noticing --------------------------------------------------------------------------------------
@@ -174,9 +177,11 @@ class Arrivals:
     @property
     def next_look_s(self) -> float:
         """When a file is to be looked at next; infinite when none is, or the workers are behind."""
-        if not self._agenda or self._n_reading >= _MOST_AT_ONCE:
+        if self._n_reading >= _MOST_AT_ONCE:
             return math.inf
-        return self._agenda[0][0]
+        if self._due:
+            return self._last_s
+        return self._agenda[0][0] if self._agenda else math.inf
 
     def look(self, *, now_s: float, config: Mapping[str, Any]) -> Looked:
         """Look at the files that are due; those at rest are handed out for reading, once each.
@@ -186,10 +191,11 @@ class Arrivals:
         looked = Looked()
         self._mind_the_clock(now_s)
         later: list[tuple[float, str]] = []
-        while self._agenda and self._agenda[0][0] <= now_s and self._n_reading < _MOST_AT_ONCE:
-            due_s, path = heapq.heappop(self._agenda)
+        self._call_up(now_s)
+        while self._due and self._n_reading < _MOST_AT_ONCE:
+            _, path = heapq.heappop(self._due)
             waiting = self._waiting.get(path)
-            if waiting is None or waiting.reading or waiting.due_s != due_s:
+            if waiting is None or waiting.reading or waiting.due_s > now_s:
                 continue
             self._look_at(path, waiting, looked, now_s=now_s, config=config)
             if path in self._waiting and not waiting.reading:
@@ -197,6 +203,14 @@ class Arrivals:
         for entry in later:
             heapq.heappush(self._agenda, entry)
         return looked
+
+    def _call_up(self, now_s: float) -> None:
+        """Put those whose time has come in the order of their turns."""
+        while self._agenda and self._agenda[0][0] <= now_s:
+            due_s, path = heapq.heappop(self._agenda)
+            waiting = self._waiting.get(path)
+            if waiting is not None and not waiting.reading and waiting.due_s == due_s:
+                heapq.heappush(self._due, (-waiting.look.mtime_ns, path))
 
     def _look_at(
         self, path: str, waiting: _Waiting, looked: Looked, *, now_s: float, config: Mapping[str, Any]
@@ -234,6 +248,7 @@ class Arrivals:
             waiting.due_s, waiting.read_from_s = now_s, 0.0
         self._agenda = [(now_s, path) for path, waiting in self._waiting.items() if not waiting.reading]
         heapq.heapify(self._agenda)
+        self._due.clear()
 
     # ---- judging ---------------------------------------------------------------------------------------
 
