@@ -619,12 +619,33 @@ def test_header_is_what_is_known_in_the_mpcs_order() -> None:
     )
     head = draft.text.splitlines()[:7]
     assert head[0] == "COD 688"
-    assert head[1:3] == ["OBS A. S?gaard", "OBS B. Brown"]
+    assert head[1:3] == ["OBS A. Sogaard", "OBS B. Brown"]
     assert head[3:5] == ["TEL 1.1-m f/8 reflector + CCD", "NET Gaia DR3"]
     assert len(head[5]) == 80
     assert head[6] == "NUM 5"
     assert any("XYZ" in p for p in draft.problems)
     assert any("COM" in p for p in draft.problems)
+
+
+@pytest.mark.parametrize(
+    ("name", "written", "lost"),
+    [
+        ("Møller Ǿ", "Moller O", ""),
+        ("Łukasz Đorđević", "Lukasz Dordevic", ""),
+        ("Weiß", "Weiss", ""),
+        ("Þóra Æsir", "Thora AEsir", ""),
+        ("O\N{RIGHT SINGLE QUOTATION MARK}Brien", "O'Brien", ""),
+        ("A\N{EN DASH}B", "A-B", ""),
+        ("王小明, B. Célèbre", "???, B. Celebre", "王小明"),
+    ],
+)
+def test_names_in_headers_are_written_in_ascii_or_said_to_be_lost(name: str, written: str, lost: str) -> None:
+    draft = render_draft(
+        candidates=candidates(MAG_CALIB=20.0, BAND="G"), code="688", night="2026-11-14", header={"OBS": name}
+    )
+    assert f"OBS {written}\n" in draft.text
+    said = f"header record OBS has letters that 80 columns cannot hold: {lost}; send ADES or change OBSERVERS"
+    assert draft.problems == ((said,) if lost else ())
 
 
 def test_a_night_without_candidates_has_an_empty_draft() -> None:

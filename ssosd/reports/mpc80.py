@@ -18,6 +18,19 @@ from ssosd.site import night_bounds
 
 #: Header records in the order the MPC lists them: https://minorplanetcenter.net/iau/info/ObsDetails.html
 HEADER_KEYS = ("COD", "CON", "OBS", "MEA", "TEL", "NET", "BND", "COM", "NUM", "ACK", "AC2")
+#: Where the records with names and free words come from.
+_PARAMETERS = {
+    "CON": "SUBMITTER and CONTACT",
+    "OBS": "OBSERVERS",
+    "MEA": "MEASURERS",
+    "TEL": "TELESCOPE_DESIGN",
+    "COM": "COMMENT",
+    "AC2": "AC2",
+}
+#: Letters and signs that are no plain one with an accent.
+_PLAIN = str.maketrans("øØłŁđĐðÐı’‘“”–—", "oOlLdDdDi''\"\"--") | str.maketrans(
+    {"þ": "th", "Þ": "Th", "ß": "ss", "ẞ": "SS", "æ": "ae", "Æ": "AE", "œ": "oe", "Œ": "OE"}
+)
 #: SExtractor writes 99 for a magnitude it could not measure.
 _NO_MAGNITUDE = 50.0
 
@@ -226,20 +239,30 @@ def _header(
     for key in HEADER_KEYS:
         value = known.get(key, "")
         for text in [value] if isinstance(value, str) else value:
-            line = f"{key} {_ascii(text)}"
-            if not _ascii(text):
+            plain, lost = _ascii(text)
+            line = f"{key} {plain}"
+            if not plain:
                 continue
+            if lost:
+                change = f" or change {_PARAMETERS[key]}" if key in _PARAMETERS else ""
+                doubts.append(
+                    f"header record {key} has letters that 80 columns cannot hold: {lost}; send ADES{change}"
+                )
             if len(line) > 80:
                 doubts.append(f"header record {key} is longer than 80 columns and was cut")
             lines.append(line[:80])
     return lines, doubts
 
 
-def _ascii(text: str) -> str:
-    """Plain ASCII on one line: accents are dropped, what is left becomes a question mark."""
-    plain = unicodedata.normalize("NFKD", " ".join(text.split()))
-    bare = "".join(c for c in plain if not unicodedata.combining(c))
-    return bare.encode("ascii", "replace").decode("ascii")
+def _ascii(text: str) -> tuple[str, str]:
+    """Plain ASCII on one line, accents dropped, and the letters that are question marks in it.
+
+    >>> _ascii("Renée  Weiß 王")
+    ('Renee Weiss ?', '王')
+    """
+    taken_apart = unicodedata.normalize("NFKD", " ".join(text.split()))
+    bare = "".join(c for c in taken_apart if not unicodedata.combining(c)).translate(_PLAIN)
+    return bare.encode("ascii", "replace").decode("ascii"), "".join(c for c in bare if not c.isascii())
 
 
 def _text(value: Any) -> str:
