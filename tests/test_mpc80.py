@@ -648,6 +648,22 @@ def test_names_in_headers_are_written_in_ascii_or_said_to_be_lost(name: str, wri
     assert draft.problems == ((said,) if lost else ())
 
 
+def test_names_that_need_more_than_one_line_are_in_several() -> None:
+    people = [f"{letter}. Observer-Elsewhere" for letter in "ABCDEFGH"]
+    draft = render_draft(
+        candidates=candidates(MAG_CALIB=20.0, BAND="G"),
+        code="688",
+        night="2026-11-14",
+        header={"OBS": ", ".join(people), "MEA": "A. Nobody"},
+    )
+    head = draft.text.splitlines()[:6]
+    lines = [line for line in head if line.startswith("OBS ")]
+    assert [len(line) for line in lines] == [71, 71, 48]
+    assert ", ".join(line[4:] for line in lines).split(", ") == people
+    assert "MEA A. Nobody" in head
+    assert draft.problems == ()
+
+
 def test_a_night_without_candidates_has_an_empty_draft() -> None:
     draft = render_draft(candidates=pd.DataFrame(), code="688", night="2026-11-14", designations={})
     assert (draft.text, draft.n_observations, draft.problems) == ("", 0, ())

@@ -18,6 +18,8 @@ from ssosd.site import night_bounds
 
 #: Header records in the order the MPC lists them: https://minorplanetcenter.net/iau/info/ObsDetails.html
 HEADER_KEYS = ("COD", "CON", "OBS", "MEA", "TEL", "NET", "BND", "COM", "NUM", "ACK", "AC2")
+_NAMES = ("OBS", "MEA")
+_WIDTH = 80
 #: Where the records with names and free words come from.
 _PARAMETERS = {
     "CON": "SUBMITTER and CONTACT",
@@ -248,10 +250,26 @@ def _header(
                 doubts.append(
                     f"header record {key} has letters that 80 columns cannot hold: {lost}; send ADES{change}"
                 )
-            if len(line) > 80:
-                doubts.append(f"header record {key} is longer than 80 columns and was cut")
-            lines.append(line[:80])
+            wrapped = _wrapped(line) if key in _NAMES else [line]
+            if any(len(part) > _WIDTH for part in wrapped):
+                doubts.append(f"header record {key} is longer than {_WIDTH} columns and was cut")
+            lines += [part[:_WIDTH] for part in wrapped]
     return lines, doubts
+
+
+def _wrapped(line: str) -> list[str]:
+    """A record of names in as many lines as they need, broken at commas.
+
+    >>> [len(line) for line in _wrapped("OBS " + ", ".join(["A. Nobody"] * 10))]
+    [79, 35]
+    """
+    lines: list[str] = []
+    for name in (name for part in line[4:].split(",") if (name := part.strip())):
+        if lines and len(lines[-1]) + len(name) + 2 <= _WIDTH:
+            lines[-1] += f", {name}"
+        else:
+            lines.append(line[:4] + name)
+    return lines
 
 
 def _ascii(text: str) -> tuple[str, str]:
