@@ -14,6 +14,7 @@ import pytest
 from astropy.io import fits
 
 from ssosd import work
+from ssosd.errors import Misconfigured
 from ssosd.plumbing.resources import shipped
 from tests.stepping import Rig, results
 
@@ -311,6 +312,24 @@ def test_files_that_are_packed_in_place_are_the_same_exposures(rig, one, undistu
     differ = {name for name in {*again, *replayed} if again.get(name) != replayed.get(name)}
     assert differ <= {f"2026-11-14/{name}" for name in ("summary.json", "summary.txt", "report.html")}
     assert "5 of 5 exposures linked" in (live.night / "report.html").read_text()
+
+
+@pytest.mark.parametrize("replaced", [False, True])
+def test_a_target_that_is_no_more_ends_the_daemon(rig, one, replaced):
+    """It would work all night for a file without a name."""
+    live = rig(one)
+    live.come(one.paths[0])
+    live.go(60)
+    live.target.rename(live.target.with_name("moved"))
+    if replaced:
+        shutil.copytree(live.target.with_name("moved"), live.target)
+    live.daemon.inbox.put(live.daemon.beat)
+    with pytest.raises(Misconfigured, match=r"out/ssosd\.db: deleted or replaced while the daemon worked"):
+        live.daemon.run()
+    live.restart()
+    live.come(one.paths[1])
+    live.go(60)
+    assert len(live.exposures) == 2
 
 
 def test_results_that_vanish_are_made_again(rig, one, undisturbed):

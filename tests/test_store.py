@@ -65,6 +65,23 @@ def test_a_store_that_somebody_holds_for_too_long_is_to_be_tried_again(store, tm
         other.take_up_again([])
 
 
+def test_a_store_knows_whether_it_is_still_in_its_place(tmp_path):
+    path, aside = tmp_path / "t" / "s.db", tmp_path / "aside"
+    path.parent.mkdir()
+    with Store(path) as opened:
+        assert opened.is_in_place
+        path.parent.rename(aside)
+        assert not opened.is_in_place
+        path.parent.mkdir()
+        with Store(path) as another:
+            assert another.is_in_place
+            assert not opened.is_in_place
+        path.unlink()
+        path.parent.rmdir()
+        aside.rename(path.parent)
+        assert opened.is_in_place
+
+
 def test_errors_of_ours_pass_as_they_are(tmp_path):
     with pytest.raises(sqlite3.OperationalError, match="no such column"), Store(tmp_path / "s.db") as opened:
         opened.rows("SELECT absent FROM files")

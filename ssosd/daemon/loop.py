@@ -83,6 +83,7 @@ class Daemon:
         self.corridor = Corridor(station=station, store=store, folders=[root], is_live=True)
         self.inbox: SimpleQueue[Call] = SimpleQueue()
         self.stopping = False
+        self._ends_with: SsosdError | None = None
         self.errands = Errands(self.inbox)
         self._clock = clock
         self._readers = extractors if readers is None else readers
@@ -139,10 +140,18 @@ class Daemon:
         self.beat()  # so that the status need not wait for the clock's first
 
     def run(self) -> None:
-        """Go round until told to stop."""
+        """Go round until told to stop.
+
+        Raises
+        ------
+        Misconfigured
+            The store was deleted or replaced: what is done from here on would be lost.
+        """
         while not self.stopping:
             until_look_s = self._arrivals.next_look_s - self.now_s
             self.turn(wait_s=min(_BEAT_S, max(_BREATH_S, until_look_s)))
+        if self._ends_with is not None:
+            raise self._ends_with
 
     def turn(self, *, wait_s: float = 0.0) -> None:
         """One round: all that is in the inbox, then what the time asks for."""
@@ -340,7 +349,14 @@ class Daemon:
                 self.nights.touch(night)
 
     def beat(self, state: str = "") -> None:
-        """Record a sign of life and how much there is to do."""
+        """Record a sign of life and how much there is to do; end when the store is no more."""
+        if not self.store.is_in_place:
+            self._ends_with = Misconfigured(
+                f"{self.store.path}: deleted or replaced while the daemon worked with it",
+                next_step="the next start, which systemd sees to, goes on with what is there then",
+            )
+            self.stop()
+            return
         waits_for = self._waits_for or self._short_of_disk or self._folders.away
         if not waits_for:
             self._notifier.status(

@@ -85,6 +85,7 @@ class Base:
             connection.execute("PRAGMA foreign_keys = ON")
             self.db = _Database(connection)
             migrations.apply(self.db)
+            self._file = _file_at(path)
         except sqlite3.Error as error:
             raise _refusal(path, error) or _unusable(path, error) from error
 
@@ -106,6 +107,16 @@ class Base:
     def rows(self, sql: str, parameters: Sequence[Any] = ()) -> list[dict[str, Any]]:
         """Rows of a query as dictionaries."""
         return list(self.db.query(sql, list(parameters)))
+
+    @property
+    def is_in_place(self) -> bool:
+        """Whether the file of this name is still the one that is open, neither deleted nor replaced."""
+        try:
+            return _file_at(self.path) == self._file
+        except (FileNotFoundError, NotADirectoryError):
+            return False
+        except OSError:  # a disk that does not answer just now tells nothing
+            return True
 
     @property
     def now_s(self) -> float:
@@ -166,6 +177,11 @@ class Base:
 
     def _now(self) -> str:
         return self._clock().astimezone(UTC).isoformat(timespec="milliseconds")
+
+
+def _file_at(path: Path) -> tuple[int, int]:
+    stat = path.stat()
+    return stat.st_dev, stat.st_ino
 
 
 def _refusal(path: Path, error: BaseException | None) -> SsosdError | None:
