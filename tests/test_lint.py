@@ -6,6 +6,8 @@ import io
 import math
 import subprocess
 import sys
+from datetime import UTC, datetime, timedelta
+from functools import partial
 from importlib.metadata import distribution
 from pathlib import Path
 
@@ -19,11 +21,16 @@ from rich.console import Console
 
 from ssosd.cli import main
 from ssosd.errors import BadInput
-from ssosd.reports.lint.draft import Problem, Sent, has_errors, kind_of, lint_file, lint_text
+from ssosd.reports.lint import draft as linter
+from ssosd.reports.lint.draft import Problem, Sent, has_errors, kind_of
 from ssosd.reports.lint.render import MOST, problem_lines, render_problems, verdict
 from ssosd.reports.lint.schema import element_order, schema_path
 from ssosd.reports.mpc_values import ADES_BANDS, CATALOGUES, LETTER_BANDS, MODES
 from ssosd.reports.obs80 import format_date
+
+#: The linter on a day after those of the drafts here, whatever the day is.
+NOW = datetime(2026, 11, 20, tzinfo=UTC)
+lint_text, lint_file = (partial(of, now=NOW) for of in (linter.lint_text, linter.lint_file))
 
 LINES = """\
 COD 493
@@ -60,6 +67,10 @@ permID|provID|trkSub |mode|stn|obsTime                |ra       |dec       |rmsR
       |      |sFxe000|CCD |493|2026-11-14T20:31:02.36Z|34.522303|+13.564197|0.054|0.054 |Gaia3 |15.6|G   |Gaia3  |
 """
 FIRST = 13  # line of the first record
+
+
+#: Of years ago, for the command, which goes by the clock.
+OLD_LINES = LINES.replace("2026 11 14", "2016 11 14")
 
 
 def found(text, **kwargs):
@@ -308,6 +319,16 @@ def test_the_middle_of_the_shortest_exposure_is_within_it(seconds):
     assert len([p for p in lint_text(text, exposures=late) if p.rule == "not-in-exposure"]) == 40
 
 
+@pytest.mark.parametrize("text", [LINES, PSV, as_xml(PSV)], ids=["mpc80", "psv", "xml"])
+def test_nothing_was_observed_in_the_future(text):
+    first = datetime(2026, 11, 14, 20, 0, tzinfo=UTC)  # one minute before the first of them
+    assert not found(text, now=first)  # the clock may be a day late
+    problems = found(text, now=first - timedelta(days=1))
+    assert {p[2:] for p in problems} == {("future", "error")}
+    assert len({p[0] for p in problems}) == len(problems) == (6 if text is LINES else 3)
+    assert {p[1] for p in problems} == {"16-32" if text is LINES else "obsTime"}
+
+
 def test_two_errors_in_one_line_are_both_said():
     bad = changed(changed(LINES, 6, "33 58.57", "33 60.00"), 6, "18 06.614", "18 61.000")
     assert {p[1] for p in found(bad) if p[2] == "form"} == {"33-44", "45-56"}
@@ -434,9 +455,9 @@ def test_what_is_no_draft_is_named(tmp_path, data, what):
     with pytest.raises(BadInput, match=f"a.txt: this is {what}, no draft") as raised:
         lint_file(path)
     assert "80 columns" in raised.value.next_step
-    draft = tmp_path / "draft.txt"
-    draft.write_text(LINES)
-    done = CliRunner().invoke(main, ["lint", str(path), str(draft)])
+    good = tmp_path / "draft.txt"
+    good.write_text(OLD_LINES)
+    done = CliRunner().invoke(main, ["lint", str(path), str(good)])
     assert done.exit_code == 1
     assert "draft.txt: no problem found" in done.output  # the next file is looked at all the same
 
@@ -450,7 +471,7 @@ def test_a_draft_however_spoiled_is_looked_at(tmp_path):
 
 def test_the_same_problem_in_many_lines_is_printed_once(tmp_path):
     path = tmp_path / "draft.txt"
-    text = LINES.splitlines()
+    text = OLD_LINES.splitlines()
     observation = next(line for line in text if line.startswith("     s"))
     many = [observation[:-k] for k in range(1, 31)] + [observation.replace("15.6 G", "15.6 C")] * 5
     path.write_text("\n".join([*text, *many]) + "\n")
@@ -465,7 +486,7 @@ def test_the_same_problem_in_many_lines_is_printed_once(tmp_path):
     assert quiet.exit_code == 1
     assert "error" in quiet.output
     assert "warning" not in quiet.output.splitlines()[1:-1]
-    path.write_text(LINES)
+    path.write_text(OLD_LINES)
     assert CliRunner().invoke(main, ["lint", "-q", str(path)]).output == ""
 
 

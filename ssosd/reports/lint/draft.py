@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
 
@@ -45,6 +46,7 @@ def lint_file(
     *,
     exposures: Sequence[tuple[float, float]] | None = None,
     sent: Sequence[Sent] = (),
+    now: datetime | None = None,
 ) -> tuple[Problem, ...]:
     """Lint a file.
 
@@ -52,7 +54,7 @@ def lint_file(
     ----------
     source : Path or str
         A file, or the text of one: a `str` is always text.
-    exposures, sent
+    exposures, sent, now
         As for `lint_text`.
 
     Returns
@@ -67,7 +69,7 @@ def lint_file(
         is not UTF-8 is a problem, not an error.
     """
     if isinstance(source, str):
-        return lint_text(source, exposures=exposures, sent=sent)
+        return lint_text(source, exposures=exposures, sent=sent, now=now)
     try:
         if source.stat().st_size > _LARGEST:
             raise BadInput(f"{source}: larger than {_LARGEST // 1_000_000} MB: no draft is")
@@ -84,9 +86,9 @@ def lint_file(
     except UnicodeDecodeError as error:
         row = data[: error.start].count(b"\n") + 1
         said = f"byte {data[error.start]:#04x} is not UTF-8"
-        rest = lint_text(data.decode("latin-1"), exposures=exposures, sent=sent)
+        rest = lint_text(data.decode("latin-1"), exposures=exposures, sent=sent, now=now)
         return tuple(sorted({Problem(row, "", "encoding", "error", said), *rest}))
-    return lint_text(text, exposures=exposures, sent=sent)
+    return lint_text(text, exposures=exposures, sent=sent, now=now)
 
 
 def _what_else(data: bytes) -> str:
@@ -113,6 +115,7 @@ def lint_text(
     *,
     exposures: Sequence[tuple[float, float]] | None = None,
     sent: Sequence[Sent] = (),
+    now: datetime | None = None,
 ) -> tuple[Problem, ...]:
     """Lint the text of a file.
 
@@ -124,6 +127,8 @@ def lint_text(
         The night's exposures, UTC MJD of the start and length: every position's time must be within one.
     sent : sequence of Sent
         Positions that the submission ledger holds already.
+    now : datetime, optional
+        The present time, UTC: nothing was observed later.
 
     Returns
     -------
@@ -137,7 +142,7 @@ def lint_text(
         The schema of ADES is not installed.
     """
     problems, sightings = _by_kind(text)
-    problems += lint_sky(sightings, exposures=exposures, sent=sent)
+    problems += lint_sky(sightings, exposures=exposures, sent=sent, now=now or datetime.now(UTC))
     return tuple(sorted(set(problems)))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from itertools import groupby
 
 import numpy as np
@@ -27,6 +28,8 @@ _CURVED = 0.02  # of the path's length: parallax bends it
 _BROKEN_ARCSEC, _BROKEN = 10.0, 0.1  # more than this and it is another object
 _FASTEST = 36_000.0  # arcsec/h, 10 deg/h
 _DAY = 86_400.0
+_MJD_UNIX_EPOCH = 40587.0
+_CLOCK_DAYS = 1.0  # that this computer's clock may be late
 _ROUNDED_DAY = (
     0.51e-6  # half of the sixth decimal of the day, the last of the 80 columns, and the double's own
 )
@@ -47,6 +50,7 @@ def lint_sky(
     *,
     exposures: Sequence[tuple[float, float]] | None = None,
     sent: Sequence[Sent] = (),
+    now: datetime,
 ) -> list[Problem]:
     """Judge the positions of a file.
 
@@ -59,8 +63,10 @@ def lint_sky(
         one.
     sent : sequence of Sent
         What the submission ledger holds.
+    now : datetime
+        The present time, UTC.
     """
-    problems: list[Problem] = []
+    problems = [*_future(sightings, now)]
     by_station = sorted(sightings, key=lambda s: (s.stn, s.row))
     for stn, members in groupby(by_station, key=lambda s: s.stn):
         own = list(members)
@@ -81,6 +87,14 @@ def _site(stn: str) -> Site | None:
         return site_from_code(stn)
     except Misconfigured:
         return None  # said by the rule on codes
+
+
+def _future(sightings: Sequence[Sighting], now: datetime) -> Iterable[Problem]:
+    latest = now.timestamp() / _DAY + _MJD_UNIX_EPOCH + _CLOCK_DAYS
+    for s in sightings:
+        if s.mjd > latest:
+            said = "this time has not come yet by the clock of this computer"
+            yield Problem(s.row, s.columns[0], "future", "error", said)
 
 
 def _horizon(sightings: Sequence[Sighting], site: Site) -> Iterable[Problem]:
