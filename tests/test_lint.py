@@ -329,6 +329,23 @@ def test_nothing_was_observed_in_the_future(text):
     assert {p[1] for p in problems} == {"16-32" if text is LINES else "obsTime"}
 
 
+def test_an_object_is_discovered_once():
+    once = changed(LINES, 6, "sFxe000  C", "sFxe000* C")
+    assert not found(changed(once, 9, "05945         C", "05945       * C"))
+    thrice = changed(changed(once, 7, "sFxe000  C", "sFxe000* C"), 8, "sFxe000  C", "sFxe000* C")
+    assert found(thrice) == [(7, "13", "asterisk", "error")]
+
+    lines = PSV.splitlines()
+    starred = [
+        *lines[: FIRST - 2],
+        lines[FIRST - 2].replace("|mode", "|disc|mode"),
+        *(line.replace("|CCD ", "|*   |CCD ") for line in lines[FIRST - 1 :]),
+    ]
+    assert found("\n".join(starred)) == [(FIRST + 1, "disc", "asterisk", "error")]
+    starred[FIRST:] = (line.replace("|*", "|+") for line in starred[FIRST:])
+    assert not found("\n".join(starred))
+
+
 def test_two_errors_in_one_line_are_both_said():
     bad = changed(changed(LINES, 6, "33 58.57", "33 60.00"), 6, "18 06.614", "18 61.000")
     assert {p[1] for p in found(bad) if p[2] == "form"} == {"33-44", "45-56"}

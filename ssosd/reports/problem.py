@@ -33,6 +33,7 @@ class Sighting:
     columns: tuple[str, str, str]  # where time, RA and Dec stand
     on_ground: bool = True  # False for occultations, spacecraft, roving observers
     stacked: bool = False  # from several images added up (note K)
+    asterisk: str = ""  # where the discovery asterisk stands, "" when it has none
 
 
 def has_errors(problems: tuple[Problem, ...]) -> bool:

@@ -246,4 +246,5 @@ def _sighting(kind: str, values: Row, row: int) -> Sighting | None:
         columns=columns,
         on_ground="pos1" not in values and values.get("mode") != "OCC",
         stacked="K" in values.get("notes", ""),
+        asterisk="disc" if values.get("disc") == "*" else "",
     )

@@ -180,6 +180,7 @@ def _observation(row: int, line: str) -> tuple[list[Problem], Sighting | None]:
         columns=_COLUMNS,
         on_ground=line[14] not in "SVERsvr",
         stacked=line[13] == "K",
+        asterisk="13" if line[12] == "*" else "",
     )
 
 

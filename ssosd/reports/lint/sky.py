@@ -66,7 +66,7 @@ def lint_sky(
     now : datetime
         The present time, UTC.
     """
-    problems = [*_future(sightings, now)]
+    problems = [*_future(sightings, now), *_discovered_again(sightings)]
     by_station = sorted(sightings, key=lambda s: (s.stn, s.row))
     for stn, members in groupby(by_station, key=lambda s: s.stn):
         own = list(members)
@@ -95,6 +95,18 @@ def _future(sightings: Sequence[Sighting], now: datetime) -> Iterable[Problem]:
         if s.mjd > latest:
             said = "this time has not come yet by the clock of this computer"
             yield Problem(s.row, s.columns[0], "future", "error", said)
+
+
+def _discovered_again(sightings: Sequence[Sighting]) -> Iterable[Problem]:
+    """An object is discovered once, whoever observed it."""
+    marked: dict[str, list[Sighting]] = {}
+    for s in sightings:
+        if s.asterisk and s.key:
+            marked.setdefault(s.key, []).append(s)
+    for key, (first, *others) in marked.items():
+        if others:
+            said = f"{key} has its discovery asterisk in line {first.row} already"
+            yield Problem(others[0].row, others[0].asterisk, "asterisk", "error", said)
 
 
 def _horizon(sightings: Sequence[Sighting], site: Site) -> Iterable[Problem]:
