@@ -124,6 +124,11 @@ MUTATIONS_80 = [
     (6, "2026 11 14", "2026 02 30", ("16-32", "form", "error")),
     (6, "     sFxe000", "00000K15L40K", ("1-5", "designation", "error")),  # the seed's zeros
     (6, "     sFxe000", "            ", ("1-12", "designation", "error")),
+    (6, "     sFxe000", "     K15I01A", ("6-12", "designation", "warning")),  # no half-month I
+    (6, "     sFxe000", "     K26V1AB", ("6-12", "designation", "warning")),  # the cycle ends in a digit
+    (6, "     sFxe000", "     K26Zz9A", ("6-12", "designation", "warning")),
+    (6, "     sFxe000", "     K19Y040", ("6-12", "designation", "warning")),  # a comet without its C
+    (6, "     sFxe000", "05945K15I01A", ("6-12", "designation", "warning")),
     (6, "15.6 G", " 15.6G", ("66-70", "magnitude", "error")),  # the seed's column
     (6, "15.6 G", "15.6 C", ("71", "band", "error")),
     (6, "15.6 G", "15.6 L", ("71", "band", "error")),
@@ -224,6 +229,11 @@ def test_what_is_wrong_in_xml_is_named_alike(line, old, new, problem):
     assert rows
     tag = problem[0]
     assert f"<{tag}>" in text.splitlines()[rows[0][0] - 1]
+
+
+@pytest.mark.parametrize("name", ["K26V01B", "sK26V1A", "K26", "P10GvKl"])
+def test_what_is_packed_or_the_observers_own_is_no_mistyped_designation(name):
+    assert not [p for p in found(LINES.replace("sFxe000", f"{name:<7}")) if p[2] == "designation"]
 
 
 def test_xml_that_is_none():

@@ -30,6 +30,8 @@ _PLACEHOLDER = re.compile(
     r"\b(?:x{3,}|todo|fixme|lorem|placeholder|your[ _]?name|john doe|jane doe)\b|\?{3,}|<[^>]*>",
     re.IGNORECASE,
 )
+#: Columns 6-12 begin as a packed provisional designation does.
+_LIKE_PACKED = re.compile(r"[IJKL]\d\d[A-Z]\w{3}", re.ASCII)
 _IN_TWO = frozenset(letter.upper() for letter in SECOND_LINES)
 _EARLIEST_DIGITAL = 44239.0  # 1980-01-01
 
@@ -162,6 +164,9 @@ def _observation(row: int, line: str) -> tuple[list[Problem], Sighting | None]:
         except BadInput as error:
             columns, said = _split(error.message, "1-12")
             problems.append(Problem(row, columns, "designation", "error", said))
+    if _LIKE_PACKED.fullmatch(identity.trk_sub):
+        said = f"{identity.trk_sub} looks like a packed designation but is none: taken as the observer's own"
+        problems.append(Problem(row, "6-12", "designation", "warning", said))
     problems += _columns(row, line)
     problems += _code(row, "78-80", line[77:80])
     if parsed is None:
