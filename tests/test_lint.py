@@ -149,6 +149,9 @@ MUTATIONS_80 = [
     (1, "COD 493", "COD ?!?", ("5-7", "station", "error")),
     (1, "COD 493", "XYZ 493", ("1-3", "header", "error")),
     (2, "A. Nobody", "your name", ("5-80", "placeholder", "error")),  # the seed's header
+    (2, "A. Nobody", "<observer>", ("5-80", "placeholder", "error")),
+    (2, "OBS A. Nobody", "CON A. Nobody <a@b.org>\nOBS A. Nobody", None),
+    (2, "OBS A. Nobody", "AC2 <a@b.org>\nOBS A. Nobody", None),
     (5, "NUM 6", "NUM 7", ("5-80", "count", "error")),
 ]
 

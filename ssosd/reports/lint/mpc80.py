@@ -27,7 +27,7 @@ _GOOD = {
     "66-70": (65, "     "),
 }
 _PLACEHOLDER = re.compile(
-    r"\b(?:x{3,}|todo|fixme|lorem|placeholder|your[ _]?name|john doe|jane doe)\b|\?{3,}|<[^>]*>",
+    r"\b(?:x{3,}|todo|fixme|lorem|placeholder|your[ _]?name|john doe|jane doe)\b|\?{3,}|<[^>@]*>",
     re.IGNORECASE,
 )
 #: Columns 6-12 begin as a packed provisional designation does.
