@@ -364,6 +364,20 @@ def test_two_errors_in_one_line_are_both_said():
     assert {p[1] for p in found(bad) if p[2] == "form"} == {"33-44", "45-56"}
 
 
+@pytest.mark.parametrize("char", ["\f", "\v", "\x1c", "\x85", "\u2028"])
+def test_what_ends_no_line_does_not_move_the_others(char):
+    mpc80 = changed(changed(LINES, 6, "15.6 G", "15.6 C"), 1, "COD", f"OBS A.{char}Nobody\nCOD")
+    assert found(mpc80) == [(1, "", "ascii", "error"), (7, "71", "band", "error")]
+    psv = changed(PSV, FIRST, "|G   |", "|C   |").replace("A. Nobody", f"A.{char}Nobody", 1)
+    assert found(psv) == [(5, "", "form", "error"), (FIRST, "band", "band", "error")]
+
+
+@pytest.mark.parametrize("end", ["\r\n", "\r"])
+def test_lines_end_as_any_system_ends_them(end):
+    assert not found(LINES.replace("\n", end))
+    assert not found(PSV.replace("\n", end))
+
+
 def test_who_has_no_place_of_his_own_tells_where_he_was():
     """Roving observers (247) and spacecraft, by the MPC's RovingObs.html and the ADES location group."""
 

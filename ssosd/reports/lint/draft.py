@@ -35,7 +35,7 @@ def kind_of(text: str) -> Kind:
     >>> kind_of("# version=2022"), kind_of("<ades/>"), kind_of("COD 493")
     ('psv', 'xml', 'mpc80')
     """
-    first = next((line.strip() for line in text.removeprefix("\ufeff").splitlines() if line.strip()), "")
+    first = next((line.strip() for line in _lines(text.removeprefix("\ufeff")) if line.strip()), "")
     if first.startswith("<"):
         return "xml"
     return "psv" if first.startswith(("#", "!")) or first.count("|") > 1 else "mpc80"
@@ -106,7 +106,7 @@ def _what_else(data: bytes) -> str:
         return "a page in HTML"
     if not text.strip() or kind_of(text) != "mpc80" or _RECORD.search(text):
         return ""
-    is_table = "," in text.lstrip().splitlines()[0]
+    is_table = "," in _lines(text.lstrip())[0]
     return "a table of comma-separated values" if is_table else "text of another kind"
 
 
@@ -154,10 +154,10 @@ def sightings_of(text: str) -> list[Sighting]:
 def _by_kind(text: str) -> tuple[list[Problem], list[Sighting]]:
     kind = kind_of(text)
     if kind == "mpc80":
-        return lint_mpc80(text.removeprefix("\ufeff").splitlines())
+        return lint_mpc80(_lines(text.removeprefix("\ufeff")))
     problems: list[Problem] = []
     if kind == "psv":
-        root, problems = parse_psv(text.splitlines())
+        root, problems = parse_psv(_lines(text))
     else:
         try:
             root = parse_xml(text.encode("utf-8"))
@@ -170,3 +170,12 @@ def _by_kind(text: str) -> tuple[list[Problem], list[Sighting]]:
     if not sightings and not any(p.severity == "error" for p in problems):
         problems.append(Problem(0, "", "empty", "error", "there is no observation in it"))
     return problems, sightings
+
+
+def _lines(text: str) -> list[str]:
+    r"""Lines as editors count them: to `str.splitlines` a form feed ends one too.
+
+    >>> _lines("COD 493\r\nOBS A.\fNobody\n")
+    ['COD 493', 'OBS A.\x0cNobody', '']
+    """
+    return re.split(r"\r\n|\r|\n", text)

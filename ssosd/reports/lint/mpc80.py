@@ -92,7 +92,7 @@ def _header_line(row: int, line: str, key: str) -> Iterable[Problem]:
         yield Problem(row, "1-3", "header", "error", said)
     if len(line) > _WIDTH:
         yield Problem(row, "81-", "length", "warning", f"{counted(len(line), 'column')}; the MPC reads 80")
-    if not line.isascii():
+    if not line.isascii() or not line.replace("\t", " ").isprintable():
         yield Problem(row, "", "ascii", "error", "a character that is not plain ASCII")
     if _PLACEHOLDER.search(line[4:]):
         yield Problem(row, "5-80", "placeholder", "error", f"{key} still holds a placeholder: {line[4:]!r}")
