@@ -197,17 +197,18 @@ def test_a_page_that_is_open_while_its_field_is_linked_anew_stays_at_the_object(
         one, other = triage(inspectable.candidates, {})
         assert name(page) == one
         position = page.locator("#facts dt:text('position') + dd").inner_text()
-        linked_anew(inspected, night, {one: other, other: one})
-        page.keyboard.press("m")  # nothing of the page is reloaded by a person
-        reads(page, "#toast", f"{field} linked anew: {one} is {other} now.")
-        assert name(page) == other
-        assert page.locator("#facts dt:text('position') + dd").inner_text() == position
-        page.keyboard.press("ArrowRight")
-        kept(page)
+        with page.expect_response(f"**/candidates/{one}"):  # nothing is asked for that goes away meanwhile
+            linked_anew(inspected, night, {one: other, other: one})
+            reads(page, "#toast", f"{field} linked anew: {one} is {other} now.")
+            assert name(page) == other
+            assert page.locator("#facts dt:text('position') + dd").inner_text() == position
+            page.keyboard.press("ArrowRight")
+            kept(page)
         assert said_in_store(inspected, night) == {other: "asteroid"}
         reads(page, "#name", one)
-        linked_anew(inspected, night, {one: None})
-        reads(page, "#toast", f"{field} linked anew: {one} is no candidate any more.")
+        with page.expect_response(f"**/candidates/{other}"):
+            linked_anew(inspected, night, {one: None})
+            reads(page, "#toast", f"{field} linked anew: {one} is no candidate any more.")
         assert (name(page), page.inner_text("#said")) == (other, "asteroid")
         assert page.inner_text("#count") == "1 of 1 judged"
         linked_anew(inspected, night, {other: None})
