@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 
 import click
@@ -179,7 +179,7 @@ def lint(files: tuple[Path, ...], *, quiet: bool, every: bool) -> None:
     failed = False
     for path in files:
         try:
-            problems = lint_file(path)
+            problems = lint_file(path, now=datetime.now(UTC))
         except BadInput as error:
             say_error(error)
             failed = True

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Literal
 
@@ -128,7 +128,7 @@ def lint_text(
     sent : sequence of Sent
         Positions that the submission ledger holds already.
     now : datetime, optional
-        The present time, UTC: nothing was observed later.
+        The present time, UTC: nothing was observed later. Not looked at without.
 
     Returns
     -------
@@ -142,7 +142,7 @@ def lint_text(
         The schema of ADES is not installed.
     """
     problems, sightings = _by_kind(text)
-    problems += lint_sky(sightings, exposures=exposures, sent=sent, now=now or datetime.now(UTC))
+    problems += lint_sky(sightings, exposures=exposures, sent=sent, now=now)
     return tuple(sorted(set(problems)))
 
 

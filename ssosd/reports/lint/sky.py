@@ -50,7 +50,7 @@ def lint_sky(
     *,
     exposures: Sequence[tuple[float, float]] | None = None,
     sent: Sequence[Sent] = (),
-    now: datetime,
+    now: datetime | None = None,
 ) -> list[Problem]:
     """Judge the positions of a file.
 
@@ -63,10 +63,12 @@ def lint_sky(
         one.
     sent : sequence of Sent
         What the submission ledger holds.
-    now : datetime
+    now : datetime, optional
         The present time, UTC.
     """
-    problems = [*_future(sightings, now), *_discovered_again(sightings)]
+    problems = [*_discovered_again(sightings)]
+    if now is not None:
+        problems += _future(sightings, now)
     by_station = sorted(sightings, key=lambda s: (s.stn, s.row))
     for stn, members in groupby(by_station, key=lambda s: s.stn):
         own = list(members)
