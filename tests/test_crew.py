@@ -294,6 +294,31 @@ def test_the_client_killed_or_stopped_goes_on_where_it_was(night, alone, tmp_pat
     assert last.results == alone
 
 
+def test_a_stopped_client_does_not_wait_for_its_threads(night, tmp_path):
+    """Python waits at its end for the threads of pools, such as the one that makes large cutouts."""
+    program = (
+        "import sys, time\n"
+        "from concurrent.futures import ThreadPoolExecutor\n"
+        "from ssosd import work\n"
+        "def extract(*_, **__):\n"
+        "    with ThreadPoolExecutor() as pool:\n"
+        "        waits = pool.submit(time.sleep, 60)\n"
+        "        print('at work', flush=True)\n"
+        "        waits.result()\n"
+        "work.extract_exposure = extract\n"
+        "from ssosd.cli import main\n"
+        "main(sys.argv[1:])\n"
+    )
+    _, _, _, *arguments = command(night, tmp_path / "out", "-j", "1", "-q")
+    child = subprocess.Popen(
+        [sys.executable, "-c", program, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    assert child.stdout.readline() == "at work\n"
+    child.send_signal(signal.SIGTERM)
+    said = child.communicate(timeout=30)[1]
+    assert (child.returncode, said) == (130, "ssosd: stopped; the same command goes on from here\n")
+
+
 # ---- a Dask cluster ----------------------------------------------------------------------------------
 
 

@@ -6,8 +6,10 @@ import gc
 import logging
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -65,8 +67,6 @@ def replay(
         start_fork_server("ssosd.crew.worker")  # which imports while this process does
 
     gc.disable()  # imports leave no garbage: they take a tenth less time
-    from functools import partial
-
     from rich.console import Console
 
     from ssosd.cli.console import show_night, show_replay, show_sequence, start_log
@@ -99,6 +99,7 @@ def replay(
         return
     station = Station.open(config, target)
     with (
+        _gone_once_stopped(),
         stoppable(),
         TargetLock(station.target, purpose="replay", now=utc_now()),
         Store(station.target / STORE_NAME) as store,
@@ -126,6 +127,16 @@ def replay(
     if done.n_done == 0:
         click.echo(f"ssosd: no sequence could be linked: {done.why_nothing()}", err=True)
         sys.exit(1)
+
+
+@contextmanager
+def _gone_once_stopped() -> Iterator[None]:
+    """Have the process end with its last word when it is stopped: threads that are at work would keep it."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        click.get_current_context().find_root().call_on_close(partial(os._exit, 130))
+        raise
 
 
 @click.command(cls=ParameterCommand)
