@@ -24,9 +24,10 @@ ENTRIES: tuple[Parameter, ...] = (
         stage="analysis",
         default="256",
         unit="pixel",
-        kind=Number(low=1, high=10000, whole=True),
+        kind=Number(low=1, high=2000, whole=True),
         help="Side of the cutouts",
-        doc="Width and height of the cutouts.",
+        doc="Width and height of the cutouts. Each detection of a candidate has one, which at 2000 is a file "
+        "of 16 MB that takes a second and more to make.",
     ),
     Parameter(
         name="CUTOUT_RESAMPLER",
