@@ -688,7 +688,7 @@ def test_calibration_frames_are_ignored_visibly(one: PaintedNight, tmp_path: Pat
             *("--CROSSMATCH_SKYBOT", "False", "--PM_UP", "1"),
         ],
     )
-    assert "7 files (3 of them calibration frames, ignored), 0 extracted" in " ".join(result.output.split())
+    assert "7 files (3 of them left out), 0 extracted" in " ".join(result.output.split())
 
 
 def test_duplicates_are_one_exposure(one: PaintedNight, tmp_path: Path) -> None:

@@ -109,7 +109,7 @@ def show_replay(done: Replayed, *, target: Path, console: Console) -> None:
         console.print(f"[yellow]parked[/yellow] {taken.error}", highlight=False)
     for _, reason in done.parked_exposures:
         console.print(f"[yellow]parked[/yellow] {reason}", highlight=False)
-    ignored = f" ({done.n_ignored} of them calibration frames, ignored)" if done.n_ignored else ""
+    ignored = f" ({done.n_ignored} of them left out)" if done.n_ignored else ""
     console.print(
         f"{counted(done.n_files, 'file')}{ignored}, {done.n_extracted} extracted, "
         f"{counted(done.n_reused, 'catalogue')} reused, {done.n_done} of {done.n_sequences} sequences done, "
