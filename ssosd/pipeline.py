@@ -154,7 +154,8 @@ class Corridor:
             return own
         if night is None:
             night = self.night_of_stray(taken)
-        self._set_aside(taken.path, night=night)
+        if taken.taken_mjd is not None:  # by its header, not by when a file was changed
+            self._set_aside(taken.path, night=night)
         self.store.spoil_night(night)
         if taken.ignored:
             self.store.ignore_file(taken.path, reason=taken.ignored, night=night, **stamp)

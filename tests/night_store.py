@@ -6,8 +6,7 @@ import json
 import sqlite3
 from datetime import UTC, datetime
 
-from ssosd.store import STORE_NAME, Store
-from ssosd.store.verdicts import Seen
+from ssosd.store import STORE_NAME, Seen, Store
 
 NIGHT = "2026-11-14"
 #: 2026-11-15 02:00 UTC

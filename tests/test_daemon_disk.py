@@ -280,14 +280,15 @@ def test_exposures_that_another_night_is_written_over_keep_their_results(rig, on
     live.go(20)
     done = live.in_the_morning()
     live.until("2026-11-15T22:00:00")
-    for path in one.paths[:2]:
+    for path, kind in zip(one.paths, ("object", "bias"), strict=False):
         with fits.open(path) as hdus:
             hdus[0].header["DATE-OBS"] = hdus[0].header["DATE-OBS"].replace("2026-11-14", "2026-11-15")
+            hdus[0].header["IMAGETYP"] = kind
             hdus.writeto(live.root / path.name, overwrite=True)
         live.daemon.hint(live.root / path.name)
     live.go(60)
     assert {row["night"] for row in live.exposures.values()} == {"2026-11-14", "2026-11-15"}
-    assert len(live.exposures) == 7
+    assert len(live.exposures) == 6
     assert live.results()["2026-11-14/candidates.csv"] == done["2026-11-14/candidates.csv"]
     assert any("written over" in m for m in live.events(one.paths[0].name))
 

@@ -10,8 +10,7 @@ import pandas as pd
 import pytest
 
 from ssosd.night.files import with_verdicts
-from ssosd.store import STORE_NAME, Judged, Store
-from ssosd.store.verdicts import Seen
+from ssosd.store import STORE_NAME, Judged, Seen, Store
 from tests.known_rows import known_rows
 from tests.night_store import NIGHT, insert, place_in
 

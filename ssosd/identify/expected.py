@@ -208,11 +208,8 @@ def _matched(candidates: pd.DataFrame) -> dict[str, str]:
     """The known object that each matched candidate is: number and name, as they are there."""
     if not len(candidates):
         return {}
-    first = (
-        candidates[candidates["MATCHED"].fillna(value=False).astype(bool)]
-        .groupby("CANDIDATE", sort=True)
-        .first()
-    )
+    certain = candidates["MATCHED"].astype("boolean").fillna(value=False).astype(bool)
+    first = candidates[certain].groupby("CANDIDATE", sort=True).first()
     names = zip(first["SKYBOT_NUMBER"], first["SKYBOT_NAME"], strict=True)
     said = [" ".join(str(part) for part in name if pd.notna(part) and str(part)) for name in names]
     return dict(zip(first.index.astype(str), said, strict=True))

@@ -123,6 +123,7 @@ def _prepared(night: str, candidates: pd.DataFrame, *, station: Station, store: 
     names = temporary_names(candidates, night=night, taken=taken)
     sendable = select_for_drafts(candidates.assign(SENT=gone), policy="ALL")
     groups, unsent = (_groups(candidates[~gone], names, policy=p) for p in (policy, "ALL"))
+    n_sent = int(gone.sum())
     n_later = sum(int((~rows["SENT"]).sum()) for rows in sendable.values())
     waiting = {name: set(rows["CANDIDATE"]) - set(groups[name]["CANDIDATE"]) for name, rows in unsent.items()}
     not_known = [sendable[name] for name in ("unknown", "unchecked")]
@@ -133,11 +134,9 @@ def _prepared(night: str, candidates: pd.DataFrame, *, station: Station, store: 
         scores=_values(not_known, "NEO_SCORE"),
         extended=_values(not_known, "EXTENDED"),
         n_waiting={name: len(candidates) for name, candidates in waiting.items()},
-        n_sent=int(gone.sum()),
+        n_sent=n_sent,
         n_single=n_later - sum(len(rows) for rows in unsent.values()),
-        recalled=sorted(set(candidates.loc[gone & are_artifacts(candidates), "CANDIDATE"]))
-        if gone.any()
-        else [],
+        recalled=sorted(set(candidates[gone & are_artifacts(candidates)]["CANDIDATE"])) if n_sent else [],
         sent=[
             Sent(stn=row["stn"], mjd=row["mjd"], ra_deg=row["ra_deg"], dec_deg=row["dec_deg"]) for row in sent
         ],

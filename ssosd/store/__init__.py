@@ -7,7 +7,7 @@ from ssosd.store.measured import Measured, measured
 from ssosd.store.nights import Nights
 from ssosd.store.retry import ParkedRow, Retry
 from ssosd.store.sequences import BLIND, SequenceRow, Sequences
-from ssosd.store.verdicts import ARTIFACT, ASTEROID, UNKNOWN, VERDICTS, Judged, Verdict
+from ssosd.store.verdicts import ARTIFACT, ASTEROID, UNKNOWN, VERDICTS, Judged, Seen, Verdict
 
 __all__ = [
     "ARTIFACT",
@@ -24,6 +24,7 @@ __all__ = [
     "Measured",
     "ParkedRow",
     "Patience",
+    "Seen",
     "SequenceRow",
     "Store",
     "Verdict",

@@ -16,8 +16,7 @@ from starlette.staticfiles import StaticFiles
 
 from ssosd.errors import BadInput, SsosdError
 from ssosd.status import Status
-from ssosd.store import VERDICTS, Judged
-from ssosd.store.verdicts import Seen
+from ssosd.store import VERDICTS, Judged, Seen
 from ssosd.web.describe import Json
 from ssosd.web.subject import Subject, details, pixels
 

@@ -14,8 +14,7 @@ import pandas as pd
 
 from ssosd.errors import BadInput
 from ssosd.reports.tables import read_candidates_csv
-from ssosd.store import STORE_NAME, Judged, Store
-from ssosd.store.verdicts import Seen
+from ssosd.store import STORE_NAME, Judged, Seen, Store
 from ssosd.web.describe import Json, by_urgency, plain, summaries
 from ssosd.web.scribe import Scribe
 from ssosd.web.subject import pick

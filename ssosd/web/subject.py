@@ -12,8 +12,7 @@ from ssosd.analysis.cutouts import cutout_name
 from ssosd.errors import BadInput
 from ssosd.reports.recovered import FILE_NAME as RECOVERED
 from ssosd.reports.recovered import read_recovered_csv
-from ssosd.store import Judged
-from ssosd.store.verdicts import Seen
+from ssosd.store import Judged, Seen
 from ssosd.web.describe import Json, detections, missed
 from ssosd.web.frames import CODE, Frames, read_frames
 

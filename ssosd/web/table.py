@@ -15,8 +15,7 @@ import pandas as pd
 from ssosd.errors import BadInput
 from ssosd.plumbing.files import atomic_write_text
 from ssosd.reports.tables import read_candidates_csv
-from ssosd.store import ASTEROID, UNKNOWN, VERDICTS, Judged, Verdict
-from ssosd.store.verdicts import Seen
+from ssosd.store import ASTEROID, UNKNOWN, VERDICTS, Judged, Seen, Verdict
 from ssosd.web.describe import Json, by_urgency, summaries
 from ssosd.web.subject import pick
 
