@@ -9,7 +9,7 @@ from queue import SimpleQueue
 from typing import Any
 
 from ssosd import work
-from ssosd.errors import BadInput, Retriable, SsosdError
+from ssosd.errors import Retriable, SsosdError, Unforeseen
 from ssosd.station import Station
 
 log = logging.getLogger("ssosd.daemon")
@@ -65,7 +65,7 @@ def named(error: BaseException, *, station: Station) -> SsosdError:
     log.error("not foreseen: %r", error, exc_info=error)
     if isinstance(error, MemoryError):
         return Retriable("out of memory", next_step="lower WORKERS or add memory")
-    return BadInput(
+    return Unforeseen(
         f"not foreseen: {type(error).__name__}: {error}",
         next_step="a fault of ssosd: report it with the lines of the log",
     )

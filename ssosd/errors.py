@@ -30,6 +30,10 @@ class BadInput(SsosdError):  # noqa: N818 - named by what the caller may do, see
     """Input that will never work as it is: park it with its reason and go on with the rest."""
 
 
+class Unforeseen(BadInput):
+    """A fault of ours: it costs only what it came with."""
+
+
 class Unreadable(BadInput):
     """We may not open it: it is parked until somebody lets us."""
 

@@ -18,7 +18,7 @@ from typing import Any
 import pandas as pd
 
 from ssosd import work
-from ssosd.errors import BadInput, Misconfigured, SsosdError
+from ssosd.errors import BadInput, Misconfigured, Retriable, SsosdError, Unforeseen
 from ssosd.ingest.sequence import FieldSequence, group_exposures
 from ssosd.ingest.watcher import regular_stat
 from ssosd.inquiry import IdentifyJob, Inquiry, identify_again
@@ -368,6 +368,9 @@ class Corridor:
     def record_linked(self, job: LinkJob, outcome: SequenceResult | SsosdError) -> Linked:
         """Put a sequence's results in the place of its former ones, or park it with the reason.
 
+        Former results stay when it could not be linked for a while, or by a fault of ours: a service that
+        does not answer takes nothing away.
+
         When the sequence has ended or has other exposures than those it was linked with, the results are
         thrown away.
 
@@ -385,9 +388,14 @@ class Corridor:
             return Linked(sequence=sequence, result=None, error=None, skipped=True, stale=True)
         final = self.station.field_folder(sequence.night, sequence.field)
         if isinstance(outcome, SsosdError):
-            self.store.park_sequence(job.number, outcome, patience=self.patience, fingerprint=job.fingerprint)
-            self.store.event("error", f"{sequence.night}/{sequence.field}", str(outcome))
-            if final.exists():
+            row = self.store.sequence(sequence.night, sequence.field)
+            keeps = isinstance(outcome, Retriable | Unforeseen) and row.folder is not None and final.is_dir()
+            self.store.park_sequence(
+                job.number, outcome, patience=self.patience, fingerprint=job.fingerprint, keeps=keeps
+            )
+            former = "; its former results stay" if keeps else ""
+            self.store.event("error", f"{sequence.night}/{sequence.field}", f"{outcome}{former}")
+            if final.exists() and not keeps:
                 shutil.rmtree(final)
             return Linked(sequence=sequence, result=None, error=outcome, skipped=False)
         self.inquiry.heard(outcome.identified.answers, self.station)

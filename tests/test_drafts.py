@@ -298,6 +298,20 @@ def test_what_looks_like_a_comet_is_named(night, tmp_path):
 
 
 @pytest.mark.binaries
+def test_a_draft_of_which_nothing_can_be_written_says_why(night, tmp_path):
+    """The only known objects have names that nobody can pack."""
+    out = run(tmp_path / "out", night.directory, reference=night.refcat, DRAFT_POLICY="ALL", **HEADER)
+    (path,) = (out.target / out.night).glob("*/cats/candidates.csv")
+    table = read_candidates_csv(path)
+    write_candidates_csv(
+        path, table.assign(MATCHED=True, MATCH_STATE="matched", SKYBOT_NUMBER="", SKYBOT_NAME="Europa")
+    )
+    assert rewrite_night(out.target, night=out.night).written
+    readme = (folder(out) / "README.txt").read_text()
+    assert "known: nothing to send\n  candidate F01-0001 is not in the draft: " in readme
+
+
+@pytest.mark.binaries
 def test_what_the_header_lacks_is_said(night, tmp_path):
     out = run(tmp_path / "out", night.directory, reference=night.refcat, DRAFT_POLICY="ALL", AST_CAT="AUTO")
     readme = (folder(out) / "README.txt").read_text()

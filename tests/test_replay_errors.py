@@ -6,6 +6,7 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Callable
 from contextlib import chdir
 from pathlib import Path
 
@@ -14,8 +15,10 @@ import pytest
 from astropy.io import fits
 from click.testing import CliRunner
 
+from ssosd import work
 from ssosd.analysis.painter.night import PaintedNight
 from ssosd.cli import main
+from ssosd.errors import ServiceUnavailable
 from ssosd.replay.absent import no_night
 from tests.replaying import ONE_FIELD, link, run
 from tests.sky import shared_sky
@@ -27,6 +30,13 @@ MISCONFIGURED = 2
 @pytest.fixture(scope="module")
 def one(tmp_path_factory: pytest.TempPathFactory) -> PaintedNight:
     return shared_sky(tmp_path_factory, **ONE_FIELD)
+
+
+def fail_with(error: Exception) -> Callable[..., None]:
+    def fail(*_: object, **__: object) -> None:
+        raise error
+
+    return fail
 
 
 class Failed:
@@ -325,3 +335,26 @@ def test_target_in_use(one: PaintedNight, tmp_path: Path) -> None:
         failed = replay(one.directory, tmp_path)
     assert failed.code == MISCONFIGURED
     assert f"in use by ssosd run, process {os.getpid()}" in failed.line
+
+
+@pytest.mark.binaries
+@pytest.mark.parametrize(
+    "error", [ServiceUnavailable("no connection"), TypeError("a fault")], ids=["service", "fault"]
+)
+def test_what_fails_for_a_while_takes_no_results_away(
+    one: PaintedNight, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    """Other parameters, and what linking needs does not answer, or we fail; later all is well."""
+    first = run(tmp_path / "out", one.directory, reference=one.refcat)
+    again = {"reference": one.refcat, "PM_UP": 250}
+    with monkeypatch.context() as patched:
+        patched.setattr(work.sequence, "link_candidates", fail_with(error))
+        failed = run(tmp_path / "out", one.directory, **again)
+    assert failed.states == {"F01": "parked"}
+    assert failed.csv.read_bytes() == first.csv.read_bytes() != b""
+    assert failed.draft == first.draft != ""
+    assert len(failed.candidates) > 0
+    mended = run(tmp_path / "out", one.directory, **again)
+    assert mended.states == {"F01": "done"}
+    fresh = run(tmp_path / "fresh", one.directory, **again)
+    assert mended.csv.read_bytes() == fresh.csv.read_bytes()

@@ -107,6 +107,14 @@ def test_it_says_so_when_the_daemon_is_dead(target, hold):
     assert status["queue"]["settling"] == 0  # nobody looks at files any more
 
 
+def test_the_command_that_starts_it_again_has_all_its_flags(target):
+    beat(target, 77, state="stopped")
+    with Store(target / STORE_NAME) as store:
+        store.begin_run(command="run data -t out -c 'my night.ssos'", parameters="", versions={})
+    text = render_status(read_status(target, now_s=NOW_S))
+    assert "(or, from the same folder: ssosd run data -t out -c 'my night.ssos')" in text
+
+
 def test_a_daemon_that_was_stopped_is_not_called_dead(target):
     beat(target, 77, state="stopped")
     status = read_status(target, now_s=NOW_S)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import logging
 import os
+import shlex
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -106,7 +107,7 @@ def replay(
     ):
         start_log(station.target, level=log.upper(), started=utc_now())
         run = store.begin_run(
-            command=" ".join(sys.argv[1:]),
+            command=shlex.join(sys.argv[1:]),
             parameters=config.as_text(),
             versions=station.versions,
             folders=data_folders(paths),
@@ -183,7 +184,7 @@ def run(
             logging.getLogger("ssosd").warning("%s", note)
         return Station.open(config, target)
 
-    left = watch(folder, load_station=load_station, command=" ".join(sys.argv[1:]))
+    left = watch(folder, load_station=load_station, command=shlex.join(sys.argv[1:]))
     if left:  # workers that are still busy would keep the process
         logging.shutdown()
         os._exit(0)

@@ -185,7 +185,7 @@ def _draft(
     )
     texts = {"txt": eighty.text, "psv": ades.psv, "xml": ades.xml}
     times = [(row["mjd_mid"] - row["exptime_s"] / 2.0 / _DAY_S, row["exptime_s"]) for row in exposures]
-    problems = [*eighty.problems, *ades.problems] if eighty.text else []
+    problems = [*eighty.problems, *ades.problems] if len(rows) else []
     for form, text in texts.items():
         if text:
             found = lint_text(text, exposures=times, sent=prepared.sent)
@@ -254,7 +254,7 @@ def _readme(prepared: _Prepared, drafts: Sequence[Draft], *, without: int, stati
     for draft in drafts:
         waiting = _waiting(prepared.n_waiting[draft.group], night, policy=config["DRAFT_POLICY"])
         if not draft.texts:
-            lines += [f"{draft.group}: {_NOTHING}", *waiting, ""]
+            lines += [f"{draft.group}: {_NOTHING}", *waiting, *(f"  {p}" for p in draft.problems), ""]
             continue
         state = f"{len(draft.problems)} things to look at" if draft.problems else "ready"
         lines += [f"{draft.group}: {counted(draft.n_observations, 'observation')}, {state}", *waiting]

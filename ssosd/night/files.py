@@ -176,7 +176,7 @@ def with_verdicts(candidates: pd.DataFrame, verdicts: Mapping[str, Verdict]) -> 
 
 def remove_strangers(folder: Path, sequences: Iterable[SequenceRow]) -> None:
     """Remove what a killed process leaves: folders of fields that are no more, half-written files."""
-    kept = {row.field for row in sequences if row.state != "parked"}
+    kept = {row.field for row in sequences if row.state != "parked" or row.folder is not None}
     if not folder.is_dir():
         return
     _remove(*folder.glob(f"{TEMPORARY_PREFIX}*"), *folder.glob(f"drafts/{TEMPORARY_PREFIX}*"))

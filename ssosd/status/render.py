@@ -63,7 +63,10 @@ def _head(status: Status, paint: Any) -> list[str]:
     lines += [f"  {paint(reason, colour)}" for reason in status["because"]]
     if daemon["state"] in ("dead", "stopped", "never") and not daemon["held_by"]:
         folder, target = (shlex.quote(path) for path in (daemon["folder"] or "FOLDER", status["target"]))
-        lines.append(f"  start it with: systemctl start ssosd   (or: ssosd run {folder} -t {target})")
+        last = status["run"]["command"] if status["run"] else ""
+        command = last if last.startswith("run ") else f"run {folder} -t {target}"  # with all its flags
+        where = ", from the same folder" if command == last else ""
+        lines.append(f"  start it with: systemctl start ssosd   (or{where}: ssosd {command})")
     return lines
 
 

@@ -208,8 +208,9 @@ class Sequences(Verdicts, Knowledge):
         *,
         patience: Patience | None = None,
         fingerprint: str | None = None,
+        keeps: bool = False,
     ) -> None:
-        """Record that a sequence cannot be linked, and why; results it had are withdrawn.
+        """Record that a sequence cannot be linked, and why.
 
         Parameters
         ----------
@@ -219,19 +220,23 @@ class Sequences(Verdicts, Knowledge):
             How often it is tried again by itself, for what may succeed later.
         fingerprint : str, optional
             Of what was tried: with another one it is tried again.
+        keeps : bool
+            Whether results that it has stay until there are others; they are withdrawn otherwise.
         """
         withdrawn = (
             *("n_sources", "n_false_expected", "n_candidates", "funnel", "folder", "partial", "checked"),
             *("identified_with", "known_limit", "known_limit_by"),
         )
         with self.db.atomic():
-            self._clear_results(number)
+            gone = () if keeps else (*withdrawn, "unchecked_because")
+            if not keeps:
+                self._clear_results(number)
             self.db.table("sequences").update(
                 number,
                 {
                     "state": "parked",
                     "fingerprint": fingerprint,
-                    **dict.fromkeys((*withdrawn, "unchecked_because")),
+                    **dict.fromkeys(gone),
                     **error_columns(error),
                 },
             )
