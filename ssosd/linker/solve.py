@@ -210,7 +210,7 @@ def _by_scamp(
                 [frame],
                 folder=Path(folder) / "run",
                 local_stars=stars,
-                linear=True,
+                degree=1,
                 any_angle=any_angle,
             )
             headers = alone.headers[0]

@@ -105,13 +105,18 @@ def margin_deg(scamp: Scamp) -> float:
     return scamp.setup.number("POSITION_MAXERR") / 60.0
 
 
+def distort_degrees(scamp: Scamp) -> list[int]:
+    """DISTORT_DEGREES of the set-up."""
+    return [int(word) for word in scamp.setup.words("DISTORT_DEGREES")]
+
+
 def solve_pass(
     scamp: Scamp,
     frames: Sequence[Frame],
     *,
     folder: Path,
     local_stars: pd.DataFrame,
-    linear: bool = False,
+    degree: int | None = None,
     starts: Mapping[int, Sequence[fits.Header]] | None = None,
     any_angle: bool = False,
 ) -> Pass:
@@ -126,8 +131,9 @@ def solve_pass(
         New, for this run.
     local_stars : DataFrame
         All stars of the reference (RA, DEC, MAG) if it is a file; not looked at otherwise.
-    linear : bool
-        Fit no distortions: for a single frame, which a polynomial could bend to anything.
+    degree : int, optional
+        Fit distortions up to this degree at most: 1, which are none, for a single frame, which a polynomial
+        could bend to anything. As the set-up says without.
     starts : mapping, optional
         WCS of the chips of each frame, by its index, that are good to a fraction of CROSSID_RADIUS: SCAMP
         starts from these and matches no patterns.
@@ -147,8 +153,8 @@ def solve_pass(
     changes = {"MATCH": "N"} if starts else {}
     if any_angle:
         changes["POSANGLE_MAXERR"] = "180.0"
-    if linear:
-        changes["DISTORT_DEGREES"] = ",".join("1" for _ in scamp.setup.words("DISTORT_DEGREES"))
+    if degree is not None:
+        changes["DISTORT_DEGREES"] = ",".join(str(min(d, degree)) for d in distort_degrees(scamp))
     run = scamp.run(names, folder=folder, changes=changes)
     solution = read_solution(run, detections=detections, setup=scamp.setup)
     stars = local_stars

@@ -19,6 +19,7 @@ from ssosd.sphere import mean_position, separation_arcsec, to_radec, unit_vector
 #: Fewer stars do not fix shift, rotation, scale and shear of an exposure.
 MIN_STARS = 8
 _BRIGHTEST = 5000  # detections per exposure that are compared with the reference
+_PER_COEFFICIENT = 12.0  # reference stars on a chip for each coefficient of its distortion
 _SHIFT = 15.0  # of the test for chance matches, in units of the radius
 
 
@@ -166,6 +167,14 @@ def matches(quality: pd.DataFrame) -> pd.Series:
     many = (quality["N_MATCHED"] >= MIN_STARS) & excess_is_clear(quality["N_MATCHED"], quality["N_CHANCE"])
     contrast, fraction = quality["XY_CONTRAST"], quality["FRACTION"]
     return many & ((contrast >= 2.0) | (fraction >= 0.5) | (contrast.isna() & (fraction >= 0.15)))
+
+
+def degree_borne(quality: pd.DataFrame, frames: Sequence[Frame]) -> int:
+    """Degree of a distortion, 1 to 3, for whose coefficients each chip has enough reference stars."""
+    beyond_chance = (quality["N_MATCHED"] - quality["N_CHANCE"]).to_numpy(np.float64)
+    chips = np.array([len(frame.exposure.chips) for frame in frames])
+    stars = float(np.median(beyond_chance / chips))
+    return next((d for d in (3, 2) if stars >= _PER_COEFFICIENT * (d + 1) * (d + 2) / 2), 1)
 
 
 def rms_arcsec(quality: pd.DataFrame) -> pd.Series:

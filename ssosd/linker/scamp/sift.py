@@ -11,9 +11,10 @@ from astropy.io import fits
 
 from ssosd.errors import BadInput
 from ssosd.linker.scamp.input import Frame, in_order, load_frame
-from ssosd.linker.scamp.passes import Pass, margin_deg, solve_pass, stars_of
+from ssosd.linker.scamp.passes import Pass, distort_degrees, margin_deg, solve_pass, stars_of
 from ssosd.linker.scamp.quality import (
     MIN_STARS,
+    degree_borne,
     field_radius_deg,
     matches,
     most_rms_arcsec,
@@ -31,6 +32,7 @@ from ssosd.plumbing.text import counted
 from ssosd.sphere import mean_position, separation_arcsec
 
 MIN_EXPOSURES = 2
+_NO_WORSE, _NEGLIGIBLE_PX = 1.5, 0.1  # times the residuals with more coefficients, or pixels
 _FAILS = "SCAMP fails"
 
 
@@ -104,7 +106,7 @@ class Sifting:
             Fewer than `MIN_EXPOSURES` are left.
         """
         started = self._from_starts(self.scamp)
-        return self._less_doubtful(started or self._matched_anew())
+        return self._less_bent(self._less_doubtful(started or self._matched_anew()))
 
     def _matched_anew(self) -> Pass:
         while True:
@@ -148,13 +150,34 @@ class Sifting:
         self.narrow = True
         return tight
 
-    def _from_starts(self, scamp: Scamp) -> Pass | None:
+    def _less_bent(self, found: Pass) -> Pass:
+        """Solve with fewer coefficients what has few stars for each, where that fits as well.
+
+        A polynomial goes through wrong pairs of few stars as well as through right ones, and its residuals do
+        not show it. Distortions that are there do.
+        """
+        degree = degree_borne(found.quality, self.frames)
+        if degree >= max(distort_degrees(self.scamp)):
+            return found
+        radius = 2.0 * star_radius_arcsec(self.frames)
+        plain = self._from_starts(replace(self.scamp, crossid_radius_arcsec=radius), degree=degree)
+        if plain is None or rms_arcsec(plain.quality).max() > self._as_good(found):
+            return found
+        self.narrow = True
+        return plain
+
+    def _as_good(self, found: Pass) -> float:
+        """Residuals that a solution with fewer coefficients may have, arcsec."""
+        scale = max(chip.scale_arcsec for frame in self.frames for chip in frame.exposure.chips)
+        return max(_NO_WORSE * float(rms_arcsec(found.quality).max()), _NEGLIGIBLE_PX * scale)
+
+    def _from_starts(self, scamp: Scamp, *, degree: int | None = None) -> Pass | None:
         """Solve from what each frame was solved to by itself; None where that is not to be had."""
         starts = {i: self.starts.get(frame.exposure.digest, ()) for i, frame in enumerate(self.frames)}
         if not all(starts.values()):
             return None
         try:
-            attempt = self._attempt(self.frames, starts=starts, scamp=scamp)
+            attempt = self._attempt(self.frames, starts=starts, scamp=scamp, degree=degree)
         except ScampFailed:
             return None
         return attempt if matches(attempt.quality).all() else None
@@ -163,20 +186,20 @@ class Sifting:
         self,
         frames: Sequence[Frame],
         *,
-        linear: bool = False,
+        degree: int | None = None,
         starts: Mapping[int, Sequence[fits.Header]] | None = None,
         scamp: Scamp | None = None,
     ) -> Pass:
         self.runs += 1
         folder = self.scratch / f"solve-{self.runs}"
         return solve_pass(
-            scamp or self.scamp, frames, folder=folder, local_stars=self.stars, linear=linear, starts=starts
+            scamp or self.scamp, frames, folder=folder, local_stars=self.stars, degree=degree, starts=starts
         )
 
     def _wrong_alone(self, frame: Frame) -> str:
         """Why a frame cannot be used, "" when it matches the reference by itself."""
         try:
-            quality = self._attempt([frame], linear=True).quality
+            quality = self._attempt([frame], degree=1).quality
         except ScampFailed as error:
             return f"{_FAILS} on its catalogue: {gist(error)}"
         if matches(quality).all():
