@@ -113,14 +113,17 @@ def field(tmp_path_factory: pytest.TempPathFactory) -> Field:
     outcome = run(folder / "out", night.directory, reference=night.refcat)
     overrides = {**QUICK, "ASTREF_CATALOG": str(night.refcat)}
     station = Station.open(load_config(None, overrides=overrides, cwd=folder), folder / "out")
+    left = linked_again(station, outcome.night, folder / "link")
+    return Field(night=night, outcome=outcome, station=station, left=left)
+
+
+def linked_again(station: Station, night: str, room: Path) -> Candidates:
     with Store(station.target / STORE_NAME) as store:
-        exposures = list(store.exposures(night=outcome.night).values())
+        exposures = list(store.exposures(night=night).values())
         kept = store.catalogues({e.digest: e for e in exposures})
     catalogues = {e.digest: kept[key_of(e, station=station)] for e in exposures}
-    room = folder / "link"
     room.mkdir()
-    left = link_candidates(exposures, catalogues, workdir=room, station=station, progress=lambda _: None)
-    return Field(night=night, outcome=outcome, station=station, left=left)
+    return link_candidates(exposures, catalogues, workdir=room, station=station, progress=lambda _: None)
 
 
 def recovered_of(
@@ -399,6 +402,26 @@ def test_a_missing_file_leaves_its_trails_as_they_are(field: Field, tmp_path: Pa
     of_it = (table["CATALOG_NUMBER"] == 2).to_numpy()
     assert not trail_rows(table)[of_it].any()
     assert trail_rows(table)[~of_it].mean() > 0.8
+
+
+def test_stars_that_are_not_linked_serve_places_and_light_all_the_same(field: Field, tmp_path: Path) -> None:
+    config = field.station.config.replace(REMOVE_REF_SOURCES=True, FIT_TRAILS=0.1)
+    station = replace(field.station, config=config)
+    left = linked_again(station, field.outcome.night, tmp_path / "link")
+    assert len(left.linked.detections) < 0.5 * len(left.positions)
+    key, names = ["CATALOG_NUMBER", "NUMBER"], ["RA", "DEC", "ERR_POSITION", "FLUX"]
+    every, all_linked = (each.positions.set_index(key).sort_index()[names] for each in (left, field.left))
+    pd.testing.assert_frame_equal(every, all_linked)
+    own = left.detections.set_index(key)[names]
+    pd.testing.assert_frame_equal(own, every.loc[own.index], check_dtype=False)
+    found, same = (
+        with_trails(each.detections, pixels_of(field, each), station=station)[0].set_index(key)
+        for each in (left, field.left)
+    )
+    assert trail_rows(found).mean() > 0.8
+    off = (found["MAG_CALIB"] - same["MAG_CALIB"]).dropna().abs()
+    assert len(off) > 0.9 * len(found)
+    assert off.max() < 0.02
 
 
 def test_without_a_calibration_there_is_light_and_no_magnitude(field: Field) -> None:

@@ -34,6 +34,10 @@ from ssosd.work.solving import starts
 
 Progress = Callable[[str], None]
 
+_IDENTITY = ["CATALOG_NUMBER", "EXTENSION", "NUMBER"]  # what tells detections apart
+#: What SCAMP's linking says of a detection.
+_LINKING = ["SOURCE_NUMBER", "FLAGS_SCAMP", "PM", "PMERR", "PMRA", "PMRA_ERR", "PMDEC", "PMDEC_ERR"]
+
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Candidates:
@@ -43,7 +47,7 @@ class Candidates:
     sources: pd.DataFrame  # of both linkers, one row per detection and source
     detections: pd.DataFrame  # of the candidates, one row per detection
     weak: pd.DataFrame  # of further sources that only the pixels can confirm, one row per detection
-    positions: pd.DataFrame  # all detections of the sequence, at the positions that were linked
+    positions: pd.DataFrame  # all of the sequence, those of reference stars too, at the positions linked
     ledger: pd.DataFrame  # one row per rejected source
     funnel: tuple[tuple[str, int], ...]  # (step, sources left)
     n_false_expected: float | None  # chance tracks among the candidates; None without the tracklet linker
@@ -111,10 +115,11 @@ def candidates_of(linked: Linked, *, config: Config, progress: Progress) -> Cand
         A column that the linker or the chain needs was not measured.
     """
     settings = ChainSettings.from_mapping(config)
-    linker, detections = config["LINKER"], linked.detections
+    linker, positions = config["LINKER"], linked.measured
     if linker != "SCAMP" or (settings.filter_motion and settings.motion_fit == "PLANE"):
-        detections = tied_to_reference(made_consistent(detections), linked.reference)
-        detections = without_swallowed_stars(with_position_errors(detections))
+        positions = tied_to_reference(made_consistent(positions), linked.reference)
+        positions = without_swallowed_stars(with_position_errors(positions))
+    detections = _to_be_linked(positions, linked)
     tracklets = None
     if linker != "SCAMP":
         tracklets = link_tracklets(
@@ -136,13 +141,22 @@ def candidates_of(linked: Linked, *, config: Config, progress: Progress) -> Cand
         sources=sources,
         detections=merged.detections,
         weak=without_shared(chain.candidates[by_chance], merged.detections),
-        positions=detections,
+        positions=positions,
         ledger=pd.concat([chain.ledger, merged.ledger], ignore_index=True),
         funnel=(*chain.funnel, *((("LINKER", merged.n_sources),) if linker == "BOTH" else ())),
         n_false_expected=tracklets.n_false_expected if tracklets else None,
         notes=tracklets.notes if tracklets else (),
         unsought=tracklets.unsought if tracklets else (),
     )
+
+
+def _to_be_linked(positions: pd.DataFrame, linked: Linked) -> pd.DataFrame:
+    """The detections that SCAMP linked, as it linked them, at their positions among all detections."""
+    if linked.measured is linked.detections:
+        return positions
+    own, every = (pd.MultiIndex.from_frame(table[_IDENTITY]) for table in (linked.detections, positions))
+    rows = positions.iloc[every.get_indexer(own)].reset_index(drop=True)
+    return rows.assign(**{name: linked.detections[name].to_numpy() for name in _LINKING})
 
 
 def _judged(
