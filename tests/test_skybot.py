@@ -13,7 +13,7 @@ from ssosd.identify.skybot import Question, known_objects_for_exposures
 from ssosd.identify.skybot_reply import parse_reply
 from ssosd.model import Chip, Exposure
 from ssosd.plumbing.fetch import fetch
-from tests.skybot_service import SkybotService, moved
+from tests.skybot_service import SkybotService, moved, votable
 
 MJD = 61358.834029247686
 RA, DEC = 34.5, 13.6
@@ -51,6 +51,15 @@ def ask(service, **changes):
     number = changes.pop("catalog_number", 1)
     asked = Question(**{**question, **changes})
     return asked.read(fetch(asked.address, time_limit_s), catalog_number=number)
+
+
+ASKED = {"observer": "688", "mjd_mid": MJD, "ra_deg": RA, "dec_deg": DEC}
+
+
+def reply(found):
+    """A whole answer to `ASKED`, to be spoiled."""
+    asked = {"-ra": f"{RA:.7f}", "-dec": f"{DEC:.7f}", "-rs": "9000", "-ep": f"{MJD + 2400000.5:.9f}"}
+    return votable(found.assign(d=1.0), asked=asked, observer="688", mjd=MJD)
 
 
 def exposure(mjd=MJD, ra=RA, dec=DEC, half_deg=0.3):
@@ -175,6 +184,32 @@ def test_each_failure_is_service_unavailable_with_its_reason(way, reason):
         assert len(caught.value.message) < 200
         service.way = "right"
         assert len(ask(service).table) == 2  # recovers without further ado
+
+
+@pytest.mark.parametrize(
+    ("there", "instead"),
+    [
+        ('unit="deg" value="34.5000000"', 'unit="deg" value=""'),
+        ('unit="deg" value="34.5000000"', 'unit="deg" value="here"'),
+        ('ucd="meta.id;meta.number" datatype="char" arraysize="6"', 'datatype="int"'),
+        ('name="dDEC" datatype="double"', 'name="dDEC" datatype="double" arraysize="2"'),
+        ('datatype="float" width="13" precision="2"', 'datatype="floatComplex"'),
+    ],
+)
+def test_a_field_of_another_kind_is_service_unavailable(there, instead):
+    page = reply(found=objects().assign(number=[5, 100001, 7]))
+    assert there.encode() in page
+    with pytest.raises(ServiceUnavailable, match=r"cannot be read|broken") as caught:
+        parse_reply(page.replace(there.encode(), instead.encode()), **ASKED)
+    assert len(caught.value.message) < 200
+
+
+def test_a_number_longer_than_its_column_is_whole():
+    page = reply(found=objects().assign(number=[999999, 1000001, np.nan], name=["Short", "L" * 40, "2015 A"]))
+    assert b'arraysize="6"' in page
+    table = parse_reply(page, **ASKED)
+    assert table["NUMBER"].fillna("").tolist() == ["999999", "1000001", ""]
+    assert table["NAME"][1] == "L" * 40
 
 
 @pytest.mark.parametrize("way", ["none-as-text", "none-as-error", "none-as-table"])

@@ -31,6 +31,9 @@ _MJD_OF_ORDINAL = 678576  # date.toordinal() of MJD 0, 1858-11-17
 _JD_OF_MJD = 2400000.5
 _SECONDS_PER_DAY = 86400.0
 _FLAG = re.compile(r"#\s*Flag:\s*(-?\d+)")
+_FIELD = re.compile(rb"<(?:\w+:)?FIELD\b[^>]*>")
+_CHARS = re.compile(rb"""\bdatatype\s*=\s*["'](?:char|unicodeChar)["']""")
+_WIDTH = re.compile(rb"""(\barraysize\s*=\s*["'])\d+(?=["'])""")
 _ISO_EPOCH = re.compile(r"(\d{4})-(\d\d)-(\d\d)(?:[T ](\d\d?):(\d\d):(\d\d(?:\.\d*)?))?Z?")
 
 
@@ -68,8 +71,8 @@ def parse_reply(
     if start.startswith(b"#"):
         return _from_text(body.decode("utf-8", errors="replace"))
     try:
-        document = votable.parse(io.BytesIO(body), verify="ignore", invalid="mask")
-    except (ValueError, SyntaxError, votable_exceptions.VOWarning) as error:
+        document = votable.parse(io.BytesIO(_of_any_width(body)), verify="ignore", invalid="mask")
+    except (TypeError, ValueError, SyntaxError, votable_exceptions.VOWarning) as error:
         shown = start[:60].decode("utf-8", errors="replace").split("\n")[0]
         what = "the VOTable is broken or cut short" if b"VOTABLE" in start else f"no VOTable but {shown!r}"
         raise ServiceUnavailable(f"SkyBoT: {what}") from error
@@ -77,8 +80,22 @@ def parse_reply(
         return known_table({})
     if not document.resources or not document.resources[0].tables:
         raise ServiceUnavailable("SkyBoT: the VOTable has no table")
-    _check_question(document.resources[0], observer, mjd_mid, ra_deg, dec_deg)
-    return _from_votable(body, document, catalog_number)
+    try:
+        _check_question(document.resources[0], observer, mjd_mid, ra_deg, dec_deg)
+        return _from_votable(body, document, catalog_number)
+    except (TypeError, ValueError) as error:  # a text where a number should be, or the other way round
+        raise ServiceUnavailable(f"SkyBoT: the VOTable cannot be read: {error}"[:160]) from error
+
+
+def _of_any_width(body: bytes) -> bytes:
+    """The same with columns of text as wide as what is in them.
+
+    SkyBoT announces six characters for a number, and astropy cuts what is longer: 1000001 would be 100000,
+    another asteroid. In binary data the width tells where a cell ends, and stays.
+    """
+    if b"TABLEDATA" not in body:
+        return body
+    return _FIELD.sub(lambda tag: _WIDTH.sub(rb"\1*", tag[0]) if _CHARS.search(tag[0]) else tag[0], body)
 
 
 def _from_text(text: str) -> pd.DataFrame:
