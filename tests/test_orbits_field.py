@@ -23,7 +23,9 @@ from ssosd.identify.orbits.uncertainty import heliocentric_error_arcsec, runoff_
 from ssosd.model import Exposure
 from ssosd.site import site_from_code
 from ssosd.sphere import separation_arcsec, to_radec
-from tests.orbit_lines import elements_of, line
+from ssosd.work.orbits import refresh
+from tests.orbit_lines import elements_of, line, served
+from tests.watched import station_for
 
 SITE = site_from_code("688")
 HALLEY = (
@@ -154,10 +156,36 @@ def test_files_that_are_none(tmp_path):
     cut.write_bytes(gzip.compress((CERES + "\n").encode() * 50)[:-40])
     with pytest.raises(Misconfigured, match="cut"):
         prepare_night(orbits=cut, **cache)
+    damaged = tmp_path / "damaged.dat.gz"
+    damaged.write_bytes(spoiled(CERES))
+    with pytest.raises(Misconfigured, match=r"damaged.*cannot be read"):
+        prepare_night(orbits=damaged, **cache)
     in_the_way = tmp_path / "file"
     in_the_way.write_text("")
     with pytest.raises(Misconfigured, match="file"):
         prepare_night(orbits=good, **{**cache, "cache": in_the_way})
+
+
+def spoiled(orbit):
+    """A compressed file of an orbit whose deflated data are damaged, with its header and its end as they were."""
+    packed = gzip.compress((orbit + "\n").encode() * 50)
+    return packed[:10] + b"\xff" * 20 + packed[30:]
+
+
+def test_a_damaged_file_is_replaced_by_a_whole_one_alone(tmp_path):
+    whole, web = gzip.compress((CERES + "\n").encode()), tmp_path / "web"
+    web.mkdir()
+    with served(web) as address:
+        station = station_for(tmp_path, ORBITS="DOWNLOAD", ORBITS_URL=f"{address}/MPCORB.DAT.gz")
+        path = station.orbit_file("ORBITS")
+        path.parent.mkdir(parents=True)
+        path.write_bytes(spoiled(CERES))
+        (web / "MPCORB.DAT.gz").write_bytes(whole)
+        assert refresh("ORBITS", station=station, now_s=1.8e9) == path
+        assert path.read_bytes() == whole
+        (web / "MPCORB.DAT.gz").write_bytes(spoiled(CERES))
+        assert isinstance(refresh("ORBITS", station=station, now_s=1.8e9), Misconfigured)
+        assert path.read_bytes() == whole
 
 
 def test_names_and_numbers():
@@ -213,6 +241,22 @@ def test_comets(tmp_path, orbits):
     row = found[found["NUMBER"] == "1P"].iloc[0]
     assert (row["NAME"], row["CLASS"]) == ("Halley", "Comet")
     assert separation_arcsec(row["RA"], row["DEC"], seen.ra[0], seen.dec[0]) < 0.01
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "C/2019 A\xe9 (Fran\xe7ois)",
+        "C/2025 \xc3\x85 (Angstrom)",
+        "C/2023 A3 (" + "Tsuchinshan-" * 3 + "ATLAS)",
+    ],
+)
+def test_a_comet_has_its_whole_name_in_any_letters(tmp_path, name):
+    path = tmp_path / "CometEls.txt"
+    path.write_bytes(HALLEY.replace(f"{'1P/Halley':56s}", f"{name:56s}").encode("latin-1") + HALLEY.encode())
+    read = read_comets(path)
+    assert read is not None
+    assert [found.decode("latin-1") for found in read.readable.tolist()] == [name, "1P/Halley"]
 
 
 def test_a_parabolic_comet_near_the_sun_takes_fast_steps(tmp_path, orbits):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
@@ -27,7 +28,7 @@ def chunks(path: Path) -> Iterator[bytes]:
                 lines, newline, rest = (rest + chunk).rpartition(b"\n")
                 yield lines + newline
             yield rest
-    except (OSError, EOFError) as error:
+    except (OSError, EOFError, zlib.error) as error:
         why = getattr(error, "strerror", None) or str(error)
         raise Misconfigured(f"{path}: the file of orbits cannot be read: {why}") from error
 

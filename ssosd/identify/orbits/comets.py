@@ -30,10 +30,10 @@ def read_comets(path: Path) -> Orbits | None:
         A line is not in that format.
     """
     rows = []
-    for number, line in enumerate(b"".join(chunks(path)).decode("latin-1").splitlines(), start=1):
+    for number, line in enumerate(b"".join(chunks(path)).splitlines(), start=1):
         if line.strip():
             try:
-                rows.append(_comet(line))
+                rows.append(_comet(line.decode("latin-1")))
             except ValueError as error:
                 raise BadInput(
                     f"COMETS {path}, line {number}: not in the format of CometEls.txt: {error}"
@@ -58,11 +58,11 @@ def read_comets(path: Path) -> Orbits | None:
         last=epoch.astype(np.float32),
         comet=np.ones(n, dtype=bool),
         packed=np.array([row[-2] for row in rows], dtype="S12"),
-        readable=np.array([row[-1] for row in rows], dtype="S28"),
+        readable=np.array([row[-1] for row in rows], dtype=f"S{_NAME.stop - _NAME.start}"),
     )
 
 
-def _comet(line: str) -> tuple[float | str, ...]:
+def _comet(line: str) -> tuple[float | bytes, ...]:
     year, month, day = float(line[14:18]), float(line[19:21]), float(line[22:29])
     perihelion = float(mjd(np.array(year), month, 0.0)) + day
     stamp = line[81:89].strip()
@@ -71,8 +71,8 @@ def _comet(line: str) -> tuple[float | str, ...]:
     )
     h, slope = line[91:95].strip(), line[96:100].strip()
     q, e, peri, node, incl = (float(line[at]) for at in _ELEMENTS)
-    packed = (line[0:5] if line[0:4].strip() else line[4:12]).strip()
-    name = line[_NAME].strip()
+    packed = (line[0:5] if line[0:4].strip() else line[4:12]).strip().encode("latin-1")
+    name = line[_NAME].strip().encode("latin-1")  # as it was read: numpy takes no letters beyond ASCII
     return (
         *(q, e, peri, node, incl, perihelion, epoch),
         *(float(h) if h else np.nan, float(slope) if slope else 4.0, packed, name),

@@ -28,7 +28,7 @@ Floats = NDArray[np.float32]
 #: Orbits known worse than this (heliocentric, arcsec) are not carried along: they cannot name anything.
 HOPELESS_ARCSEC = 3600.0
 TIGHT = float(np.radians(0.1))  # radians: orbits of no more slack are told apart by one limit for all
-_FORMAT = 3  # of the files; counts up when what they mean changes
+_FORMAT = 4  # of the files; counts up when what they mean changes
 _FIELDS = tuple(f.name for f in fields(Orbits))
 
 
