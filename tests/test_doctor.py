@@ -31,6 +31,7 @@ from ssosd.ldac import LdacChip, write_ldac
 from ssosd.linker.scamp.input import NEEDED
 from ssosd.plumbing.resources import shipped
 from ssosd.store import Store
+from tests.orbit_lines import comet_line, line
 
 COLUMNS = ("X_WORLD", "Y_WORLD", "ERRA_WORLD", "ERRB_WORLD", "ERRTHETA_WORLD", "MAG", "MAGERR", "OBSDATE")
 
@@ -421,16 +422,35 @@ def with_skybot(config: Config, address: str) -> Config:
 def test_the_age_of_the_orbits_is_told(config: Config, tmp_path: Path, programs_here: str) -> None:
     assert "not wanted" in look(config, tmp_path, programs_here)["orbits"].detail
     mine = tmp_path / "MPCORB.DAT"
-    mine.write_text("orbits")
+    mine.write_text(line(0, 2.5, 0.1, 5.0, 40.0, 50.0, 60.0) + "\n")
     now = datetime.now(UTC)
     for days, state in ((3.0, "ok"), (70.0, "warn")):
         os.utime(mine, (0, now.timestamp() - days * 86400))
         found = look(config.replace(ORBITS=str(mine)), tmp_path, programs_here, now=now)
         assert found["orbits"].state == state
-        assert f"{days} days old" in found["orbits"].detail
+        assert f"MPCORB.DAT, 1 orbit, {days} days old" in found["orbits"].detail
     found = look(config.replace(ORBITS="DOWNLOAD"), tmp_path / "out", programs_here)
     others_are_well(found, "orbits")
     assert "is not there" in found["orbits"].detail
+
+
+@pytest.mark.parametrize("name", ["ORBITS", "COMETS"])
+@pytest.mark.parametrize("content", [b"<html>Not found</html>\n" * 40, b""])
+def test_a_file_that_holds_no_orbits_is_told(
+    config: Config, tmp_path: Path, programs_here: str, name: str, content: bytes
+) -> None:
+    orbit = line(0, 2.5, 0.1, 5.0, 40.0, 50.0, 60.0)
+    comet = comet_line("1P/Halley", 17.8, 0.967, 162.2, 59.6, 112.5, 190.0, mjd=61000.0)
+    files = {"ORBITS": tmp_path / "MPCORB.DAT", "COMETS": tmp_path / "CometEls.txt"}
+    for path, text in zip(files.values(), (orbit, comet), strict=True):
+        path.write_text(f"{text}\n")
+    both = config.replace(**{parameter: str(path) for parameter, path in files.items()})
+    others_are_well(look(both, tmp_path, programs_here))
+    files[name].write_bytes(content)
+    found = look(both, tmp_path, programs_here)
+    others_are_well(found, "orbits")
+    assert str(files[name]) in found["orbits"].detail
+    assert found["orbits"].next_step == f"fetch {name} anew"
 
 
 def test_a_service_behind_a_closed_port_is_a_warning(

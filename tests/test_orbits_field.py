@@ -150,7 +150,7 @@ def test_files_that_are_none(tmp_path):
     good.write_text(CERES + "\n")
     with pytest.raises(Misconfigured, match=r"COMETS .*nowhere"):
         prepare_night(orbits=good, comets=tmp_path / "nowhere", **cache)
-    with pytest.raises(BadInput, match=r"COMETS .*page\.html, line 1"):
+    with pytest.raises(BadInput, match=r"COMETS .*page\.html: no line"):
         prepare_night(orbits=good, comets=page, **cache)
     cut = tmp_path / "cut.dat.gz"
     cut.write_bytes(gzip.compress((CERES + "\n").encode() * 50)[:-40])
@@ -241,6 +241,28 @@ def test_comets(tmp_path, orbits):
     row = found[found["NUMBER"] == "1P"].iloc[0]
     assert (row["NAME"], row["CLASS"]) == ("Halley", "Comet")
     assert separation_arcsec(row["RA"], row["DEC"], seen.ra[0], seen.dec[0]) < 0.01
+
+
+@pytest.mark.parametrize(
+    ("there", "instead"),
+    [
+        ("2061 08 31.8266", "2061 13 31.8266"),
+        ("2061 08 31.8266", "   a line of words"),
+        ("20250501", "20259901"),
+        ("0.583972", "0.000000"),
+        ("0.583972", "     nan"),
+        ("162.2146", "     inf"),
+        (HALLEY, "CometEls.txt, as of today\n"),
+    ],
+)
+def test_a_line_that_is_no_comet_costs_no_other(tmp_path, there, instead):
+    path = tmp_path / "CometEls.txt"
+    assert there in HALLEY
+    path.write_text(HALLEY.replace(there, instead) + HALLEY)
+    read = read_comets(path)
+    assert read is not None
+    assert read.readable.tolist() == [b"1P/Halley"]
+    assert np.isfinite(read.state).all()
 
 
 @pytest.mark.parametrize(

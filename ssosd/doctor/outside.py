@@ -9,10 +9,12 @@ from typing import Any
 from urllib.parse import urlencode
 
 from ssosd.doctor.finding import Finding, State
-from ssosd.errors import ServiceUnavailable
+from ssosd.errors import ServiceUnavailable, SsosdError
 from ssosd.plumbing.fetch import fetch
+from ssosd.plumbing.text import counted
 from ssosd.site import site_from
 from ssosd.station import DOWNLOAD, ORBIT_FILES, orbit_file
+from ssosd.work.orbits import count_in
 
 #: A cone of 1" at a fixed moment (2000-01-01 12:00): the smallest question SkyBoT takes.
 _QUESTION = {"-ep": "2451545.0", "-ra": "0", "-dec": "0", "-rs": "1", "-mime": "text", "-from": "ssosd"}
@@ -56,7 +58,7 @@ def check_skybot(config: Mapping[str, Any], *, time_limit_s: float) -> Finding:
 
 
 def check_orbits(config: Mapping[str, Any], target: Path, *, now: datetime | None = None) -> Finding:
-    """Look at the files of orbits and their age; an old one is a warning, since a night goes on with it."""
+    """Read the files of orbits and look at their age; a warning at most, since a night goes on as it can."""
     if config["ORBITS"] is None or "ORBITS" not in config["KNOWN_SOURCES"]:
         return Finding(name="orbits", state="ok", detail="not wanted: ORBITS is False")
     now_s = (datetime.now(UTC) if now is None else now).timestamp()
@@ -70,9 +72,21 @@ def check_orbits(config: Mapping[str, Any], target: Path, *, now: datetime | Non
             said.append(f"{name} {path} is not there")
             steps.append("the daemon fetches it when the network is there" if fetched else f"mend {name}")
             continue
+        what, use = _contents(name, path)
         days = (now_s - path.stat().st_mtime) / 86400.0
-        said.append(f"{name} {path}, {days:.1f} days old")
-        if days > (2.0 * config["ORBITS_AGE"] if fetched else _OLD_DAYS):
+        said.append(f"{what}, {days:.1f} days old")
+        if not use:
+            steps.append("delete it: the daemon fetches another" if fetched else f"fetch {name} anew")
+        elif days > (2.0 * config["ORBITS_AGE"] if fetched else _OLD_DAYS):
             steps.append("check the network and ORBITS_URL" if fetched else f"fetch {name} anew")
     state: State = "warn" if steps else "ok"
     return Finding(name="orbits", state=state, detail="; ".join(said), next_step=", ".join(steps))
+
+
+def _contents(name: str, path: Path) -> tuple[str, bool]:
+    """What is in a file of orbits, and whether it is of any use."""
+    try:
+        n = count_in(name, path)
+    except SsosdError as error:
+        return error.message, False
+    return f"{name} {path}, {counted(n, 'orbit')}", n > 0

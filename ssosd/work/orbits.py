@@ -58,13 +58,13 @@ def refresh(name: str, *, station: Station, now_s: float) -> Path | SsosdError:
     if path is None:
         return BadInput(f"{name} names no file")
     try:
-        former = _count(name, path) if path.exists() else 0
+        former = count_in(name, path) if path.exists() else 0
     except SsosdError:
         former = 0
     try:
         with atomic_path(path) as temporary:
             download(station.config[f"{name}_URL"], temporary, TIME_LIMIT_S)
-            fresh = _count(name, temporary)
+            fresh = count_in(name, temporary)
             if fresh == 0 or fresh < _SHRINKING * former:
                 raise ServiceUnavailable(
                     f"{station.config[f'{name}_URL']}: {fresh} orbits in it, {former} before: not taken"
@@ -104,8 +104,16 @@ def prepare(mjd: float, *, station: Station) -> Path | None:
     return orbits
 
 
-def _count(name: str, path: Path) -> int:
-    """How many orbits a file has; one that is cut short is an error."""
+def count_in(name: str, path: Path) -> int:
+    """How many orbits a file of ORBITS or COMETS has.
+
+    Raises
+    ------
+    Misconfigured
+        It cannot be read, or is cut short.
+    BadInput
+        It is a file of COMETS and has none.
+    """
     if name == "ORBITS":
         return count_orbits(path)
     comets = read_comets(path)

@@ -16,28 +16,29 @@ from ssosd.identify.orbits.kepler import states_from_perihelion
 
 _NAME = slice(102, 158)
 _ELEMENTS = (slice(30, 39), slice(41, 49), slice(51, 59), slice(61, 69), slice(71, 79))
+_EPOCH, _H, _SLOPE = slice(81, 89), slice(91, 95), slice(96, 100)
 _RUNOFF = 10.0  # arcsec/year from the epoch: outgassing is not modelled
 
 
 def read_comets(path: Path) -> Orbits | None:
-    """Read a file in the format of the MPC's CometEls.txt; None when it holds no comet.
+    """Read a file in the format of the MPC's CometEls.txt; None when it is empty.
+
+    A line that is none is passed over: one bad line costs no other comet, and no asteroid.
 
     Raises
     ------
     Misconfigured
         There is no such file, or it cannot be read.
     BadInput
-        A line is not in that format.
+        Not one line of it is a comet.
     """
-    rows = []
-    for number, line in enumerate(b"".join(chunks(path)).splitlines(), start=1):
-        if line.strip():
-            try:
-                rows.append(_comet(line.decode("latin-1")))
-            except ValueError as error:
-                raise BadInput(
-                    f"COMETS {path}, line {number}: not in the format of CometEls.txt: {error}"
-                ) from error
+    lines = [line.decode("latin-1") for line in b"".join(chunks(path)).splitlines() if line.strip()]
+    rows = [row for line in lines if (row := _comet(line)) is not None]
+    if lines and not rows:
+        raise BadInput(
+            f"COMETS {path}: no line is a comet in the format of CometEls.txt",
+            next_step="download https://www.minorplanetcenter.net/iau/MPCORB/CometEls.txt",
+        )
     if not rows:
         return None
     table = np.array([row[:-2] for row in rows], dtype=np.float64).T
@@ -62,18 +63,25 @@ def read_comets(path: Path) -> Orbits | None:
     )
 
 
-def _comet(line: str) -> tuple[float | bytes, ...]:
-    year, month, day = float(line[14:18]), float(line[19:21]), float(line[22:29])
-    perihelion = float(mjd(np.array(year), month, 0.0)) + day
-    stamp = line[81:89].strip()
-    epoch = (
-        float(mjd(np.array(float(stamp[:4])), float(stamp[4:6]), float(stamp[6:8]))) if stamp else perihelion
-    )
-    h, slope = line[91:95].strip(), line[96:100].strip()
-    q, e, peri, node, incl = (float(line[at]) for at in _ELEMENTS)
+def _comet(line: str) -> tuple[float | bytes, ...] | None:
+    """Numbers and names of a line; None for one that is no comet."""
+    stamp, h, slope = (line[at].strip() for at in (_EPOCH, _H, _SLOPE))
+    try:
+        perihelion = _mjd(line[14:18], line[19:21], line[22:29])
+        epoch = _mjd(stamp[:4], stamp[4:6], stamp[6:8]) if stamp else perihelion
+        q, e, *angles = (float(line[at]) for at in _ELEMENTS)
+        light = (float(h) if h else np.nan, float(slope) if slope else 4.0)
+    except ValueError:
+        return None
+    if not (0.0 < q < np.inf and 0.0 <= e < np.inf and np.isfinite(angles).all()):
+        return None
     packed = (line[0:5] if line[0:4].strip() else line[4:12]).strip().encode("latin-1")
     name = line[_NAME].strip().encode("latin-1")  # as it was read: numpy takes no letters beyond ASCII
-    return (
-        *(q, e, peri, node, incl, perihelion, epoch),
-        *(float(h) if h else np.nan, float(slope) if slope else 4.0, packed, name),
-    )
+    return (q, e, *angles, perihelion, epoch, *light, packed, name)
+
+
+def _mjd(year: str, month: str, day: str) -> float:
+    """MJD of a date with parts of a day; ValueError where it is none."""
+    if not (1 <= int(month) <= 12 and 0.0 <= float(day) < 32.0):
+        raise ValueError
+    return float(mjd(np.array(float(int(year))), float(month), 0.0)) + float(day)
