@@ -112,6 +112,10 @@ WRONG = {
     "no-table": "holds no table",
     "truncated": "cannot be read",
     "fewer-columns": "no column RPmag",
+    "text-column": "text where numbers should be",
+    "overflow": "not whole: OVERFLOW",
+    "failed": "not whole: ERROR time out",
+    "interrupted": r"not whole: \*+Query interrupted: a > b: truncated",
 }
 
 
@@ -132,6 +136,16 @@ def test_an_answer_that_is_none(tmp_path, way, said):
         store.fetch_tile(path, tile, ask=ask)
         assert len(service.questions) == 2
     assert path.is_file()
+
+
+def test_a_proxy_is_not_for_this_machine(monkeypatch):
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")  # nobody listens there
+    monkeypatch.delenv("no_proxy", raising=False)
+    tile = tiles.Tile(band=103, number=41)
+    with VizierService(stars_around(tile)) as service:
+        assert len(ask_for_stars(tile, faintest_mag=20.0, url=service.url, time_limit_s=20.0)) > 300
+    with pytest.raises(ServiceUnavailable, match=r"vizier\.invalid: no connection \(Connection refused\)"):
+        ask_for_stars(tile, faintest_mag=20.0, url="http://vizier.invalid/", time_limit_s=20.0)
 
 
 def test_nobody_there_and_no_address():

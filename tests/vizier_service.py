@@ -37,6 +37,12 @@ COLUMNS = {
     "RPmag": ("mag", 6, "RP", 1.0),
 }
 _KIND = "text/xml; charset=utf-8"
+#: What is said, at the end, of a table that has a part of the stars.
+PARTS = {
+    "overflow": '<INFO name="QUERY_STATUS" value="OVERFLOW"/>',
+    "failed": '<INFO name="QUERY_STATUS" value="ERROR">time out &gt; 60 s</INFO>',
+    "interrupted": '<INFO ID="Errors" value="****Query interrupted:\n a > b: truncated result"/>',
+}
 WAYS = (
     "right",
     "http500",
@@ -48,6 +54,8 @@ WAYS = (
     "no-table",
     "drip",
     "fewer-columns",
+    "text-column",
+    *PARTS,
 )
 
 
@@ -100,7 +108,17 @@ class _Handler(LoopbackHandler):
             return
         names = asked["-out"].split(",")
         assert set(names) <= set(COLUMNS)
-        page = votable(self.service.found(asked), names[:-1] if way == "fewer-columns" else names)
+        found = self.service.found(asked)
+        page = votable(
+            found.iloc[: len(found) // 2] if way in PARTS else found,
+            names[:-1] if way == "fewer-columns" else names,
+        )
+        if way in PARTS:
+            page = page.replace("</RESOURCE>", f"{PARTS[way]}</RESOURCE>")
+        if way == "text-column":
+            page = page.replace(
+                'name="Gmag" ucd="" datatype="double"', 'name="Gmag" datatype="char" arraysize="*"'
+            )
         if way == "no-table":
             page = page[: page.index("<TABLE")] + "</RESOURCE></VOTABLE>"
         data = page.encode()

@@ -25,7 +25,8 @@ USER_AGENT = f"ssosd/{__version__}"
 _MAX_BYTES = 64 * 2**20
 _CHUNK = 1 << 20
 _GRACE_S = 5.0  # the socket's own time-out comes after ours, which names the limit
-_LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
+#: Names of this machine, which no proxy is asked for.
+LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
 def fetch(url: str, time_limit_s: float) -> bytes:
@@ -86,7 +87,7 @@ def _exchanged(url: str, time_limit_s: float, *, into: IO[bytes], most: int) -> 
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise Misconfigured(f"{url!r} is not a web address", next_step="it starts with http:// or https://")
-    exchange = _Exchange(url, time_limit_s, direct=parts.hostname in _LOOPBACK, into=into, most=most)
+    exchange = _Exchange(url, time_limit_s, direct=parts.hostname in LOOPBACK, into=into, most=most)
     if time_limit_s > 0.0:
         threading.Thread(target=exchange.run, name=f"fetch {parts.hostname}", daemon=True).start()
     if time_limit_s <= 0.0 or not exchange.finished.wait(time_limit_s):

@@ -5,6 +5,7 @@ The catalogue is I/355/gaiadr3 (Gaia Collaboration 2023, A&A 674, A1), positions
 
 from __future__ import annotations
 
+import re
 import threading
 import warnings
 from typing import TYPE_CHECKING
@@ -15,6 +16,7 @@ import pandas as pd
 
 from ssosd.errors import Misconfigured, ServiceUnavailable
 from ssosd.linker.gaia.tiles import Tile
+from ssosd.plumbing.fetch import LOOPBACK
 
 if TYPE_CHECKING:
     from astropy.table import Table
@@ -37,6 +39,8 @@ _COLUMNS = {
     "BPmag": ("BP", 1.0),
     "RPmag": ("RP", 1.0),
 }
+_INFO = re.compile(rb"""<(?:\w+:)?INFO\b((?:\s+[\w:]+\s*=\s*(?:"[^"]*"|'[^']*'))*)\s*/?>([^<]*)""")
+_ATTRIBUTE = re.compile(rb"""([\w:]+)\s*=\s*["']([^"']*)["']""")
 
 
 def ask_for_stars(tile: Tile, *, faintest_mag: float, url: str, time_limit_s: float) -> pd.DataFrame:
@@ -76,12 +80,17 @@ def ask_for_stars(tile: Tile, *, faintest_mag: float, url: str, time_limit_s: fl
     missing = [name for name in _COLUMNS if name not in table.colnames]
     if missing:
         raise ServiceUnavailable(f"{parts.hostname}: its answer has no column {' and '.join(missing)}")
-    stars = pd.DataFrame(
-        {
-            name: np.ma.filled(np.ma.asarray(table[column], dtype=np.float64), np.nan) * factor
-            for column, (name, factor) in _COLUMNS.items()
-        }
-    )
+    try:
+        stars = pd.DataFrame(
+            {
+                name: np.ma.filled(np.ma.asarray(table[column], dtype=np.float64), np.nan) * factor
+                for column, (name, factor) in _COLUMNS.items()
+            }
+        )
+    except (TypeError, ValueError) as error:
+        raise ServiceUnavailable(
+            f"{parts.hostname}: its answer has text where numbers should be: {error}"
+        ) from error
     right = np.isfinite(stars[["RA", "DEC", "MAG"]].to_numpy()).all(axis=1)
     right &= stars["MAG"].to_numpy() <= faintest_mag
     right &= tile.holds(stars["RA"].to_numpy(), stars["DEC"].to_numpy())
@@ -145,16 +154,22 @@ class _Asking:
             row_limit=-1,
             timeout=self._limit_s,
         )
+        service._session.trust_env = urlsplit(address).hostname not in LOOPBACK  # or a proxy were asked
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
-                tables = service.query_region(
+                response = service.query_region_async(
                     SkyCoord(ra, dec, unit="deg", frame="icrs"),
                     radius=radius * u.deg,
                     catalog=CATALOGUE,
                     frame="icrs",
                     cache=False,
                 )
+                response.raise_for_status()
+                self._failure = _complaint(response.content)
+                if self._failure:
+                    return
+                tables = service._parse_result(response)  # as query_region does
         except Timeout:
             return  # as long as `answer` waits: which of the two ends first is chance
         except (RequestException, TableParseError, OSError, ValueError) as error:
@@ -164,6 +179,18 @@ class _Asking:
             self._failure = f"its answer holds no table of {CATALOGUE}"
             return
         self._table = tables[0]
+
+
+def _complaint(body: bytes) -> str:
+    """What a reply says against itself; a part of the stars comes with HTTP status 200 and a table."""
+    for attributes, content in _INFO.findall(body):
+        said = dict(_ATTRIBUTE.findall(attributes))
+        value, what = said.get(b"value", b""), said.get(b"name", said.get(b"ID"))
+        failed = what == b"QUERY_STATUS" and value.upper() in (b"ERROR", b"OVERFLOW")
+        if failed or b"Errors" in (what, said.get(b"ID")):
+            text = b" ".join((value + b" " + content).split()).decode("utf-8", errors="replace")
+            return f"its answer is not whole: {text[:120]}"
+    return ""
 
 
 def _gist(error: Exception) -> str:
