@@ -13,6 +13,7 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 
@@ -317,6 +318,27 @@ class Pattern(Kind):
         if re.fullmatch(self.expression, text, re.ASCII) is None:
             raise ValueError
         return text.upper() if self.upper else text
+
+
+@dataclass(frozen=True, kw_only=True)
+class Address(Pattern):
+    """A web address, whose host and port are possible ones."""
+
+    expression: str = r"https?://[!-~]+"
+    description: str = "an address that begins with http:// or https://"
+    metavar: str = "URL"
+
+    def parse(self, text: str) -> str:
+        """See `Kind.parse`."""
+        address = super().parse(text)
+        try:
+            parts = urlsplit(address)
+            possible = bool(parts.hostname) and parts.port != 0
+        except ValueError:  # a bracket is open, or the port no number
+            possible = False
+        if not possible:
+            raise ValueError("no such host or port")
+        return address
 
 
 @dataclass(frozen=True, kw_only=True)

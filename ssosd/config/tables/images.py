@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ssosd.config.kinds import FileName, Number, Pattern, Switch, WholeNumbers
+from ssosd.config.kinds import Address, FileName, Number, Pattern, Switch, WholeNumbers
 from ssosd.config.parameter import Parameter
 
 #: Online reference catalogues of SCAMP 2.10, as ``scamp -dd`` lists them at ASTREF_CATALOG.
@@ -185,11 +185,7 @@ ENTRIES: tuple[Parameter, ...] = (
         section=_SCAMP,
         stage="linker",
         default="https://vizier.cds.unistra.fr/viz-bin/votable",
-        kind=Pattern(
-            expression=r"https?://[!-~]+",
-            description="an address that begins with http:// or https://",
-            metavar="URL",
-        ),
+        kind=Address(),
         help="Address of VizieR, for the stars of REFCAT",
         doc="Address of VizieR's `votable` programme, or of that of a mirror such as "
         "https://vizier.cfa.harvard.edu/viz-bin/votable.",

@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-from ssosd.config.kinds import FileName, Number, Pair, Pattern, Switch, Words
+from ssosd.config.kinds import Address, FileName, Number, Pair, Pattern, Switch, Words
 from ssosd.config.parameter import Parameter
 
 _KNOWN = "Known objects"
-_ADDRESS = Pattern(
-    expression=r"https?://[!-~]+",
-    description="an address that begins with http:// or https://",
-    metavar="URL",
-)
 _FILE = FileName(
     unset="False",
     words=("DOWNLOAD",),
@@ -55,7 +50,7 @@ ENTRIES: tuple[Parameter, ...] = (
         section=_KNOWN,
         stage="identify",
         default="https://ssp.imcce.fr/webservices/skybot/api/conesearch.php",
-        kind=_ADDRESS,
+        kind=Address(),
         help="Address of the SkyBoT cone search",
         doc="Address of the SkyBoT cone search service, or of a mirror.",
     ),
@@ -117,7 +112,7 @@ ENTRIES: tuple[Parameter, ...] = (
         section=_KNOWN,
         stage="identify",
         default="https://www.minorplanetcenter.net/iau/MPCORB/MPCORB.DAT.gz",
-        kind=_ADDRESS,
+        kind=Address(),
         help="Where ORBITS DOWNLOAD comes from",
         doc="Address of the file of orbits; the suffix `.gz` says that it is compressed.",
     ),
@@ -126,7 +121,7 @@ ENTRIES: tuple[Parameter, ...] = (
         section=_KNOWN,
         stage="identify",
         default="https://www.minorplanetcenter.net/iau/MPCORB/CometEls.txt",
-        kind=_ADDRESS,
+        kind=Address(),
         help="Where COMETS DOWNLOAD comes from",
         doc="Address of the file of comets.",
     ),
