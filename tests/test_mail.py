@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from email import message_from_bytes
 from email.policy import default
+from itertools import cycle
 from pathlib import Path
+from queue import SimpleQueue
+from threading import Event, Thread
+from time import monotonic
 from types import SimpleNamespace
 
 import pytest
@@ -30,6 +35,15 @@ class Letterbox:
     def __init__(self) -> None:
         self.mails: list[tuple[list[str], bytes]] = []
         self.answer = "250 OK"
+        self.refuses = ""
+
+    async def handle_RCPT(
+        self, server: object, session: object, envelope: object, address: str, options: object
+    ) -> str:
+        if address == self.refuses:
+            return "550 nobody of that name"
+        envelope.rcpt_tos.append(address)
+        return "250 OK"
 
     async def handle_DATA(self, server: object, session: object, envelope: object) -> str:
         if self.answer.startswith("250"):
@@ -93,6 +107,9 @@ def test_the_summary_goes_out_with_the_report(
     login.write_text("me\n")
     with pytest.raises(Misconfigured, match="SMTP_LOGIN"):
         mail_night(night, config=station.config)
+    login.write_text("me Stra\u00dfe\n", encoding="utf-8")
+    with pytest.raises(Misconfigured, match=r"SMTP_LOGIN .*ASCII"):
+        mail_night(night, config=station.config)
 
 
 def test_what_goes_wrong_has_a_name(letterbox: SimpleNamespace, tmp_path: Path) -> None:
@@ -127,11 +144,41 @@ class Now:
         return done
 
 
+@contextmanager
+def greeting(*, with_bytes: bytes, every_s: float) -> Iterator[int]:
+    """Port of a server that says this before it lets anybody speak, a byte at a time, without end."""
+    over = Event()
+
+    def drip() -> None:
+        caller, _ = listening.accept()
+        with caller, suppress(OSError):
+            for byte in cycle(with_bytes):
+                if over.wait(every_s):
+                    return
+                caller.sendall(bytes([byte]))
+
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        thread = Thread(target=drip)
+        thread.start()
+        yield listening.getsockname()[1]
+        over.set()
+        thread.join()
+
+
+@pytest.mark.parametrize(
+    ("said", "every_s", "why"), [(b"220-wait\r\n", 0.02, "not sent"), (b"554 no\r\n", 0.0, "554")]
+)
+def test_a_server_that_does_not_greet(said: bytes, every_s: float, why: str) -> None:
+    mail = compose(sender="a@example.org", to=["b@example.org"], subject="x", text="t")
+    begun = monotonic()
+    with greeting(with_bytes=said, every_s=every_s) as port, pytest.raises(ServiceUnavailable, match=why):
+        send_mail(mail, server(port, time_limit_s=0.3))
+    assert monotonic() - begun < 10.0
+
+
 def test_each_night_is_told_of_once_and_a_dead_server_costs_nothing(
     letterbox: SimpleNamespace, night: Path, tmp_path: Path
 ) -> None:
-    from queue import SimpleQueue
-
     inbox: SimpleQueue = SimpleQueue()
     again: list[float] = []
 
@@ -170,10 +217,44 @@ def test_each_night_is_told_of_once_and_a_dead_server_costs_nothing(
         assert store.is_written(NIGHT)  # telling of a night does not make its files old
 
 
+@pytest.mark.parametrize("mended", [True, False])
+def test_who_was_told_is_not_told_again_for_others(
+    letterbox: SimpleNamespace, night: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mended: bool
+) -> None:
+    inbox: SimpleQueue = SimpleQueue()
+    notes: list[str] = []
+
+    def note(config: Path, *, title: str, text: str) -> None:
+        notes.append(title)
+        if len(notes) < 3 or not mended:
+            raise ServiceUnavailable("not everybody could be told")
+
+    monkeypatch.setattr("ssosd.night.mail.send_note", note)
+    letterbox.box.refuses = "b@example.org"
+    (tmp_path / "apprise").write_text("json://127.0.0.1/\n")
+    station = station_for(
+        tmp_path, MAIL_TO="a@example.org,b@example.org", SMTP_SERVER=f"127.0.0.1:{letterbox.port}", TRIES="3",
+        APPRISE_CONFIG=str(tmp_path / "apprise"),
+    )  # fmt: skip
+    with Store(tmp_path / STORE_NAME) as store:
+        mails = NightMails(Errands(inbox), store=store)
+        for now_s in (0.0, 1e6, 2e6, 3e6):
+            assert store.is_mailed(NIGHT) == (now_s > 2e6)
+            mails.send_if_due(NIGHT, now_s=now_s, station=station, executor=Now(), again=lambda _: None)
+            while not inbox.empty():
+                inbox.get()()
+        told = [r["message"] for r in store.rows("SELECT message FROM events WHERE level = 'warning'")]
+    assert len(notes) == 3
+    assert [to for to, _ in letterbox.box.mails] == [["a@example.org"]]
+    assert [m for m in told if "MAIL_TO" in m] == [
+        "MAIL_TO: refused for b@example.org: 550 nobody of that name"
+    ]
+    assert len([m for m in told if "not everybody" in m]) == (2 if mended else 3)
+
+
 def test_apprise_tells_whom_its_file_names(tmp_path: Path) -> None:
     pytest.importorskip("apprise")
     from http.server import BaseHTTPRequestHandler, HTTPServer
-    from threading import Thread
 
     got: list[bytes] = []
 

@@ -27,19 +27,68 @@ _HEAD_LINES = 7  # of the summary: what is told by apprise
 
 def is_wanted(config: Config) -> bool:
     """Whether anybody wants to be told of a night."""
-    return bool(config["MAIL_TO"] or config["APPRISE_CONFIG"])
+    return bool(_wanted(config))
 
 
-def mail_night(folder: Path, *, config: Config) -> None:
-    """Send what lies in a night's folder to MAIL_TO and APPRISE_CONFIG.
+def mail_night(folder: Path, *, config: Config) -> tuple[str, ...]:
+    """Send what lies in a night's folder to MAIL_TO.
+
+    Returns
+    -------
+    tuple of str
+        Those of MAIL_TO whom the server refused, with its reasons.
 
     Raises
     ------
     BadInput
         The summary or the report is not there.
     Misconfigured, ServiceUnavailable
-        As `ssosd.plumbing.mail` has it.
+        As `ssosd.plumbing.mail.send_mail` has it.
     """
+    subject, text, page = _news(folder)
+    fits = len(page) <= _LARGEST
+    body = text if fits else f"{text}\nThe report is too large for a mail: {folder / REPORT_NAME}\n"
+    attached = [(f"{folder.name}.html", page)] if fits else []
+    host, port = config["SMTP_SERVER"].rsplit(":", 1)
+    return send_mail(
+        compose(
+            sender=config["MAIL_FROM"], to=config["MAIL_TO"], subject=subject, text=body, attached=attached
+        ),
+        Server(
+            host=host,
+            port=int(port),
+            security=config["SMTP_SECURITY"],
+            login=config["SMTP_LOGIN"],
+            time_limit_s=config["MAIL_TIME_LIMIT"],
+        ),
+    )
+
+
+def note_night(folder: Path, *, config: Config) -> tuple[str, ...]:
+    """Tell those whom APPRISE_CONFIG names the head of a night's summary; nobody can be refused alone.
+
+    Raises
+    ------
+    BadInput
+        The summary or the report is not there.
+    Misconfigured, ServiceUnavailable
+        As `ssosd.plumbing.mail.send_note` has it.
+    """
+    subject, text, _ = _news(folder)
+    send_note(config["APPRISE_CONFIG"], title=subject, text="\n".join(text.splitlines()[:_HEAD_LINES]))
+    return ()
+
+
+#: Ways to tell of a night, by the parameter that asks for it.
+_WAYS: dict[str, Callable[..., tuple[str, ...]]] = {"MAIL_TO": mail_night, "APPRISE_CONFIG": note_night}
+
+
+def _wanted(config: Config) -> list[str]:
+    return [way for way in _WAYS if config[way]]
+
+
+def _news(folder: Path) -> tuple[str, str, str]:
+    """Subject, summary and report of a night."""
     try:
         summary = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
         text = (folder / "summary.txt").read_text(encoding="utf-8")
@@ -51,33 +100,14 @@ def mail_night(folder: Path, *, config: Config) -> None:
         f"ssosd {summary['night']}: {counted(found['total'], 'candidate')}, {found['unknown']} unknown, "
         f"{found['unchecked']} unchecked"
     )
-    if config["MAIL_TO"]:
-        fits = len(page) <= _LARGEST
-        body = text if fits else f"{text}\nThe report is too large for a mail: {folder / REPORT_NAME}\n"
-        attached = [(f"{summary['night']}.html", page)] if fits else []
-        host, port = config["SMTP_SERVER"].rsplit(":", 1)
-        send_mail(
-            compose(
-                sender=config["MAIL_FROM"],
-                to=config["MAIL_TO"],
-                subject=subject,
-                text=body,
-                attached=attached,
-            ),
-            Server(
-                host=host,
-                port=int(port),
-                security=config["SMTP_SECURITY"],
-                login=config["SMTP_LOGIN"],
-                time_limit_s=config["MAIL_TIME_LIMIT"],
-            ),
-        )
-    if config["APPRISE_CONFIG"]:
-        send_note(config["APPRISE_CONFIG"], title=subject, text="\n".join(text.splitlines()[:_HEAD_LINES]))
+    return subject, text, page
 
 
 class NightMails:
     """Tells people of each night once, and tries again what failed; none of it holds the night up.
+
+    Each way to tell counts its own tries: those whom the mail has reached are not sent it again because a
+    note could not be delivered.
 
     Parameters
     ----------
@@ -88,8 +118,9 @@ class NightMails:
     def __init__(self, errands: Errands, *, store: Store) -> None:
         self._errands = errands
         self._store = store
-        self._under_way: set[str] = set()
-        self._failed: dict[str, tuple[int, float]] = {}  # night to its tries and the time (s) of the next
+        self._under_way: set[tuple[str, str]] = set()  # (night, way)
+        self._told: set[tuple[str, str]] = set()
+        self._failed: dict[tuple[str, str], tuple[int, float]] = {}  # its tries and the time (s) of the next
 
     def send_if_due(
         self,
@@ -113,31 +144,57 @@ class NightMails:
         again : callable
             Told after how many seconds this is to be called again for the night.
         """
-        if night in self._under_way or not is_wanted(station.config) or self._store.is_mailed(night):
+        if self._store.is_mailed(night):
             return
-        tries, next_s = self._failed.get(night, (0, 0.0))
+        for way in _wanted(station.config):
+            if (night, way) not in self._under_way | self._told:
+                self._send(night, way, now_s, station, executor, again)
+
+    def _send(
+        self,
+        night: str,
+        way: str,
+        now_s: float,
+        station: Station,
+        executor: Executor,
+        again: Callable[[float], None],
+    ) -> None:
+        tries, next_s = self._failed.get((night, way), (0, 0.0))
         if tries >= station.config["TRIES"]:
             return
         if next_s > now_s:
             again(next_s - now_s)
             return
-        self._under_way.add(night)
+        self._under_way.add((night, way))
 
-        def then(outcome: SsosdError | None) -> None:
-            self._under_way.discard(night)
-            if outcome is None:
-                self._store.record_mailed(night)
-                log.info("told of the night %s", night)
-                return
-            delay_s = station.config["RETRY_DELAY"] * 2.0**tries
-            self._failed[night] = (tries + 1, now_s + delay_s)
-            self._store.event("warning", f"mail of {night}", str(outcome))
-            log.warning("nobody was told of the night %s: %s", night, outcome)
-            again(delay_s)
+        def then(outcome: SsosdError | tuple[str, ...]) -> None:
+            self._under_way.discard((night, way))
+            if isinstance(outcome, SsosdError):
+                delay_s = station.config["RETRY_DELAY"] * 2.0**tries
+                self._failed[night, way] = (tries + 1, now_s + delay_s)
+                self._warn(night, way, str(outcome))
+                again(delay_s)
+            else:
+                self._told.add((night, way))
+                log.info("told of the night %s: %s", night, way)
+                if outcome:
+                    self._warn(night, way, f"refused for {'; '.join(outcome)}")
+            self._note_end(night, station.config)
 
         self._errands.send(
             executor,
-            partial(mail_night, station.target / night, config=station.config),
+            partial(_WAYS[way], station.target / night, config=station.config),
             station=station,
             then=then,
         )
+
+    def _warn(self, night: str, way: str, what: str) -> None:
+        self._store.event("warning", f"mail of {night}", f"{way}: {what}")
+        log.warning("not all were told of the night %s: %s: %s", night, way, what)
+
+    def _note_end(self, night: str, config: Config) -> None:
+        """Remember for good that people were told, as soon as nothing is left to try."""
+        ways = [(night, way) for way in _wanted(config)]
+        given_up = {way for way in ways if self._failed.get(way, (0, 0.0))[0] >= config["TRIES"]}
+        if not self._told.isdisjoint(ways) and self._told.union(given_up).issuperset(ways):
+            self._store.record_mailed(night)

@@ -15,6 +15,8 @@ from typing import Literal
 
 from ssosd.errors import Misconfigured, ServiceUnavailable
 
+_READY = 220  # what a server's greeting begins with
+
 Security = Literal["NONE", "STARTTLS", "TLS"]
 
 
@@ -53,13 +55,18 @@ def compose(
     return message
 
 
-def send_mail(message: EmailMessage, server: Server) -> None:
+def send_mail(message: EmailMessage, server: Server) -> tuple[str, ...]:
     """Hand a mail in.
+
+    Returns
+    -------
+    tuple of str
+        Those whom the server refused to send it to while it took it for others, with its reasons.
 
     Raises
     ------
     Misconfigured
-        The file with the login cannot be read, or the server does not accept it or an address.
+        The file with the login cannot be read, or the server does not accept it or any address.
     ServiceUnavailable
         The server does not answer in time, or not now.
     """
@@ -68,20 +75,25 @@ def send_mail(message: EmailMessage, server: Server) -> None:
     context = ssl.create_default_context()
     try:
         connection = (
-            smtplib.SMTP_SSL(server.host, server.port, timeout=server.time_limit_s, context=context)
+            smtplib.SMTP_SSL(timeout=server.time_limit_s, context=context)
             if server.security == "TLS"
-            else smtplib.SMTP(server.host, server.port, timeout=server.time_limit_s)
+            else smtplib.SMTP(timeout=server.time_limit_s)
         )
-        over = Timer(server.time_limit_s, _shut, [connection])
+        # whose certificate is checked; only the constructor notes it, and connects at once
+        connection._host = server.host  # type: ignore[attr-defined]
+        over = Timer(server.time_limit_s, _shut, [connection])  # before it waits for the server's greeting
         over.daemon = True
         over.start()
         try:
             with connection:
+                code, greeting = connection.connect(server.host, server.port)
+                if code != _READY:
+                    raise smtplib.SMTPConnectError(code, greeting)
                 if server.security == "STARTTLS":
                     connection.starttls(context=context)
                 if user:
                     connection.login(user, password)
-                connection.send_message(message)
+                refused = connection.send_message(message)
         finally:
             over.cancel()
     except (
@@ -94,6 +106,9 @@ def send_mail(message: EmailMessage, server: Server) -> None:
         ) from error
     except (smtplib.SMTPException, OSError) as error:
         raise ServiceUnavailable(f"{where}: the mail is not sent: {error}") from error
+    return tuple(
+        f"{address}: {code} {said.decode(errors='replace')}" for address, (code, said) in refused.items()
+    )
 
 
 def send_note(config: Path, *, title: str, text: str) -> None:
@@ -130,6 +145,11 @@ def _login(path: Path | None) -> tuple[str, str]:
         raise Misconfigured(
             f"SMTP_LOGIN {path}: cannot be read", next_step="one line: user, a blank, password"
         ) from error
+    if not (user + password).isascii():
+        raise Misconfigured(
+            f"SMTP_LOGIN {path}: only plain ASCII can be sent",
+            next_step="set another password, without accents",
+        )
     return user, password.strip()
 
 
