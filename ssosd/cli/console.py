@@ -22,6 +22,7 @@ from ssosd.work import Identified
 
 _LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 _NIGHTS_NAMED = 3  # at the end of a replay
+_ANY_WIDTH = 10_000  # columns
 
 
 def start_log(target: Path, *, level: str, started: datetime) -> Path:
@@ -98,7 +99,10 @@ def _show_known(identified: Identified, console: Console) -> None:
 def show_night(night: str, candidates: pd.DataFrame, console: Console) -> None:
     """Print the candidates of a night that has ended."""
     if len(candidates):
-        console.print(candidate_table(night, candidates))
+        table = candidate_table(night, candidates)
+        # a narrow terminal folds a line; the table would cut digits off instead
+        table.width = console.measure(table, options=console.options.update(width=_ANY_WIDTH)).maximum
+        console.print(table, soft_wrap=True)
     else:
         console.print(f"{night}: no candidates", highlight=False)
 
@@ -138,10 +142,10 @@ def candidate_table(night: str, candidates: pd.DataFrame) -> Table:
         padding=(0, 1, 0, 0),
         pad_edge=False,
     )
-    table.add_column("candidate", no_wrap=True, overflow="fold")
+    table.add_column("candidate")
     for name in ("n", "RA", "Dec", '"/h', "PA", "mag", "score"):
-        table.add_column(name, justify="right", no_wrap=True, overflow="fold")
-    table.add_column("known as", overflow="fold", min_width=8)
+        table.add_column(name, justify="right")
+    table.add_column("known as")
     grouped = candidates.sort_values(["CANDIDATE", "MID_EXPOSURE_MJD"]).groupby("CANDIDATE", sort=True)
     mags = grouped[["MAG", "MAG_CALIB"]].median()
     first = grouped.first().assign(N=grouped.size(), **mags)
