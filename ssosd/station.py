@@ -20,7 +20,7 @@ from ssosd.config.tables import daemon, drafts, known, mail
 from ssosd.errors import Misconfigured
 from ssosd.headermap import HeaderMap, load_map
 from ssosd.model import HeaderKeywords
-from ssosd.plumbing.files import atomic_write_text, digest_of, shortened
+from ssosd.plumbing.files import digest_of, room_to_write, shortened
 from ssosd.site import Site, site_from
 
 #: Parameters that decide what an exposure's header means.
@@ -78,14 +78,12 @@ class Station:
         target = target.expanduser().absolute()
         try:
             target.mkdir(parents=True, exist_ok=True)
-            probe = target / f".ssosd-write-test-{os.getpid()}"
-            atomic_write_text(probe, "")
-            probe.unlink()
         except OSError as error:
             raise Misconfigured(
                 f"{target}: cannot write here: {error.strerror or error}",
                 next_step="give a writable folder with -t TARGET",
             ) from error
+        room_to_write(target, size_bytes=1)
         station = cls(config=config, target=target, binaries=binaries, site=site)
         _ = station.header_map  # a wrong map is told now
         return station

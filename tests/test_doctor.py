@@ -591,6 +591,35 @@ def test_the_store_that_is_there_already(config: Config, tmp_path: Path, program
     assert (target / "ssosd.db").read_text().startswith("not a database")
 
 
+@pytest.mark.parametrize("said", ["attempt to write a readonly database", "unable to open database file"])
+def test_a_store_of_another_user_is_not_called_spoiled(
+    said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "ssosd.db"
+    path.write_bytes(b"")
+
+    def refuse(*_: object, **__: object) -> sqlite3.Connection:
+        raise sqlite3.OperationalError(said)
+
+    monkeypatch.setattr(sqlite3, "connect", refuse)
+    with pytest.raises(Misconfigured, match=f"ssosd.db: cannot be opened: permissions .{said}") as mine:
+        places.check_store(tmp_path)
+    assert mine.value.next_step == "make the file and its folder writable for you"
+    monkeypatch.setattr(places.os, "geteuid", lambda: path.stat().st_uid + 1)
+    with pytest.raises(Misconfigured, match="cannot be opened") as others:
+        places.check_store(tmp_path)
+    assert others.value.next_step == f"run it as the user of the service: sudo -u {path.owner()} ssosd ..."
+
+
+@pytest.mark.parametrize(("name", "to_be_made"), [(".", False), ("results", True)])
+def test_the_folder_one_stands_in_is_there(
+    name: str, to_be_made: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    made = f" (to be made in {tmp_path})" if to_be_made else ""
+    assert places.check_target(Path(name)).detail == f"{name}{made}: may be written to"
+
+
 def test_the_clock(config: Config, tmp_path: Path, programs_here: str) -> None:
     epoch = look(config, tmp_path, programs_here, now=datetime(1970, 1, 1, 0, 5, tzinfo=UTC))
     others_are_well(epoch, "clock")

@@ -14,7 +14,14 @@ from pathlib import Path
 import pytest
 
 from ssosd.errors import Misconfigured, Retriable
-from ssosd.plumbing.files import atomic_path, atomic_write_bytes, atomic_write_text, free_bytes, is_temporary
+from ssosd.plumbing.files import (
+    atomic_path,
+    atomic_write_bytes,
+    atomic_write_text,
+    free_bytes,
+    is_temporary,
+    room_to_write,
+)
 
 
 def listing(folder: Path) -> list[str]:
@@ -95,6 +102,12 @@ def test_a_folder_in_the_place_of_the_file_is_misconfigured(tmp_path: Path) -> N
     with pytest.raises(Misconfigured, match=r"x\.csv"):
         atomic_write_text(tmp_path / "x.csv", "1")
     assert listing(tmp_path) == ["x.csv"]
+
+
+def test_a_folder_that_cannot_be_written_to_is_named_and_not_the_trial_file(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(Misconfigured, match=f"^{tmp_path}/file: cannot be written"):
+        room_to_write(tmp_path / "file")
 
 
 def test_long_names_still_fit(tmp_path: Path) -> None:

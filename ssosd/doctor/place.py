@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import tempfile
 from contextlib import closing
@@ -30,7 +31,7 @@ def check_target(target: Path) -> Finding:
     place = _existing(target)
     with _scratch(place) as folder:
         atomic_write_text(Path(folder) / "probe", "ssosd")
-    detail = str(target) if place == target else f"{target} (to be made in {place})"
+    detail = str(target) if target.expanduser().exists() else f"{target} (to be made in {place})"
     return Finding(name="target", state="ok", detail=f"{detail}: may be written to")
 
 
@@ -85,6 +86,8 @@ def check_store(target: Path) -> list[Finding]:
         with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=5.0)) as store:
             count = store.execute("SELECT count(*) FROM exposures").fetchone()[0]
     except sqlite3.Error as error:
+        if "readonly" in str(error) or "unable to open" in str(error):
+            raise _not_ours(path, error) from error
         raise Misconfigured(
             f"{path}: is no store of ssosd: {error}", next_step="move it away, or choose another target"
         ) from error
@@ -108,6 +111,19 @@ def check_clock(target: Path, *, now: datetime | None = None) -> Finding:
             next_step="set both clocks by NTP",
         )
     return Finding(name="clock", state="ok", detail=detail)
+
+
+def _not_ours(path: Path, error: sqlite3.Error) -> Misconfigured:
+    """Even who only reads a store with a write-ahead log has to write beside it."""
+    try:
+        other = "" if path.stat().st_uid == os.geteuid() else path.owner()
+    except (OSError, KeyError):  # its user has no name here
+        other = ""
+    step = f"run it as the user of the service: sudo -u {other} ssosd ..."
+    return Misconfigured(
+        f"{path}: cannot be opened: permissions ({error})",
+        next_step=step if other else "make the file and its folder writable for you",
+    )
 
 
 def _try_journal(path: Path) -> str:

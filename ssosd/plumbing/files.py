@@ -213,7 +213,7 @@ def room_to_write(folder: Path, *, size_bytes: int = 1 << 20) -> None:
             file.flush()
             os.fsync(file.fileno())
     except OSError as error:
-        raise write_failure(probe, error) from error
+        raise write_failure(folder, error) from error
     finally:
         with suppress(OSError):
             probe.unlink()
