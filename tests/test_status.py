@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import pty
 import re
 import signal
 import sqlite3
@@ -422,6 +423,18 @@ def test_watch_redraws_until_ctrl_c(target):
     assert (code, waits) == (2, [2.0, 2.0, 2.0])
     assert len(screens) == 3
     assert all(screen.startswith("\x1b[H\x1b[J") for screen in screens)
+
+
+@pytest.mark.parametrize(("no_color", "coloured"), [("", True), ("1", False)])
+def test_who_wants_no_colours_gets_none(target, no_color, coloured):
+    ours, theirs = pty.openpty()
+    command = [sys.executable, "-m", "ssosd.cli", "status", "-t", target]
+    subprocess.run(command, stdout=theirs, env=os.environ | {"NO_COLOR": no_color}, check=False)
+    os.close(theirs)
+    said = os.read(ours, 1 << 16)
+    os.close(ours)
+    assert b"not running" in said
+    assert (b"\x1b[" in said) == coloured
 
 
 def test_every_key_is_documented_and_every_documented_key_is_there(target, hold):

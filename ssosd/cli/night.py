@@ -228,7 +228,7 @@ def status(
     def show(found: Status) -> str:
         return json.dumps(found, indent=1) + "\n" if as_json else render_status(found, colour=colour)
 
-    colour = sys.stdout.isatty()
+    colour = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
     if watch:
         sys.exit(watch_status(read, show=show, write=lambda text: click.echo(text, nl=False)))
     found = read()
