@@ -100,6 +100,25 @@ def test_unknown_verb_and_flag(tmp_path: Path) -> None:
     assert "PM_UP" in result.stderr.replace("PM_UPP", "")
 
 
+@pytest.mark.parametrize(
+    ("arguments", "meant"),
+    [
+        (["replay", ".", "--pm_up", "3"], "--PM_UP"),
+        (["replay", ".", "--Pm_upp=3"], "--PM_UP"),
+        (["doctor", "--targte", "."], "--target"),
+        (["my raw"], "ssosd replay 'my raw'"),
+        (["my raw", "--PM_UP", "3"], "ssosd replay 'my raw'"),
+        (["--inspect", "out"], "ssosd inspect"),
+    ],
+)
+def test_what_is_meant_is_named(arguments: list[str], meant: str, tmp_path: Path) -> None:
+    (tmp_path / "my raw").mkdir()
+    result = invoke(*arguments, cwd=tmp_path)
+    assert result.exit_code == 2
+    assert f"Did you mean '{meant}'" in result.stderr
+    assert "--map" not in result.stderr
+
+
 # ---- init -----------------------------------------------------------------------------------------------
 
 

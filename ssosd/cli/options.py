@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -44,6 +45,26 @@ class ErrorsInOneLine(click.Group):
         except SsosdError as error:
             say_error(error)
             ctx.exit(2 if isinstance(error, Misconfigured) else 1)
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """See `click.Group.parse_args`; a verb that is given as an option, as the seed's were, is named."""
+        try:
+            return super().parse_args(ctx, args)
+        except click.NoSuchOption as error:
+            verb = error.option_name.removeprefix("--")
+            if verb not in self.commands:
+                raise
+            said = f"No such option '{error.option_name}'. Did you mean 'ssosd {verb}'?"
+            raise click.UsageError(said, ctx=ctx) from None
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """See `click.Group.resolve_command`; whoever gives a path alone, as to the seed, is told the verb."""
+        if args[0] not in self.commands and Path(args[0]).exists():
+            said = f"No such command '{args[0]}'. Did you mean 'ssosd replay {shlex.quote(args[0])}'?"
+            raise click.UsageError(said, ctx=ctx)
+        return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """List the verbs with the whole first sentence of each, which click would cut to one line."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
+from difflib import get_close_matches
 from typing import Any
 
 import click
@@ -45,6 +46,19 @@ class ParameterOption(click.Option):
 
 class ParameterCommand(click.Command):
     """A command whose help shows the flags of the parameters under their sections, after its own options."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """See `click.Command.parse_args`; what is meant by a wrong flag is looked for without case."""
+        try:
+            return super().parse_args(ctx, args)
+        except click.NoSuchOption as error:
+            flags = {f.lower(): f for option in self.get_params(ctx) for f in option.opts if f[:2] == "--"}
+            given = error.option_name.lower()
+            meant = [flags[f] for f in ([given] if given in flags else get_close_matches(given, flags))]
+            if not meant:
+                raise
+            said = f"No such option '{error.option_name}'. Did you mean {' or '.join(map(repr, meant))}?"
+            raise click.UsageError(said, ctx=ctx) from None
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the options, then a block for each section of the table."""
