@@ -491,6 +491,8 @@ def test_files(tmp_path):
         (b"\xef\xbb\xbf\n<!DOCTYPE html><html>", "a page in HTML"),
         (b"CANDIDATE,RA,DEC\nF01-0001,1.0,2.0\n", "a table of comma-separated values"),
         ("# Notizen\nF\u00fcr die Nacht\n".encode().removeprefix(b"# "), "text of another kind"),
+        (b"Drafts of the night 2026-11-14, by ssosd\n", "text of another kind"),
+        (b'{\n "action": "exposed",\n "dec": 1}\n', "text of another kind"),
     ],
 )
 def test_what_is_no_draft_is_named(tmp_path, data, what):
@@ -499,6 +501,7 @@ def test_what_is_no_draft_is_named(tmp_path, data, what):
     with pytest.raises(BadInput, match=f"a.txt: this is {what}, no draft") as raised:
         lint_file(path)
     assert "80 columns" in raised.value.next_step
+    assert raised.value.next_step.endswith("NIGHT/drafts/*.psv")  # README.txt is there too
     good = tmp_path / "draft.txt"
     good.write_text(OLD_LINES)
     done = CliRunner().invoke(main, ["lint", str(path), str(good)])

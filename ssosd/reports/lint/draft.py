@@ -79,7 +79,7 @@ def lint_file(
     if what := _what_else(data):
         raise BadInput(
             f"{source}: this is {what}, no draft",
-            next_step="records of 80 columns, ADES PSV and ADES XML can be checked, such as NIGHT/drafts/*",
+            next_step="80 columns, ADES PSV and ADES XML can be checked, such as NIGHT/drafts/*.psv",
         )
     try:
         text = data.decode("utf-8")
@@ -106,7 +106,8 @@ def _what_else(data: bytes) -> str:
         return "a page in HTML"
     if not text.strip() or kind_of(text) != "mpc80" or _RECORD.search(text):
         return ""
-    is_table = "," in _lines(text.lstrip())[0]
+    first = _lines(text.lstrip())[0]
+    is_table = "," in first and ", " not in first  # as prose has it
     return "a table of comma-separated values" if is_table else "text of another kind"
 
 
