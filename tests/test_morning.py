@@ -5,7 +5,9 @@ from __future__ import annotations
 import io
 import re
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -64,6 +66,18 @@ def night() -> pd.DataFrame:
         detections("F-0008", rate=500.0, score=30.0),
     ]
     return pd.concat(found, ignore_index=True)
+
+
+@pytest.fixture
+def browser() -> Iterator[Any]:
+    sync_api = pytest.importorskip("playwright.sync_api")
+    flags = "--no-sandbox --disable-gpu --disable-background-networking --disable-component-update"
+    with sync_api.sync_playwright() as driver:
+        opened = driver.chromium.launch(
+            executable_path=CHROMIUM, args=[*flags.split(), "--disable-sync", "--no-first-run"]
+        )
+        yield opened
+        opened.close()
 
 
 def page(candidates: pd.DataFrame, **more: object) -> str:
@@ -254,36 +268,53 @@ def test_report_writes_a_night_again_or_leaves_it_to_the_daemon(tmp_path: Path) 
 
 
 @pytest.mark.skipif(CHROMIUM is None, reason="no chromium: apt-get install chromium")
-def test_in_a_browser_it_blinks_and_asks_for_nothing(night: pd.DataFrame, tmp_path: Path) -> None:
-    sync_api = pytest.importorskip("playwright.sync_api")
+def test_in_a_browser_it_blinks_and_asks_for_nothing(
+    night: pd.DataFrame, tmp_path: Path, browser: Any
+) -> None:
     movers = [(0.0, 0.0), (8.4, -5.3), (17.2, -10.9)]
     blink = make_blink({k: stamp((-12.0, 14.0), m) for k, m in enumerate(movers, start=1)})
     path = tmp_path / "report.html"
     path.write_text(page(night, blinks={"F-0008": blink}), encoding="utf-8")
     said: list[str] = []
     asked: list[str] = []
-    flags = "--no-sandbox --disable-gpu --disable-background-networking --disable-component-update"
-    with sync_api.sync_playwright() as driver:
-        browser = driver.chromium.launch(
-            executable_path=CHROMIUM, args=[*flags.split(), "--disable-sync", "--no-first-run"]
+    tab = browser.new_page()
+    tab.on("console", lambda message: said.append(message.text))
+    tab.on("pageerror", lambda error: said.append(str(error)))
+    tab.on("request", lambda request: asked.append(request.url))
+    tab.goto(path.as_uri())
+    strip = tab.locator(".blink svg").first
+    strip.scroll_into_view_if_needed()
+
+    def frame() -> int:
+        place = strip.evaluate(
+            "e => new DOMMatrix(getComputedStyle(e).transform).e / e.getBoundingClientRect().width"
         )
-        tab = browser.new_page()
-        tab.on("console", lambda message: said.append(message.text))
-        tab.on("pageerror", lambda error: said.append(str(error)))
-        tab.on("request", lambda request: asked.append(request.url))
-        tab.goto(path.as_uri())
-        strip = tab.locator(".blink svg").first
-        strip.scroll_into_view_if_needed()
+        return round(-3 * place)
 
-        def frame() -> int:
-            place = strip.evaluate(
-                "e => new DOMMatrix(getComputedStyle(e).transform).e / e.getBoundingClientRect().width"
-            )
-            return round(-3 * place)
-
-        assert {tab.wait_for_timeout(150) or frame() for _ in range(12)} == {0, 1, 2}
-        tab.keyboard.press(" ")
-        assert len({tab.wait_for_timeout(150) or frame() for _ in range(6)}) == 1
-        browser.close()
+    assert {tab.wait_for_timeout(150) or frame() for _ in range(12)} == {0, 1, 2}
+    tab.keyboard.press(" ")
+    assert len({tab.wait_for_timeout(150) or frame() for _ in range(6)}) == 1
     assert said == []
     assert [url for url in asked if not url.startswith(("file:", "data:"))] == []
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="no chromium: apt-get install chromium")
+def test_on_a_telephone_names_and_times_stay_whole_and_nothing_is_cut_off(
+    night: pd.DataFrame, tmp_path: Path, browser: Any
+) -> None:
+    path = tmp_path / "report.html"
+    path.write_text(page(night), encoding="utf-8")
+    tab = browser.new_page(viewport={"width": 400, "height": 900})
+    tab.goto(path.as_uri())
+    tab.evaluate("document.querySelectorAll('details').forEach(e => e.open = true)")
+    tops = tab.evaluate(
+        """[...document.querySelectorAll('td a, .whole')].map(e => {
+          const range = document.createRange();
+          range.selectNodeContents(e);
+          return [e.textContent, new Set([...range.getClientRects()].map(r => r.top)).size];
+        })"""
+    )
+    assert {"F-0001", "2026-11-14 21:36:00"} <= {text for text, _ in tops}
+    assert {lines for _, lines in tops} == {1}
+    beyond = "e => e.getBoundingClientRect().right > innerWidth && !e.closest('.scroll, svg')"
+    assert tab.evaluate(f"[...document.querySelectorAll('body *')].filter({beyond}).length") == 0
