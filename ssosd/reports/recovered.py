@@ -44,7 +44,7 @@ RECOVERED_COLUMNS: tuple[tuple[str, str, int | None, str], ...] = (
     ("TRAIL", '"', 3, "Length of the trail: rate of motion times exposure time."),
     ("FLUX", "counts", 3, "Light, comparable with FLUX of candidates.csv; blank where it cannot be told."),
     ("FLUXERR", "counts", 3, "Its standard error."),
-    ("MAG_CALIB", "mag", 4, "Calibrated magnitude; blank unless it is measured."),
+    ("MAG_CALIB", "mag", 4, "Calibrated magnitude of what is measured or of another shape, else blank."),
     ("MAG_CALIB_ERR", "mag", 4, "Its standard error."),
     ("MAG_LIMIT", "mag", 4, "Magnitude of RECOVER_SNR times the noise there: it is fainter if too faint."),
     ("BAND", "", None, "The MPC's letter of the band of these magnitudes."),

@@ -54,7 +54,7 @@ ENTRIES: tuple[Parameter, ...] = (
         "their light or more is still there, they are stars at rest, detected now and then. What stands at "
         "one place of the detector while the sky moves is a candidate if its light is that of a star, as of "
         "an object that the telescope followed, and not that of a hot pixel; without RECOVER it is none. "
-        "What is refused is in rejected.csv under RECOVER.",
+        "What is refused is in the table rejections of the store, under RECOVER.",
     ),
     Parameter(
         name="RECOVER_SNR",
