@@ -97,6 +97,14 @@ def test_residuals_are_drawn_where_they_are():
     assert f"RA {matched['SKYBOT_DELTARA'].mean():+.3f}" in sky.get_title()
 
 
+def test_nothing_is_said_to_be_minus_nothing():
+    matched = candidates().assign(SKYBOT_DELTARA=-0.0001, SKYBOT_DELTADEC=-0.0001)
+    sky, *by_exposure = checkplots._residuals(matched[matched["MATCHED"]], "x").axes
+    said = [sky.get_title(), *(text.get_text() for axes in by_exposure for text in axes.texts)]
+    assert "+0.00" in said[-1]
+    assert [text for text in said if "-0.00" in text] == []
+
+
 def test_motions_are_drawn_once_per_source():
     matched = candidates()
     matched = matched[matched["MATCHED"]]

@@ -103,7 +103,8 @@ def _residuals(matched: pd.DataFrame, title: str) -> Figure:
     sky.set(xlabel="RA cos Dec (arcsec), east to the left", ylabel="Dec (arcsec)")
     figure.legend(loc="lower left", ncols=3, fontsize=_STYLE_PT - 1, frameon=False)
     sky.set_title(
-        f"RA {ra.mean():+.3f}, rms {ra.std():.3f} arcsec\nDec {dec.mean():+.3f}, rms {dec.std():.3f} arcsec",
+        f"RA {ra.mean():+z.3f}, rms {ra.std():.3f} arcsec\n"
+        f"Dec {dec.mean():+z.3f}, rms {dec.std():.3f} arcsec",
         **_TITLE,
     )
     if outside:
@@ -130,7 +131,7 @@ def _means(axes: Axes, by_exposure: pd.DataFrame, name: str, limit: float) -> No
     axes.set(xlim=(numbers.min() - 0.6, numbers.max() + 0.6), ylim=(-limit, (1.45 if few else 1.0) * limit))
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     for number, n, centre, scatter in zip(numbers, by_exposure["N"], mean, rms, strict=True) if few else ():
-        text = f"{centre:+.2f}" + (f"\n±{scatter:.2f}" if n > 1 else "")
+        text = f"{centre:+z.2f}" + (f"\n±{scatter:.2f}" if n > 1 else "")
         note = axes.text(
             number, 1.4 * limit, text, ha="center", va="top", fontsize=_STYLE_PT - 2.5, color=_BLUE
         )
@@ -172,7 +173,7 @@ def _motions(matched: pd.DataFrame, title: str) -> Figure:
         upper.set(xlim=line, ylim=line, ylabel="observed (arcsec/h)")
         upper.tick_params(labelbottom=False)
         upper.set_title(
-            f"{word}: difference {difference.mean():+.3f}"
+            f"{word}: difference {difference.mean():+z.3f}"
             + (f", rms {difference.std(ddof=0):.3f} arcsec/h" if len(difference) > 1 else " arcsec/h"),
             **_TITLE,
         )
