@@ -144,7 +144,7 @@ def test_frames_without_wcs(one: PaintedNight, tmp_path: Path) -> None:
             fits.PrimaryHDU(hdus[0].data.copy(), header).writeto(raw / path.name)
     failed = replay(raw, tmp_path)
     assert failed.code == OTHER
-    assert "none of 4 files is a usable exposure" in failed.line
+    assert "no usable exposure in 4 files" in failed.line
     assert "WCS" in failed.line
     assert "and 1 more" in failed.line
 

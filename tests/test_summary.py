@@ -217,7 +217,7 @@ def test_the_text_says_it_all(rows):
     text = summary_text(summary_of(rows, unaccounted=["/data/z.fits"]))
     for words in (
         "Night of 2026-11-14", "exposures   5, 1 left out", "fields      3, 1 done, 1 of them partial",
-        "3: 1 known, 0 possibly known, 1 unknown, 1 unchecked", "9 files: 5 exposure, 1 duplicate",
+        "3: 1 known, 0 possibly known, 1 unknown, 1 unchecked", "9 files: 5 exposures, 1 duplicate, ",
         "1 NOT ACCOUNTED FOR", "partial: 3 linked", "unchecked: SkyBoT does not answer",
         "left out e4.fits: clouds", "A: all 900, FILTER_PM 3", "3  PM below PM_LOW", "5945 Roachapproach",
         "parked   x.fits: no WCS (solve it)", "ignored  flat.fits: calibration frame",

@@ -266,7 +266,7 @@ class Daemon:
         for path in scanned.nameless:
             self.say("warning", "files", str(nameless(path)))
         if scanned.fresh:
-            log.info("scan: %d files to look at", scanned.fresh)
+            log.info("scan: %s to look at", counted(scanned.fresh, "file"))
         self._tell_of_folders(scanned.unreadable)
 
     def _tell_of_folders(self, unreadable: Mapping[str, str]) -> None:

@@ -14,6 +14,7 @@ from ssosd.errors import BadInput
 from ssosd.ingest.watcher import Sieve, nameless
 from ssosd.intake import TakenIn
 from ssosd.pipeline import Corridor, Linked
+from ssosd.plumbing.text import counted
 from ssosd.replay.absent import no_field, no_night
 from ssosd.replay.bars import progress
 from ssosd.replay.finding import Archive, find_files
@@ -82,7 +83,7 @@ def replay(
         if not nights and night is not None and touched:
             raise no_night(night, touched)
         if not nights:
-            raise BadInput(f"none of {done.n_files} files is a usable exposure: {done.why_nothing()}")
+            raise BadInput(f"no usable exposure in {counted(done.n_files, 'file')}: {done.why_nothing()}")
         if field_name is not None:
             nights = _nights_of_field(corridor, nights, field_name)
         extracting = bars.add_task("exposures", total=store.count_exposures(nights))

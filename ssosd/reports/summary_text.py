@@ -8,6 +8,7 @@ from typing import Any
 from ssosd.errors import without_subject
 from ssosd.plumbing.text import counted
 from ssosd.reports.summary import Summary
+from ssosd.reports.words import became
 
 _LISTED = 40  # of files that are no exposures; the JSON has them all
 
@@ -46,7 +47,7 @@ def _head(summary: Summary) -> list[str]:
         f"  candidates  {found['total']}: {found['matched']} known, {found['possible']} possibly known, "
         f"{found['unknown']} unknown, {found['unchecked']} unchecked",
         f"  audit       {counted(audited['files'], 'file')}: "
-        + ", ".join(f"{count} {outcome}" for outcome, count in audited["outcomes"].items())
+        + ", ".join(became(outcome, count) for outcome, count in audited["outcomes"].items())
         + (f"; {unaccounted} NOT ACCOUNTED FOR" if unaccounted else "; every file is accounted for"),
     ]
 

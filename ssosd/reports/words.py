@@ -6,6 +6,8 @@ import math
 from datetime import UTC, datetime, timedelta
 from numbers import Real
 
+from ssosd.plumbing.text import counted
+
 MISSING = "–"
 _RAISED = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
 _MJD_ZERO = datetime(1858, 11, 17, tzinfo=UTC)
@@ -25,6 +27,15 @@ def number(value: object, digits: int, *, sign: bool = False, exponent: bool = F
         return f"{value / 10.0**power:.0f} · 10⁻{str(-power).translate(_RAISED)}"
     text = f"{value:+.{digits}f}" if sign else f"{value:.{digits}f}"
     return text.replace("-", "+" if sign else "") if not float(text) else text.replace("-", "−")
+
+
+def became(outcome: str, count: int) -> str:
+    """How many files came to what.
+
+    >>> became("exposure", 1), became("duplicate", 2), became("parked", 2)
+    ('1 exposure', '2 duplicates', '2 parked')
+    """
+    return counted(count, outcome) if outcome in ("exposure", "duplicate") else f"{count} {outcome}"
 
 
 def sexagesimal(ra_deg: float, dec_deg: float) -> tuple[str, str]:

@@ -16,7 +16,7 @@ from ssosd.plumbing.text import counted
 from ssosd.reports.morning.candidates import FAST_ARCSEC_H, Card, cards
 from ssosd.reports.morning.night import Row, completeness, figures, funnel, known_objects, typical
 from ssosd.reports.summary import Summary
-from ssosd.reports.words import MISSING, number, utc
+from ssosd.reports.words import MISSING, became, number, utc
 
 REPORT_NAME = "report.html"
 #: Missed known objects that are listed; the store has them all.
@@ -124,6 +124,7 @@ def _template() -> Template:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.filters["became"] = became
     environment.filters["counted"] = counted
     environment.filters["number"] = _number
     environment.filters["utc"] = utc
