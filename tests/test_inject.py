@@ -7,6 +7,7 @@ import io
 import json
 import os
 import shutil
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -21,12 +22,15 @@ from scipy.spatial import cKDTree
 from ssosd.afterwards.injection import inject_night
 from ssosd.analysis.inject.curve import completeness_curves
 from ssosd.analysis.inject.digits import Digits
+from ssosd.analysis.inject.exposure import ChipLight, paint_exposure
 from ssosd.analysis.inject.limit import half_magnitude
 from ssosd.analysis.inject.movers import draw_movers, seed_of
 from ssosd.analysis.inject.score import completeness_table
-from ssosd.analysis.painter.movers import ephemeris
+from ssosd.analysis.inject.stars import measure_stars
+from ssosd.analysis.painter.movers import ephemeris, trails
 from ssosd.analysis.painter.night import PaintedNight
 from ssosd.analysis.painter.options import MoverClass
+from ssosd.analysis.painter.psf import Psf
 from ssosd.astromatic import find
 from ssosd.cli import main
 from ssosd.config import load_config
@@ -276,6 +280,88 @@ def test_a_mover_is_measured_as_bright_and_as_wide_as_it_is(
     stars = linked.detections.query("CATALOG_NUMBER == 1 and FLAGS_EXTRACTION == 0 and FLUX > 4000")
     assert measured["AWIN_IMAGE"].median() == pytest.approx(stars["AWIN_IMAGE"].median(), rel=0.05)
     assert np.median(distance[clean]) < 0.1  # pixels
+
+
+def few_stars(*, stars: int, hot: int, size_px: int = 300) -> tuple[np.ndarray, pd.DataFrame]:
+    """Counts of a chip with few stars (Moffat, FWHM 2.6 pixels) and many hot pixels, and what is seen on it."""
+    rng = np.random.default_rng(stars)
+    places = np.stack(np.meshgrid(np.arange(25.0, size_px - 20, 25), np.arange(25.0, size_px - 20, 25)))
+    places = rng.permutation(places.reshape(2, -1).T)[: stars + hot]
+    places[:stars] += rng.uniform(-0.5, 0.5, (stars, 2))
+    flux = rng.uniform(8e3, 3e4, stars + hot)
+    light = trails(
+        *np.tile(places[:stars].T[:, None], (1, 3, 1)), flux[:stars], shape=(size_px, size_px),
+        psf=Psf(kind="moffat", fwhm_px=2.6), floor_e=0.01,
+    )  # fmt: skip
+    pixels = rng.normal(1000.0, 10.0, (size_px, size_px))
+    np.add.at(pixels.reshape(-1), light.pixel, light.charge_e)
+    column, row = places[stars:].astype(int).T - 1
+    pixels[row, column] += flux[stars:] / 5.0
+    seen = {
+        "XWIN_IMAGE": places[:, 0],
+        "YWIN_IMAGE": places[:, 1],
+        "FLUX": flux / 1.05,
+        "FLAGS_EXTRACTION": 0,
+    }
+    return pixels, pd.DataFrame(seen)
+
+
+def test_few_stars_among_hot_pixels_show_their_shape() -> None:
+    pixels, seen = few_stars(stars=7, hot=30)
+    shape = measure_stars(
+        pixels, x=seen["XWIN_IMAGE"].to_numpy(), y=seen["YWIN_IMAGE"].to_numpy(),
+        flux=seen["FLUX"].to_numpy(), flags=seen["FLAGS_EXTRACTION"].to_numpy(),
+        fwhm_px=3.5, gain=np.inf, saturation=5e4,
+    )  # fmt: skip
+    assert shape is not None
+    assert shape.n_stars == 7
+    assert shape.psf.fwhm_px == pytest.approx(2.6, rel=0.03)
+    assert shape.total_over_auto == pytest.approx(1.05, rel=0.03)
+
+
+@dataclass(frozen=True)
+class Flat:
+    """A chip whose pixels are degrees."""
+
+    offset: float
+
+    def pixels_of(self, ra: pd.Series, dec: pd.Series) -> np.ndarray:
+        return np.column_stack([ra - self.offset, dec])
+
+
+@pytest.mark.parametrize("stars", [20, 0])
+def test_a_chip_with_too_few_stars_gets_its_movers(tmp_path: Path, stars: int) -> None:
+    """With the shape of another chip, or a round one: a mover in some exposures only is not found."""
+    chips = []
+    for number, there in enumerate((stars, 2)):
+        pixels, seen = few_stars(stars=there, hot=0)
+        path = tmp_path / f"{number}.fits"
+        fits.PrimaryHDU(pixels).writeto(path)
+        digits = Digits(path=path, offset=2880, bitpix=-64, width_px=300, height_px=300)
+        chips.append(
+            ChipLight(digits=digits, solved=Flat(1000.0 * number), detections=seen, one_count_mag=25.0,
+                      fwhm_px=2.9, gain=np.inf, saturation=5e4)
+        )  # fmt: skip
+    before = [chip.digits.read() for chip in chips]
+    where = {name: [137.0, 1137.0] for name in ("ra_start", "ra", "ra_end")}
+    where |= {name: [137.0, 137.0] for name in ("dec_start", "dec", "dec_end")}
+    movers = pd.DataFrame({**where, "mag": 15.0})  # 10000 counts
+    assert paint_exposure(chips, movers, rng=np.random.default_rng(1)).all()
+    painted = [(chip.digits.read() - old).sum() for chip, old in zip(chips, before, strict=True)]
+    assert painted == pytest.approx([1.05e4, 1.05e4], rel=0.03)
+
+
+@pytest.mark.binaries
+def test_when_no_mover_can_be_counted_the_field_says_so(
+    tmp_path_factory: pytest.TempPathFactory, tmp_path: Path
+) -> None:
+    night = shared_sky(tmp_path_factory, **ONE_FIELD)
+    fast = {**FEW, "INJECT_RATE": "5000,5000"}  # out of the field before the second exposure
+    out = run(tmp_path / "out", night.directory, reference=night.refcat, **fast)
+    assert counts(out).empty
+    (log,) = out.target.glob("20*/*/logs/sequence.log")
+    why = "completeness not measured: no injected mover was whole on a chip in 4 calibrated exposures"
+    assert why in log.read_text()
 
 
 def test_movers_are_drawn_from_the_set_of_exposures_alone() -> None:

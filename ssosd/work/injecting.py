@@ -192,12 +192,15 @@ def _measure(
     pixels = Pixels.of(left, again, station=station, copies=copies)
     with pixels.chips:
         found = measured(left, pixels, station=station).candidates
-    return completeness_table(
+    table = completeness_table(
         found,
         pd.concat([truth for *_, truth in made], ignore_index=True),
         fewest=fewest,
         radius_arcsec=float(np.fmax(_LEAST_RADIUS, photometry.exposures["SEEING"].median())),
     )
+    if table.empty:
+        raise BadInput(f"no injected mover was whole on a chip in {fewest} calibrated exposures")
+    return table
 
 
 def _about_the_limit(photometry: Photometry) -> tuple[float, float]:

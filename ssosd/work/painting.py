@@ -92,6 +92,8 @@ def _chips(
         return []
     seen = linked.measured[linked.measured["CATALOG_NUMBER"] == catalog_number]
     solved = solved_images(linked)
+    seeing = float(photometry.exposures.set_index("CATALOG_NUMBER")["SEEING"].get(catalog_number, np.nan))
+    scale = {chip.hdu: chip.scale_arcsec for chip in linked.exposures[catalog_number - 1].chips}
     images = [hdu for hdu in read_layout(copy).hdus if hdu.is_image]
     return [
         ChipLight(
@@ -99,7 +101,7 @@ def _chips(
             solved=solved[catalog_number, hdu],
             detections=seen[seen["EXTENSION"] == hdu],
             one_count_mag=photometry.one_count_mag(catalog_number, hdu, seen),
-            fwhm_px=fwhm_px,
+            fwhm_px=seeing / scale[hdu] if np.isfinite(seeing) else fwhm_px,  # that of galaxies, too
             gain=_of_header(image, setup.get("GAIN_KEY", "GAIN"), setup.get("GAIN", "0")) or np.inf,
             saturation=_of_header(
                 image, setup.get("SATUR_KEY", "SATURATE"), setup.get("SATUR_LEVEL", _SATUR_LEVEL)

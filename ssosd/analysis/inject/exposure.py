@@ -1,4 +1,4 @@
-"""Paint movers into one exposure: into the copies of its chips, each with its own stars' shape."""
+"""Paint movers into one exposure: into the copies of its chips, with the shape of their stars."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pandas as pd
 
 from ssosd.analysis.inject.digits import Digits
 from ssosd.analysis.inject.paint import paint_movers
-from ssosd.analysis.inject.stars import measure_stars, pixel_noise
+from ssosd.analysis.inject.stars import StarShape, measure_stars, pixel_noise, round_stars
 from ssosd.analysis.solved import SolvedImage
 
 #: Moments at which a mover's place is known.
@@ -33,7 +33,10 @@ class ChipLight:
 def paint_exposure(
     chips: Sequence[ChipLight], movers: pd.DataFrame, *, rng: np.random.Generator
 ) -> pd.Series:
-    """Paint movers into the copies; chips without enough stars to know their shape stay as they are.
+    """Paint movers into the copies.
+
+    A chip with too few stars to know their shape borrows that of the exposure's chip with the most; without
+    any, stars are round and as wide as the first guess.
 
     Parameters
     ----------
@@ -50,21 +53,11 @@ def paint_exposure(
         Which movers have all of their light on one chip.
     """
     whole = pd.Series(data=False, index=movers.index)
-    for chip in chips:
-        seen = chip.detections
+    shapes = [_shape(chip) for chip in chips]
+    best = max((s for s in shapes if s is not None), key=lambda s: s.n_stars, default=None)
+    for chip, own in zip(chips, shapes, strict=True):
+        stars = own or best or round_stars(chip.fwhm_px)
         pixels = chip.digits.read()
-        stars = measure_stars(
-            pixels,
-            x=seen["XWIN_IMAGE"].to_numpy(np.float64),
-            y=seen["YWIN_IMAGE"].to_numpy(np.float64),
-            flux=seen["FLUX"].to_numpy(np.float64),
-            flags=seen["FLAGS_EXTRACTION"].to_numpy(),
-            fwhm_px=chip.fwhm_px,
-            gain=chip.gain,
-            saturation=chip.saturation,
-        )
-        if stars is None:
-            continue
         places = np.stack([chip.solved.pixels_of(movers[ra], movers[dec]) for ra, dec in _MOMENTS])
         auto = 10.0 ** (-0.4 * (movers["mag"].to_numpy(np.float64) - chip.one_count_mag))
         painted = paint_movers(
@@ -81,3 +74,17 @@ def paint_exposure(
         chip.digits.write(painted.pixel, painted.counts)
         whole |= painted.whole
     return whole
+
+
+def _shape(chip: ChipLight) -> StarShape | None:
+    seen = chip.detections
+    return measure_stars(
+        chip.digits.read(),  # not kept: a mosaic is large
+        x=seen["XWIN_IMAGE"].to_numpy(np.float64),
+        y=seen["YWIN_IMAGE"].to_numpy(np.float64),
+        flux=seen["FLUX"].to_numpy(np.float64),
+        flags=seen["FLAGS_EXTRACTION"].to_numpy(),
+        fwhm_px=chip.fwhm_px,
+        gain=chip.gain,
+        saturation=chip.saturation,
+    )

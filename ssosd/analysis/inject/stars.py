@@ -23,6 +23,9 @@ _STAMP_FWHM = 3.0  # half width of the pixels that are fitted
 _BRIGHTEST = 0.7  # of the saturation level, above which detectors begin to be not linear
 _FAINTEST_SNR = 15.0  # of the peak
 _SHAPE_ERROR = 0.02  # of a star's light: no profile is exact
+_USUAL = 0.1  # stars differ by less from their common width
+_NARROWEST_FWHM = 0.5  # cosmic rays and hot pixels are narrower
+_TOTAL_OVER_AUTO = 1.06  # of a point, in SExtractor's usual Kron aperture
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -34,6 +37,12 @@ class StarShape:
     theta_deg: float  # of the major axis, from x to y
     total_over_auto: float  # all light over FLUX_AUTO
     n_stars: int
+
+
+def round_stars(fwhm_px: float) -> StarShape:
+    """What stars are like where too few show it."""
+    psf = Psf(kind="moffat", fwhm_px=fwhm_px)
+    return StarShape(psf=psf, axis_ratio=1.0, theta_deg=0.0, total_over_auto=_TOTAL_OVER_AUTO, n_stars=0)
 
 
 def pixel_noise(pixels: FloatArray) -> float:
@@ -83,7 +92,9 @@ def measure_stars(
     noise = pixel_noise(pixels)
     half = int(np.clip(np.ceil(_STAMP_FWHM * fwhm_px), 4, 25))
     chosen = _isolated(x, y, flux, flags, clear_px=_CLEAR_FWHM * fwhm_px)
-    stamps, chosen = _stamps(pixels, x, y, chosen, half=half, noise=noise, saturation=saturation)
+    stamps, chosen = _stamps(
+        pixels, x, y, chosen, half=half, fwhm_px=fwhm_px, noise=noise, saturation=saturation
+    )
     if len(chosen) < MIN_STARS:
         return None
     step = np.arange(-half, half + 1)
@@ -146,6 +157,7 @@ def _stamps(
     chosen: NDArray[np.intp],
     *,
     half: int,
+    fwhm_px: float,
     noise: float,
     saturation: float,
 ) -> tuple[FloatArray, NDArray[np.intp]]:
@@ -165,8 +177,7 @@ def _stamps(
     if not kept:
         return np.zeros((0, 2 * half + 1, 2 * half + 1)), np.zeros(0, dtype=np.intp)
     stack = np.array(found)
-    width = _widths(stack)
-    usual = np.abs(width - np.median(width)) <= 0.1 * np.median(width)
+    usual = _alike(_widths(stack), least=_NARROWEST_FWHM * fwhm_px)
     return stack[usual][:_MOST_STARS], np.array(kept, dtype=np.intp)[usual][:_MOST_STARS]
 
 
@@ -176,6 +187,17 @@ def _widths(stack: FloatArray) -> FloatArray:
     border[1:-1, 1:-1] = False
     light = stack - np.median(stack[:, border], axis=1)[:, None, None]
     return np.sqrt(np.maximum(light.sum(axis=(1, 2)), 0.0) / light.max(axis=(1, 2)))
+
+
+def _alike(width: FloatArray, *, least: float) -> NDArray[np.bool_]:
+    """Which are as wide as most: on few stars hot pixels and galaxies, of all widths, move the median."""
+    ordered = np.sort(width[width > least])
+    if not len(ordered):
+        return np.zeros(len(width), dtype=bool)
+    ends = np.searchsorted(ordered, ordered * (1.0 + _USUAL) / (1.0 - _USUAL), side="right")
+    first = int(np.argmax(ends - np.arange(len(ordered))))
+    common = float(np.median(ordered[first : ends[first]]))
+    return np.abs(width - common) <= _USUAL * common
 
 
 def _of_vector(shape: FloatArray) -> tuple[Psf, float, float]:
