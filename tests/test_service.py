@@ -147,6 +147,28 @@ def test_marks_that_systemd_reads_are_escaped():
     assert service["WorkingDirectory"] == "/srv/50%% of $HOME; done"
 
 
+def test_the_first_word_of_a_command_keeps_its_dollar():
+    """There systemd looks for no variable, nor for a doubled mark that would stand for one."""
+    start = service_of(rendered(executable=Path("/opt/a$b/ssosd"), target=Path("/srv/$x")))["ExecStart"]
+    assert start.startswith("/opt/a$b/ssosd run /srv/data -t /srv/$$x ")
+
+
+def test_paths_up_from_here_are_written_as_systemd_takes_them(tmp_path, monkeypatch):
+    folder = tmp_path / "here"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    monkeypatch.setattr("ssosd.setup.service._TEMPORARY", ())  # where this test lies
+    files = rendered(data=Path("../raw"), target=Path("../results"), config=Path("../a.ssos"))
+    assert ".." not in files[0].text.replace("...", "")
+    assert shlex.split(service_of(files)["ExecStart"])[2:] == [
+        f"{tmp_path}/raw", "-t", f"{tmp_path}/results", "-c", f"{tmp_path}/a.ssos"
+    ]  # fmt: skip
+    shown = service_of(rendered(data=Path("/srv/../home/obs/raw"), readable=[Path("/srv/../home/obs/semp")]))
+    assert [value for name, value in shown.items() if name.startswith("BindReadOnlyPaths")] == [
+        "/home/obs/raw", "-/home/obs/semp"
+    ]  # fmt: skip
+
+
 def test_only_what_is_needed_of_a_home_is_shown():
     service = service_of(
         rendered(
@@ -169,6 +191,7 @@ def test_only_what_is_needed_of_a_home_is_shown():
     [
         ({"target": Path("/tmp/results")}, "target /tmp/results: the service has a /tmp of its own"),
         ({"data": Path("/var/tmp/x")}, "data folder /var/tmp/x"),
+        ({"target": Path("/srv/results/../../tmp/x")}, "target /tmp/x: the service has a /tmp of its own"),
         ({"data": Path('/srv/"quoted"')}, "has quotes"),
         ({"config": Path("/srv/two\nlines")}, "has quotes, backslashes or control"),
         ({"user": "root"}, "user 'root'"),

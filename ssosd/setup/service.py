@@ -7,6 +7,7 @@ each line stays.
 from __future__ import annotations
 
 import grp
+import os
 import pwd
 import re
 import shutil
@@ -85,12 +86,13 @@ def service_files(
     words = ["run", str(data), "-t", str(target), *(() if config is None else ("-c", str(config)))]
     settings = {
         "RequiresMountsFor": f"{_word(data)} {_word(target)}",
-        "ExecStart": " ".join(_word(word).replace("$", "$$") for word in (executable, *words)),
+        # systemd looks for variables in all words but the first
+        "ExecStart": " ".join([_word(executable), *(_word(word).replace("$", "$$") for word in words)]),
         "WorkingDirectory": str(target).replace("%", "%%"),
         "User": user,
         "ReadWritePaths": _word(target),
     }
-    needed = [executable.parent, *readable, *([config.parent] if config else ())]
+    needed = [executable.parent, *map(_normal, readable), *([config.parent] if config else ())]
     unit = _replace(shipped("systemd/ssosd.service").read_text(encoding="utf-8"), settings)
     unit = _let_into_homes(unit, target=target, data=data, needed=needed)
     group, exists = _group_of(user)
@@ -176,7 +178,7 @@ def software_folders() -> list[Path]:
 
 
 def _absolute(what: str, path: Path) -> Path:
-    absolute = path.expanduser().absolute()
+    absolute = _normal(path.expanduser())
     if _NOT_IN_PATHS.search(str(absolute)):
         raise Misconfigured(
             f"{what} {str(absolute)!r}: has quotes, backslashes or control characters",
@@ -189,6 +191,11 @@ def _absolute(what: str, path: Path) -> Path:
                 next_step="use a folder that lasts, e.g. below /srv or /var/lib",
             )
     return absolute
+
+
+def _normal(path: Path) -> Path:
+    """An absolute path without ``..``, which systemd refuses, and which would hide where it leads."""
+    return Path(os.path.abspath(path))  # noqa: PTH100 - resolve() would follow symbolic links
 
 
 def _word(value: str | Path) -> str:
