@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 from threading import Event
@@ -117,6 +118,43 @@ def test_a_tool_that_does_not_answer_is_named(hub: SAMPHubServer, files: list[Pa
     with pytest.raises(ServiceUnavailable, match=r"Silent has not answered within 0.2 s .* candidates.vot"):
         send_files(files[:1], time_limit_s=0.2)
     silent.disconnect()
+
+
+def test_a_hub_that_hangs_is_left_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, files: list[Path]
+) -> None:
+    lock = tmp_path / "samp"
+    monkeypatch.setenv("SAMP_HUB", "std-lockurl:" + lock.as_uri())
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        lock.write_text(f"samp.secret=x\nsamp.hub.xmlrpc.url=http://127.0.0.1:{silent.getsockname()[1]}/\n")
+        with pytest.raises(ServiceUnavailable, match=r"the SAMP hub has not answered within 0.2 s"):
+            send_files(files[:1], time_limit_s=0.2)
+
+
+@pytest.mark.parametrize("method", ["getSubscribedClients", "getMetadata", "call"])
+def test_a_hub_that_hangs_on_the_way_is_left_alone(
+    hub: SAMPHubServer, files: list[Path], method: str
+) -> None:
+    over = Event()
+    hub._server.register_function(lambda *_: over.wait(30.0), f"samp.hub.{method}")
+    tool = Tool("table.load.votable")
+    with pytest.raises(ServiceUnavailable, match=r"the SAMP hub has not answered within 0.3 s"):
+        send_files(files[:1], time_limit_s=0.3)
+    over.set()
+    tool.client.disconnect()
+
+
+@pytest.mark.parametrize(
+    "content", [b"no equals sign\n", b"a=b=c\n", b"\xff\xfe", b"samp.hub.xmlrpc.url=x\n", b""]
+)
+def test_a_damaged_lock_file_is_no_hub(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, files: list[Path], content: bytes
+) -> None:
+    lock = tmp_path / "samp"
+    lock.write_bytes(content)
+    monkeypatch.setenv("SAMP_HUB", "std-lockurl:" + lock.as_uri())
+    with pytest.raises(ServiceUnavailable, match="no SAMP hub"):
+        send_files(files[:1])
 
 
 def test_without_a_hub_or_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, files: list[Path]) -> None:

@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
+from http.client import HTTPException
 from pathlib import Path
 from queue import Empty, SimpleQueue
-from typing import Any
+from typing import Any, TypeVar
+from xml.parsers.expat import ExpatError
 
 from astropy.io import fits
 from pyvo.samp import SAMP_STATUS_OK, SAMPClientError, SAMPHubError, SAMPIntegratedClient, SAMPProxyError
 
 from ssosd import __version__
 from ssosd.errors import BadInput, ServiceUnavailable
+from ssosd.plumbing.background import begin
 
+_T = TypeVar("_T")
+
+#: What pyvo raises where nobody listens, or the file that names the hub is damaged or of another time.
+_NO_HUB = (SAMPHubError, SAMPProxyError, ExpatError, HTTPException, KeyError, OSError, ValueError)
 _TABLES = (".vot", ".xml", ".votable")
 _REGIONS = ".reg"
 
@@ -36,22 +45,23 @@ def send_files(paths: Sequence[Path], *, time_limit_s: float = 30.0) -> list[Sen
     ----------
     paths : sequence of Path
     time_limit_s : float
-        Wall seconds that one tool has for one file.
+        Wall seconds that one tool has for one file, and the hub for each question.
 
     Raises
     ------
     BadInput
         A file is not there, or none that can be sent.
     ServiceUnavailable
-        No SAMP hub runs, no tool understands a file, or one does not take it.
+        No SAMP hub runs or answers, no tool understands a file, or one does not take it.
     """
     messages = [_message(path.absolute()) for path in paths]
     client = SAMPIntegratedClient(name="ssosd", metadata={"ssosd.version": __version__}, addr="127.0.0.1")
     try:
-        client.connect()
-    except SAMPHubError as error:
+        _of_hub(client.connect, time_limit_s)
+    except _NO_HUB as error:
         raise ServiceUnavailable(
-            "no SAMP hub runs here", next_step="start TOPCAT, Aladin or DS9 (with a hub), then send again"
+            f"no SAMP hub runs here ({error})",
+            next_step="start TOPCAT, Aladin or DS9 (with a hub), then send again",
         ) from error
     try:
         return [
@@ -61,7 +71,19 @@ def send_files(paths: Sequence[Path], *, time_limit_s: float = 30.0) -> list[Sen
     except (SAMPHubError, SAMPClientError, SAMPProxyError, OSError) as error:
         raise ServiceUnavailable(f"SAMP: {error}", next_step="look whether the tool still answers") from error
     finally:
-        client.disconnect()
+        with suppress(ServiceUnavailable, SAMPHubError, SAMPProxyError, OSError):  # it is over anyway
+            _of_hub(client.disconnect, time_limit_s)
+
+
+def _of_hub(call: Callable[[], _T], time_limit_s: float) -> _T:
+    """What the hub answers: pyvo waits without end for one that takes a question and says nothing."""
+    try:
+        return begin(call, name="samp").result(time_limit_s)
+    except TimeoutError:
+        raise ServiceUnavailable(
+            f"the SAMP hub has not answered within {time_limit_s:g} s",
+            next_step="close TOPCAT, Aladin or whoever runs it, and start it anew",
+        ) from None
 
 
 def latest_candidates(target: Path) -> Path:
@@ -102,8 +124,9 @@ def _send(
 ) -> tuple[str, ...]:
     message = {"samp.mtype": mtype, "samp.params": dict(parameters)}
     names = []
-    for recipient in sorted(client.get_subscribed_clients(mtype)):
-        name = str(client.get_metadata(recipient).get("samp.name", recipient))
+    for recipient in sorted(_of_hub(partial(client.get_subscribed_clients, mtype), time_limit_s)):
+        told = _of_hub(partial(client.get_metadata, recipient), time_limit_s)
+        name = str(told.get("samp.name", recipient))
         try:
             reply = _call(client, recipient, message, time_limit_s)
         except Empty:
@@ -134,7 +157,7 @@ def _call(
     tag = "ssosd"
     client.bind_receive_response(tag, lambda *answer: answers.put(answer[-1]))
     try:
-        client.call(recipient, tag, message)
+        _of_hub(partial(client.call, recipient, tag, message), time_limit_s)
         return answers.get(timeout=time_limit_s)
     finally:
         client.unbind_receive_response(tag)
