@@ -142,6 +142,7 @@ def test_init_copies_and_never_overwrites(arguments: list[str], tmp_path: Path) 
     }
     kept = [line for line in result.output.splitlines() if line.startswith("kept")]
     assert len(kept) == 2
+    assert result.output.endswith("\n  ssosd doctor\n")
     (tmp_path / "semp" / "ssos.scamp").unlink()
     again = invoke(*arguments, cwd=tmp_path)
     assert [line.split()[0] for line in again.output.splitlines()].count("copied") == 1
@@ -151,6 +152,7 @@ def test_init_into_another_folder(tmp_path: Path) -> None:
     result = invoke("init", tmp_path / "new" / "set up", cwd=tmp_path)
     assert result.exit_code == 0
     assert (tmp_path / "new" / "set up" / "default.ssos").is_file()
+    assert result.output.endswith(f"\n  ssosd doctor -c '{tmp_path}/new/set up/default.ssos'\n")
     assert [p.name for p in tmp_path.iterdir()] == ["new"]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import shlex
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -27,6 +28,9 @@ def init(folder: Path) -> None:
     for verb, paths in (("copied", done.copied), ("kept", done.kept)):
         for path in paths:
             click.echo(f"{verb:<8}{path}")
+    click.echo("Now set OBSERVATORY_CODE and the header keywords in default.ssos, and see what is missing:")
+    here = folder.absolute() == Path.cwd()
+    click.echo("  ssosd doctor" + ("" if here else f" -c {shlex.quote(str(folder / 'default.ssos'))}"))
 
 
 @click.command(cls=ParameterCommand)
