@@ -245,7 +245,8 @@ def retry(subjects: tuple[str, ...], *, everything: bool, reason: str | None, ta
     """Take parked files, exposures and sequences up again, with all their tries.
 
     SUBJECT is a file's path or name, a sequence as NIGHT/FIELD, or a field. The daemon sees it at once when
-    it runs, else at its next start; a replay tries everything again anyway.
+    it runs, else at its next start; a replay tries everything again anyway. Exit code 1 when a SUBJECT is not
+    parked, or nothing for such a reason.
     """
     from ssosd.errors import BadInput
     from ssosd.store import STORE_NAME, Store, existing_store
@@ -260,5 +261,8 @@ def retry(subjects: tuple[str, ...], *, everything: bool, reason: str | None, ta
         click.echo(f"{row.kind:<10}{row.subject}")
     if unknown:
         raise BadInput(f"{', '.join(unknown)}: not parked", next_step="`ssosd status` lists what is")
-    if not chosen:
-        click.echo("nothing is parked" if everything else "nothing is parked for such a reason")
+    if chosen:
+        return
+    if not everything:
+        raise BadInput("nothing is parked for such a reason", next_step="`ssosd status` lists what is")
+    click.echo("nothing is parked")
