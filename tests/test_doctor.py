@@ -390,7 +390,7 @@ def closed_port() -> int:
 
 
 @contextmanager
-def serving(status: int) -> Iterator[tuple[str, list[str]]]:
+def serving(status: int, body: bytes = b"# Flag: 0\n") -> Iterator[tuple[str, list[str]]]:
     """A web server on the loopback that answers everything with a status; gives its address and what was asked."""
     asked: list[str] = []
 
@@ -398,9 +398,9 @@ def serving(status: int) -> Iterator[tuple[str, list[str]]]:
         def do_GET(self) -> None:
             asked.append(self.path)
             self.send_response(status)
-            self.send_header("Content-Length", "3")
+            self.send_header("Content-Length", str(len(body)))
             self.end_headers()
-            self.wfile.write(b"ok\n")
+            self.wfile.write(body)
 
         def log_message(self, *_: object) -> None:
             return
@@ -485,6 +485,17 @@ def test_a_service_that_answers_is_asked_once_and_for_little(
         found = look(with_skybot(config, address), tmp_path, programs_here)
     others_are_well(found, "SkyBoT")
     assert "503" in found["SkyBoT"].detail
+
+
+@pytest.mark.parametrize("body", [b"<!DOCTYPE html>\n<title>Guest login</title>", b""])
+def test_a_page_of_the_network_is_not_taken_for_the_service(
+    config: Config, tmp_path: Path, programs_here: str, body: bytes
+) -> None:
+    with serving(200, body) as (address, _):
+        found = look(with_skybot(config, address), tmp_path, programs_here)
+    others_are_well(found, "SkyBoT")
+    assert found["SkyBoT"].state == "warn"
+    assert "not as SkyBoT does" in found["SkyBoT"].detail
 
 
 def test_the_server_of_an_online_reference(config: Config, tmp_path: Path, programs_here: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,6 +19,7 @@ from ssosd.work.orbits import count_in
 
 #: A cone of 1" at a fixed moment (2000-01-01 12:00): the smallest question SkyBoT takes.
 _QUESTION = {"-ep": "2451545.0", "-ra": "0", "-dec": "0", "-rs": "1", "-mime": "text", "-from": "ssosd"}
+_OF_SKYBOT = re.compile(rb"#\s*Flag:|<(\w+:)?VOTABLE")  # as text, or as it answers in the night
 _OLD_DAYS = 60.0  # then places of objects found since are missing, and those of the newest are off
 
 
@@ -46,13 +48,21 @@ def check_skybot(config: Mapping[str, Any], *, time_limit_s: float) -> Finding:
         return Finding(name="SkyBoT", state="ok", detail="not wanted: CROSSMATCH_SKYBOT is False")
     url = config["SKYBOT_URL"]
     try:
-        fetch(f"{url}{'&' if '?' in url else '?'}{urlencode(_QUESTION)}", time_limit_s)
+        body = fetch(f"{url}{'&' if '?' in url else '?'}{urlencode(_QUESTION)}", time_limit_s)
     except ServiceUnavailable as error:
         return Finding(
             name="SkyBoT",
             state="warn",
             detail=f"no answer: {error.message}",
             next_step="check the network; until it answers, candidates stay unchecked",
+        )
+    if not _OF_SKYBOT.search(body):
+        shown = " ".join(body[:60].decode("utf-8", errors="replace").split())
+        return Finding(
+            name="SkyBoT",
+            state="warn",
+            detail=f"{url} answers, but not as SkyBoT does: {shown!r}",
+            next_step="look at SKYBOT_URL, and whether the network wants a login",
         )
     return Finding(name="SkyBoT", state="ok", detail=f"{url} answers")
 
