@@ -138,6 +138,18 @@ def test_a_missing_magnitude_costs_nobody_else(tmp_path, field, value, expected)
     assert_allclose(got, [expected, 3.34 if field.start == 8 else 0.15], rtol=1e-6)
 
 
+@pytest.mark.parametrize(
+    "epoch", ["     ", "K25  ", "K2   ", "K25D1", "K25BW", "K25B0", "k25BL", "K:5BL", "Z99CV", "A00CV"]
+)
+def test_an_orbit_of_no_epoch_costs_nobody_else(tmp_path, epoch):
+    path = tmp_path / "orbits.dat"
+    path.write_text(f"{CERES}\n{CERES[:20]}{epoch}{CERES[25:]}\n{CERES}\n")
+    read = read_mpcorb(path)
+    assert read.epoch.tolist() == [60800.0, 60800.0]
+    assert read.state.shape == (6, 2)
+    assert read.readable.tolist() == [b"(1) Ceres"] * 2
+
+
 def test_files_that_are_none(tmp_path):
     cache = {"cache": tmp_path / "cache", "site": SITE, "midnight_utc": 61058.3}
     with pytest.raises(Misconfigured, match=r"ORBITS .*nowhere"):

@@ -48,8 +48,22 @@ def mjd(year: Array, month: Array | float, day: Array | float) -> Array:
 
 def mjd_packed(grid: NDArray[np.uint8]) -> Array:
     """MJD of packed dates such as K25BL."""
-    code = np.where(grid > ord("9"), grid - ord("A") + 10, grid - ord("0")).astype(np.float64)
+    code = _packed(grid).astype(np.float64)
     return mjd(100.0 * code[:, 0] + 10.0 * code[:, 1] + code[:, 2], code[:, 3], code[:, 4])
+
+
+def is_packed_date(grid: NDArray[np.uint8]) -> NDArray[np.bool_]:
+    """Whether each is a century's letter, two digits, and a month and a day that there are."""
+    code = _packed(grid)
+    low, high = np.array([10, 0, 0, 1, 1]), np.array([35, 9, 9, 12, 31])
+    return np.asarray(((code >= low) & (code <= high)).all(axis=1))
+
+
+def _packed(grid: NDArray[np.uint8]) -> NDArray[np.int16]:
+    """Values of digits and letters, A being 10; -1 for what is neither."""
+    code = grid.astype(np.int16)
+    digit = np.where((code >= ord("0")) & (code <= ord("9")), code - ord("0"), -1)
+    return np.where(code >= ord("A"), code - ord("A") + 10, digit)
 
 
 def digits(grid: NDArray[np.uint8]) -> Array:

@@ -38,3 +38,8 @@ def joined(parts: list[Orbits]) -> Orbits:
     return Orbits(
         **{f.name: np.concatenate([getattr(part, f.name) for part in parts], axis=-1) for f in fields(Orbits)}
     )
+
+
+def chosen(orbits: Orbits, which: NDArray[np.bool_]) -> Orbits:
+    """Those of the orbits for which it is true."""
+    return Orbits(**{f.name: getattr(orbits, f.name)[..., which] for f in fields(Orbits)})

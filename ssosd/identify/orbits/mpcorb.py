@@ -12,14 +12,24 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ssosd.errors import BadInput
-from ssosd.identify.orbits.columns import chunks, decimal, digits, magnitudes, mjd, mjd_packed, text
-from ssosd.identify.orbits.elements import Orbits, joined
+from ssosd.identify.orbits.columns import (
+    chunks,
+    decimal,
+    digits,
+    is_packed_date,
+    magnitudes,
+    mjd,
+    mjd_packed,
+    text,
+)
+from ssosd.identify.orbits.elements import Orbits, chosen, joined
 from ssosd.identify.orbits.kepler import GM_SUN, states_from_mean_anomaly
 from ssosd.identify.orbits.uncertainty import runoff_arcsec_per_year
 
 Array = NDArray[np.float64]
 
 _LINE = 202
+_FARTHEST_DAYS = 200 * 365.25  # of an epoch from the others': they are some decades apart
 #: Where a line of MPCORB has its decimal points: M, peri, node, incl, e, n, a.
 _POINTS = (29, 40, 51, 62, 71, 82, 95)
 
@@ -49,7 +59,10 @@ def read_mpcorb(path: Path) -> Orbits:
             f"ORBITS {path}: no line is an orbit in the format of MPCORB.DAT",
             next_step="download https://www.minorplanetcenter.net/iau/MPCORB/MPCORB.DAT.gz",
         )
-    return joined(parts)
+    book = joined(parts)
+    usual = np.sort(book.epoch)[len(book) // 2]
+    near = np.abs(book.epoch - usual) <= _FARTHEST_DAYS  # one of another age is a misprint, and costs minutes
+    return book if near.all() else chosen(book, near)
 
 
 def count_orbits(path: Path) -> int:
@@ -67,7 +80,7 @@ def _orbit_lines(whole: bytes) -> NDArray[np.uint8]:
     """Lines that hold an orbit, shape (n, 202), as characters."""
     lines = [line[:_LINE].ljust(_LINE) for line in whole.split(b"\n") if len(line) > _POINTS[-1] + 7]
     grid = np.frombuffer(b"".join(lines), dtype=np.uint8).reshape(-1, _LINE)
-    return grid[(grid[:, _POINTS] == ord(".")).all(axis=1) & (grid[:, 20] > ord("9"))]
+    return grid[(grid[:, _POINTS] == ord(".")).all(axis=1) & is_packed_date(grid[:, 20:25])]
 
 
 def _parsed(whole: bytes) -> Orbits | None:
