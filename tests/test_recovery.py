@@ -411,7 +411,9 @@ def test_stars_that_are_not_linked_serve_places_and_light_all_the_same(field: Fi
     assert len(left.linked.detections) < 0.5 * len(left.positions)
     key, names = ["CATALOG_NUMBER", "NUMBER"], ["RA", "DEC", "ERR_POSITION", "FLUX"]
     every, all_linked = (each.positions.set_index(key).sort_index()[names] for each in (left, field.left))
-    pd.testing.assert_frame_equal(every, all_linked)
+    # SCAMP writes the places of either pass into files of their own: a milliarcsecond
+    pd.testing.assert_frame_equal(every[["RA", "DEC"]], all_linked[["RA", "DEC"]], rtol=0.0, atol=3e-7)
+    pd.testing.assert_frame_equal(every, all_linked, rtol=1e-3)
     own = left.detections.set_index(key)[names]
     pd.testing.assert_frame_equal(own, every.loc[own.index], check_dtype=False)
     found, same = (
