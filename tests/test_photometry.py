@@ -282,6 +282,26 @@ def test_half_of_what_is_there():
     assert np.isnan(five_sigma([20.0], [5.0]))
 
 
+@pytest.mark.parametrize("slope", [0.2, 0.4])
+def test_half_of_what_is_there_is_much_the_same_in_like_exposures(slope):
+    """Chance and false detections decide little: not one bin that happens to be low."""
+    rng = np.random.default_rng(7)
+    told = []
+    for _ in range(60):
+        there = 24.0 - rng.exponential(1.0 / (slope * np.log(10.0)), 16_000)
+        seen = there[rng.random(len(there)) < 1.0 / (1.0 + np.exp((there - 20.3) / 0.25))]
+        told.append(half_complete(np.append(seen[:400], rng.uniform(16.0, 22.5, 10))))
+    assert np.median(told) == pytest.approx(20.3, abs=0.1)
+    assert np.std(told) < 0.16
+
+
+def test_few_detections_do_not_tell_how_many_are_missed():
+    """A field of some stars has cosmic rays and hot pixels of all magnitudes, and no line of counts."""
+    rng = np.random.default_rng(5)
+    stars, false = rng.uniform(12.0, 18.0, 25), rng.uniform(17.0, 22.5, 105)
+    assert np.isnan(half_complete(np.append(stars, false)))
+
+
 @pytest.fixture(scope="module")
 def night(shared_data, tmp_path_factory):
     """Both fields of the simulated night, linked by the real programs and calibrated."""

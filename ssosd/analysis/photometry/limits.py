@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy.optimize import least_squares
+from scipy.special import expit
 
 _STEP = 0.25  # mag, width of the bins of the counts
-_FIT_MAG = 2.5  # range of brightness below the turn-over in which the counts are taken as complete
-_SHY_OF_PEAK = 1.0  # mag, not used for that: incompleteness begins before the peak
-_LEAST = 60  # detections for a statement from their counts
+_FIT_MAG = 3.5  # range of brightness below the turn-over in which the counts are taken for a line
+_LEAST = 200  # detections for a statement from their counts: of fewer, too large a share is false
 _MAX_SLOPE = 0.8  # of log10 N per mag; 0.6 is uniform space
+_WIDTH = (0.1, 0.5)  # mag, of the fall; magnitudes' own errors widen it
+_WORST_ERROR = 0.25  # mag, of an answer
 
 
 def five_sigma(mag: ArrayLike, snr: ArrayLike) -> float:
@@ -44,8 +47,9 @@ def five_sigma(mag: ArrayLike, snr: ArrayLike) -> float:
 def half_complete(mag: ArrayLike) -> float:
     """Magnitude at which half of what is there is detected, by the counts of the frame itself.
 
-    The logarithm of the counts rises linearly with magnitude as far as they are complete; that line is
-    fitted below the turn-over, and the answer is where the counts have fallen to half of it.
+    The logarithm of the counts rises linearly with magnitude as far as they are complete, and the fraction
+    that is detected falls as 1 / (1 + exp((m - m50) / width)). Both are fitted together to all bins: a few
+    counts more or less in one of them do not decide.
 
     Parameters
     ----------
@@ -55,39 +59,36 @@ def half_complete(mag: ArrayLike) -> float:
     Returns
     -------
     float
-        NaN when there are too few detections or the counts do not turn over.
+        NaN when there are too few detections, or their counts leave it open by more than a quarter of a mag.
     """
     m = np.asarray(mag, dtype=np.float64)
     m = m[np.isfinite(m)]
     if len(m) < _LEAST:
         return np.nan
-    low, high = np.floor(np.quantile(m, 0.01)), np.ceil(m.max()) + _STEP
+    low, high = np.floor(np.quantile(m, 0.01)), np.ceil(m.max()) + 1.0  # some empty bins show the end
     edges = np.arange(low, high + _STEP, _STEP)
     counts = np.histogram(m, edges)[0].astype(np.float64)
     middle = edges[:-1] + _STEP / 2.0
-    peak = int(np.argmax(np.convolve(counts, np.ones(3) / 3.0, mode="same")))
-    complete = (middle <= middle[peak] - _SHY_OF_PEAK) & (middle > middle[peak] - _SHY_OF_PEAK - _FIT_MAG)
-    complete &= counts > 0
-    if complete.sum() < 4 or counts[complete].sum() < _LEAST / 3:
-        return np.nan
-    slope, level = _line(middle[complete], counts[complete])
-    expected = 10.0 ** (level + slope * middle)
-    fraction = counts / expected
-    below = np.flatnonzero((fraction < 0.5) & (np.arange(len(counts)) >= peak))
-    if not below.size:
-        return np.nan
-    last = int(below[0])
-    before = max(fraction[last - 1], 0.5) if last else 0.5
-    within = (before - 0.5) / max(before - fraction[last], 1e-9)
-    return float(middle[last] - _STEP + _STEP * within)
+    peak = middle[int(np.argmax(np.convolve(counts, np.ones(3) / 3.0, mode="same")))]
+    used = middle > peak - _FIT_MAG
+    x, seen = middle[used] - peak, _steadied(counts[used])
+
+    def residuals(vector: NDArray[np.float64]) -> NDArray[np.float64]:
+        level, slope, half, width = vector
+        complete = np.exp(level + np.log(10.0) * slope * x)
+        return _steadied(complete * expit((half - x) / width)) - seen
+
+    fit = least_squares(
+        residuals,
+        [np.log(counts.max()), 0.3, 0.5, 0.2],
+        bounds=([-np.inf, 0.0, -1.0, _WIDTH[0]], [np.inf, _MAX_SLOPE, x[-1], _WIDTH[1]]),
+        loss="soft_l1",
+    )
+    slopes = np.asarray(fit.jac)
+    error = float(np.sqrt(np.linalg.pinv(slopes.T @ slopes)[2, 2]))
+    return float(peak + fit.x[2]) if error < _WORST_ERROR else np.nan
 
 
-def _line(x: NDArray[np.float64], counts: NDArray[np.float64]) -> tuple[float, float]:
-    """Slope and level of log10 counts, weighted by Poisson statistics; the slope within its bounds."""
-    weight = counts
-    y = np.log10(counts)
-    mean_x, mean_y = np.average(x, weights=weight), np.average(y, weights=weight)
-    spread = np.average((x - mean_x) ** 2, weights=weight)
-    slope = float(np.average((x - mean_x) * (y - mean_y), weights=weight) / spread) if spread > 0 else 0.0
-    slope = float(np.clip(slope, 0.0, _MAX_SLOPE))
-    return slope, float(mean_y - slope * mean_x)
+def _steadied(counts: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Of Poisson counts, large or small, numbers with an error of 1 (Anscombe 1948, Biometrika 35, 246)."""
+    return 2.0 * np.sqrt(counts + 0.375)
