@@ -581,9 +581,18 @@ def any_value(kind: k.Kind) -> st.SearchStrategy[Any]:
             paths, *([st.none()] if kind.unset else []), st.sampled_from([Path("/x"), *kind.words])
         )
     assert isinstance(kind, k.Pattern)
-    return st.from_regex(re.compile(kind.expression, re.ASCII), fullmatch=True).map(
+    written = st.from_regex(re.compile(kind.expression, re.ASCII), fullmatch=True).map(
         lambda text: text.upper() if kind.upper else text
     )
+    return written.filter(lambda text: is_possible(kind, text)) if isinstance(kind, k.Address) else written
+
+
+def is_possible(kind: k.Kind, text: str) -> bool:
+    try:
+        kind.parse(text)
+    except ValueError:
+        return False
+    return True
 
 
 @pytest.mark.parametrize("name", PARAMETERS)

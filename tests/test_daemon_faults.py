@@ -207,7 +207,7 @@ def test_an_error_that_nobody_has_foreseen_costs_one_exposure(rig, one, monkeypa
     live.come(*one.paths)
     live.go(20)
     row = live.exposures[one.paths[1].name]
-    assert (row["state"], row["error_class"]) == ("parked", "BadInput")
+    assert (row["state"], row["error_class"]) == ("parked", "Unforeseen")
     assert "ZeroDivisionError: a fault of ours" in row["reason"]
     assert "report it" in row["next_step"]
     assert "Traceback" in caplog.text
