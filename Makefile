@@ -4,6 +4,9 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 SUDO   := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
+# one more than there are cores: tests wait for programs
+TESTERS := $(shell echo $$(( $$(nproc 2>/dev/null || echo 2) + 1 )))
+
 # as ssosd itself has it; what is run here may import numpy before it
 export OPENBLAS_NUM_THREADS := 1
 
@@ -25,11 +28,11 @@ demo: install
 
 test: install lint
 	@SUDO="$(SUDO)" sh tools/install-binaries.sh tests
-	$(BIN)/python -m pytest -n auto --dist loadfile
+	$(BIN)/python -m pytest -n $(TESTERS) --dist loadfile
 
 # the property tests once more, on examples of chance; what it finds becomes an @example
 explore: install
-	$(BIN)/python -m pytest -n auto --dist loadfile --hypothesis-profile exploring $$(grep -l hypothesis tests/test_*.py)
+	$(BIN)/python -m pytest -n $(TESTERS) --dist loadfile --hypothesis-profile exploring $$(grep -l hypothesis tests/test_*.py)
 
 lint: install
 	$(BIN)/ruff check .
