@@ -321,9 +321,10 @@ class Corridor:
         usable = replace(sequence, exposures=tuple(e for e in sequence.exposures if e.digest in catalogues))
         keys = {e.digest: catalogues[e.digest].key for e in usable.exposures}
         fingerprint = work.fingerprint(usable, keys, station=self.station)
-        if not row.is_of(fingerprint) and self._waits_for_files(sequence, row):
+        as_wanted = row.is_of(fingerprint)
+        if not as_wanted and self._waits_for_files(sequence, row):
             return Linked(sequence=usable, result=None, error=None, skipped=True)
-        if row.is_of(fingerprint) and not (again and row.is_blind):
+        if as_wanted and not (again and row.is_blind):
             due = row.next_try_s is not None and row.next_try_s <= self.store.now_s
             if row.state == "parked" and not again and not due:
                 return Linked(sequence=usable, result=None, error=None, skipped=True)

@@ -127,7 +127,7 @@ class Station:
             date_obs=c["DATE-OBS"], filter=c["FILTER"], exptime=c["EXPTIME"], object=c["OBJECT"]
         )
 
-    @property
+    @cached_property
     def saturation_key(self) -> str:
         """SExtractor's keyword of the saturation level."""
         return read_setup(self.config["SEX_CONFIG"]).get("SATUR_KEY", "SATURATE")

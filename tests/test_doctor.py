@@ -616,7 +616,7 @@ def test_a_store_of_another_user_is_not_called_spoiled(
     with pytest.raises(Misconfigured, match=f"ssosd.db: cannot be opened: permissions .{said}") as mine:
         places.check_store(tmp_path)
     assert mine.value.next_step == "make the file and its folder writable for you"
-    monkeypatch.setattr(places.os, "geteuid", lambda: path.stat().st_uid + 1)
+    monkeypatch.setattr(os, "geteuid", lambda: path.stat().st_uid + 1)
     with pytest.raises(Misconfigured, match="cannot be opened") as others:
         places.check_store(tmp_path)
     assert others.value.next_step == f"run it as the user of the service: sudo -u {path.owner()} ssosd ..."

@@ -9,12 +9,11 @@ import numpy as np
 import pandas as pd
 
 from ssosd.errors import BadInput
-from ssosd.model import PLACED_FLAG
 from ssosd.plumbing.files import atomic_write_text
 from ssosd.plumbing.text import counted
 from ssosd.reports.mpc80 import Draft, render_draft
 from ssosd.reports.names import temporary_names
-from ssosd.reports.selection import FEWEST
+from ssosd.reports.selection import are_artifacts, are_enough, are_measured
 from ssosd.reports.tables import read_candidates_csv
 from ssosd.site import night_of, site_from_code
 
@@ -47,8 +46,7 @@ def draft_of_csv(path: Path, *, code: str) -> tuple[Path, Draft]:
     if missing or table.empty:
         raise BadInput(f"{path}: no candidates to write: no {', '.join(missing) or 'rows'}")
     if {"INSPECTED", "ASTEROID", "UNKNOWN"} <= set(table.columns):
-        said = table[["INSPECTED", "ASTEROID", "UNKNOWN"]].astype("boolean").fillna(value=False).astype(bool)
-        table = table[~(said["INSPECTED"] & ~said["ASTEROID"] & ~said["UNKNOWN"])]
+        table = table[~are_artifacts(table)]
     if table.empty:
         raise BadInput(f"{path}: no candidates to write: all of them are called artifacts")
     if "CANDIDATE" not in table:
@@ -73,12 +71,11 @@ def draft_of_csv(path: Path, *, code: str) -> tuple[Path, Draft]:
 def _sendable(table: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
     """Rows that the MPC takes, and what is said of the others."""
     said = []
-    if "FLAGS_SSOS" in table:
-        placed = (table["FLAGS_SSOS"].fillna(0).to_numpy(np.int64) & PLACED_FLAG) != 0
-        table = table[~placed]
-        if placed.any():
-            said.append(f"{counted(int(placed.sum()), 'position', 'are')} left out: not measured")
-    enough = table.groupby("CANDIDATE")["CANDIDATE"].transform("size") >= FEWEST
+    measured = are_measured(table)
+    if not measured.all():
+        said.append(f"{counted(int((~measured).sum()), 'position', 'are')} left out: not measured")
+    table = table[measured]
+    enough = are_enough(table)
     if not enough.all():
         said.append(f"{counted(int((~enough).sum()), 'candidate', 'are')} left out: of a single position")
     return table[enough], said

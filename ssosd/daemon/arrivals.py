@@ -305,10 +305,13 @@ def _moved(
     A file that was packed in place (gzip, fpack) holds the same frame. A path that holds the only copy stays:
     a file system that is not mounted just now loses nothing.
     """
-    holding = {path: row.exposure for path, row in known.items() if row.exposure and row.outcome in _HELD}
-    lost = {path: digest for path, digest in holding.items() if path in unseen}
-    held = {digest for path, digest in holding.items() if path not in unseen}
-    same = twins(set(lost.values()) - held) if held else {}
+    lost = {path: known[path].exposure or "" for path in unseen if known[path].outcome in _HELD}
+    if not lost:
+        return []
+    seen = (row for path, row in known.items() if path not in unseen)
+    held = {row.exposure for row in seen if row.exposure and row.outcome in _HELD}
+    alone = set(lost.values()) - held
+    same = twins(alone) if held and alone else {}
     there = held | {digest for digest, others in same.items() if not held.isdisjoint(others)}
     return sorted(path for path, digest in lost.items() if digest in there and regular_stat(path) is None)
 

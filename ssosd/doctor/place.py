@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sqlite3
 import tempfile
 from contextlib import closing
@@ -14,6 +13,7 @@ from ssosd.errors import Misconfigured
 from ssosd.plumbing.files import TEMPORARY_PREFIX, atomic_write_text, free_bytes, write_failure
 from ssosd.plumbing.text import counted
 from ssosd.store import STORE_NAME
+from ssosd.store.base import as_user, is_denied, other_owner
 
 #: Strict tables, which the store uses, came with SQLite 3.37 (2021-11-27).
 OLDEST_SQLITE = (3, 37, 0)
@@ -86,7 +86,7 @@ def check_store(target: Path) -> list[Finding]:
         with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=5.0)) as store:
             count = store.execute("SELECT count(*) FROM exposures").fetchone()[0]
     except sqlite3.Error as error:
-        if "readonly" in str(error) or "unable to open" in str(error):
+        if is_denied(error):
             raise _not_ours(path, error) from error
         raise Misconfigured(
             f"{path}: is no store of ssosd: {error}", next_step="move it away, or choose another target"
@@ -115,14 +115,10 @@ def check_clock(target: Path, *, now: datetime | None = None) -> Finding:
 
 def _not_ours(path: Path, error: sqlite3.Error) -> Misconfigured:
     """Even who only reads a store with a write-ahead log has to write beside it."""
-    try:
-        other = "" if path.stat().st_uid == os.geteuid() else path.owner()
-    except (OSError, KeyError):  # its user has no name here
-        other = ""
-    step = f"run it as the user of the service: sudo -u {other} ssosd ..."
+    other = other_owner(path)
     return Misconfigured(
         f"{path}: cannot be opened: permissions ({error})",
-        next_step=step if other else "make the file and its folder writable for you",
+        next_step=as_user(other) if other else "make the file and its folder writable for you",
     )
 
 

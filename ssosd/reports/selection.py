@@ -43,9 +43,8 @@ def select_for_drafts(candidates: pd.DataFrame, *, policy: str) -> dict[str, pd.
         wanted |= matched & ~judged
     if policy == "ALL":
         wanted |= ~artifact
-    measured = (candidates["FLAGS_SSOS"].to_numpy(np.int64) & PLACED_FLAG) == 0
-    rows = candidates.assign(MATCHED=matched)[wanted & measured]
-    rows = rows[rows.groupby("CANDIDATE")["CANDIDATE"].transform("size") >= FEWEST]
+    rows = candidates.assign(MATCHED=matched)[wanted & are_measured(candidates)]
+    rows = rows[are_enough(rows)]
     known = rows["MATCHED"].to_numpy(bool)
     unchecked = (rows["MATCH_STATE"] == "unchecked").to_numpy(bool)
     return {
@@ -59,6 +58,18 @@ def are_artifacts(candidates: pd.DataFrame) -> NDArray[np.bool_]:
     """Which rows are of what a person called an artifact."""
     judged = _column(candidates, "INSPECTED")
     return judged & ~_column(candidates, "ASTEROID") & ~_column(candidates, "UNKNOWN")
+
+
+def are_measured(candidates: pd.DataFrame) -> NDArray[np.bool_]:
+    """Which rows have a position that was measured; all where no flags tell."""
+    if "FLAGS_SSOS" not in candidates:
+        return np.ones(len(candidates), dtype=bool)
+    return (candidates["FLAGS_SSOS"].fillna(0).to_numpy(np.int64) & PLACED_FLAG) == 0
+
+
+def are_enough(candidates: pd.DataFrame) -> pd.Series:
+    """Which rows are of a candidate that has as many as the MPC takes of an object in a night."""
+    return candidates.groupby("CANDIDATE")["CANDIDATE"].transform("size") >= FEWEST
 
 
 def split_neos(

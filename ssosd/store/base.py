@@ -190,18 +190,30 @@ def _refusal(path: Path, error: BaseException | None) -> SsosdError | None:
         return None
     if "locked" in str(error):
         return Retriable(f"{path}: another process has held it for too long", next_step="try again")
-    if "readonly" not in str(error) and "unable to open" not in str(error):
+    if not is_denied(error):
         return None
-    try:
-        owner = "" if path.stat().st_uid == os.geteuid() else path.owner()
-    except (OSError, KeyError):  # it is not there, or its user has no name here
-        owner = ""
+    owner = other_owner(path)
     if not owner:
         return _unusable(path, error)
-    return Misconfigured(
-        f"{path}: only the user {owner} may write to it",
-        next_step=f"run it as the user of the service: sudo -u {owner} ssosd ...",
-    )
+    return Misconfigured(f"{path}: only the user {owner} may write to it", next_step=as_user(owner))
+
+
+def is_denied(error: sqlite3.Error) -> bool:
+    """Whether SQLite says that we may not write to, or open, a file."""
+    return "readonly" in str(error) or "unable to open" in str(error)
+
+
+def other_owner(path: Path) -> str:
+    """User whose file it is, "" when that is us, nobody with a name here, or it is not there."""
+    try:
+        return "" if path.stat().st_uid == os.geteuid() else path.owner()
+    except (OSError, KeyError):
+        return ""
+
+
+def as_user(owner: str) -> str:
+    """What to do about a file that is another user's."""
+    return f"run it as the user of the service: sudo -u {owner} ssosd ..."
 
 
 def _unusable(path: Path, error: sqlite3.Error) -> Misconfigured:

@@ -143,8 +143,7 @@ class Sifting:
         limit = most_rms_arcsec(self.frames)
         if rms_arcsec(found.quality).max() <= limit:
             return found
-        radius = 2.0 * star_radius_arcsec(self.frames)
-        tight = self._from_starts(replace(self.scamp, crossid_radius_arcsec=radius))
+        tight = self._tight()
         if tight is None or not rms_arcsec(tight.quality).max() <= limit:
             return found
         self.narrow = True
@@ -159,8 +158,7 @@ class Sifting:
         degree = degree_borne(found.quality, self.frames)
         if degree >= max(distort_degrees(self.scamp)):
             return found
-        radius = 2.0 * star_radius_arcsec(self.frames)
-        plain = self._from_starts(replace(self.scamp, crossid_radius_arcsec=radius), degree=degree)
+        plain = self._tight(degree)
         if plain is None or rms_arcsec(plain.quality).max() > self._as_good(found):
             return found
         self.narrow = True
@@ -170,6 +168,11 @@ class Sifting:
         """Residuals that a solution with fewer coefficients may have, arcsec."""
         scale = max(chip.scale_arcsec for frame in self.frames for chip in frame.exposure.chips)
         return max(_NO_WORSE * float(rms_arcsec(found.quality).max()), _NEGLIGIBLE_PX * scale)
+
+    def _tight(self, degree: int | None = None) -> Pass | None:
+        """Solve from single solutions with stars paired at 3 pixels; None where that is not to be had."""
+        radius = 2.0 * star_radius_arcsec(self.frames)
+        return self._from_starts(replace(self.scamp, crossid_radius_arcsec=radius), degree=degree)
 
     def _from_starts(self, scamp: Scamp, *, degree: int | None = None) -> Pass | None:
         """Solve from what each frame was solved to by itself; None where that is not to be had."""

@@ -118,17 +118,21 @@ def stays_in_pixels(pool: Pool, track: IntArray, moved: FloatArray) -> BoolArray
 
 def of_hot_pixels(pool: Pool, track: IntArray) -> BoolArray:
     """Whether tracks have detections of several places of a detector that drifts: now this, now that one."""
-    place = np.where(track >= 0, pool.standing[track], -1)
-    highest = place.max(axis=1, initial=-1)
-    return np.asarray(((place >= 0) & (place != highest[:, None])).any(axis=1), dtype=bool)
+    place, highest = _standing_places(pool, track)
+    return np.asarray(((place >= 0) & (place != highest)).any(axis=1), dtype=bool)
 
 
 def of_one_place(pool: Pool, track: IntArray) -> BoolArray:
     """Whether all that tracks have is of one place of the detector that moves evenly on the sky."""
-    place = pool.standing[np.maximum(track, 0)]
-    highest = np.where(track >= 0, place, -1).max(axis=1, initial=-1)
-    same = (track < 0) | (place == highest[:, None])
-    return np.asarray((highest >= 0) & same.all(axis=1), dtype=bool)
+    place, highest = _standing_places(pool, track)
+    same = (track < 0) | (place == highest)
+    return np.asarray((highest[:, 0] >= 0) & same.all(axis=1), dtype=bool)
+
+
+def _standing_places(pool: Pool, track: IntArray) -> tuple[IntArray, IntArray]:
+    """Labels of the places of the detector that detections stand at, -1 without, and each track's highest."""
+    place = np.where(track >= 0, pool.standing[track], -1)
+    return place, place.max(axis=1, initial=-1, keepdims=True)
 
 
 def along_trails(pool: Pool, angle: FloatArray) -> BoolArray:
