@@ -32,6 +32,7 @@ import pandas as pd
 from astropy.io import fits
 
 from ssosd import astromatic
+from ssosd.days import unix_s_of
 from ssosd.ingest.exposure import read_exposure
 from ssosd.model import HeaderKeywords
 from tests.skybot_service import SkybotService, propagate
@@ -61,8 +62,6 @@ STAGES = (
     ("store, draft", "linked", "draft"),
 )
 
-
-_MJD_UNIX_EPOCH = 40587.0
 
 # ---- the daemon's side ----------------------------------------------------------------------------------
 
@@ -198,7 +197,7 @@ def newest_draft(target: Path) -> float:
 def measure(folder: Path, fields: dict[str, list[Path]], parameters: dict[str, str]) -> dict[str, float]:
     """Times of the stages of the last exposure, s after it was closed."""
     last = read_exposure(fields[FIELDS[1]][-1], keywords=HeaderKeywords(), extensions=None)
-    ago_s = time.time() - (last.mjd_mid - _MJD_UNIX_EPOCH) * 86400.0 - 60.0
+    ago_s = time.time() - unix_s_of(last.mjd_mid) - 60.0
     with daemon(folder, parameters, ago_s) as (data, target, stamps):
         for name in FIELDS:
             *first, final = fields[name]

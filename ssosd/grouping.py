@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ssosd.days import DAY_S
+
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.intp]
 BoolArray = NDArray[np.bool_]
@@ -28,7 +30,7 @@ def instants(mjd: FloatArray) -> IntArray:
     starts, at = [], 0
     while at < moments.size:
         starts.append(at)
-        at = int(np.searchsorted(moments, moments[at] + SAME_INSTANT_S / 86400.0, side="right"))
+        at = int(np.searchsorted(moments, moments[at] + SAME_INSTANT_S / DAY_S, side="right"))
     result[finite] = np.searchsorted(starts, place, side="right") - 1
     return result
 

@@ -18,6 +18,7 @@ from typing import Any
 import pandas as pd
 
 from ssosd import work
+from ssosd.days import mjd_of
 from ssosd.errors import BadInput, Misconfigured, Retriable, SsosdError, Unforeseen
 from ssosd.ingest.sequence import FieldSequence, group_exposures
 from ssosd.ingest.watcher import regular_stat
@@ -26,13 +27,11 @@ from ssosd.intake import TakenIn
 from ssosd.model import Catalogue, Exposure
 from ssosd.night.files import candidate_rows, write_night
 from ssosd.plumbing.files import TEMPORARY_PREFIX, flush_folder, mtime_ns
-from ssosd.plumbing.text import counted
 from ssosd.site import night_of
+from ssosd.standing import Standing, has_its_files
 from ssosd.station import STAGING_PREFIX, Station
 from ssosd.store import BLIND, ExposureState, FileRow, Patience, SequenceRow, Store
 from ssosd.work import Identified, SequenceResult
-
-_MJD_UNIX_EPOCH = 40587.0
 
 #: What a job's work gives: results whose files wait in a staging folder, or why there are none.
 Outcome = SequenceResult | tuple[Path, Identified] | SsosdError
@@ -97,7 +96,7 @@ class Corridor:
         self.inquiry = Inquiry(store)
         self._changed_between = changed_between
         self._is_live = is_live
-        self._kept: set[int] = set()  # sequences whose files are away, told of
+        self._standing = Standing(station=station, store=store)
 
     def clean_up(self) -> None:
         """Remove what a process left behind that was killed; only for one that holds the target alone."""
@@ -171,7 +170,7 @@ class Corridor:
 
     def night_of_stray(self, taken: TakenIn) -> str:
         """The night of a file that is no exposure: by its header, else by its time of change."""
-        changed_mjd = taken.mtime_ns / 1e9 / 86400.0 + _MJD_UNIX_EPOCH
+        changed_mjd = mjd_of(taken.mtime_ns / 1e9)
         mjd = changed_mjd if taken.taken_mjd is None else taken.taken_mjd
         return night_of(mjd, self.station.site.lon_deg)
 
@@ -196,7 +195,7 @@ class Corridor:
         now_s = self.store.now_s
         for digest, exposure in exposures.items():
             state = states[digest]
-            key, error = self._key_of(exposure)
+            key, error = self._standing.key_of(exposure)
             if error is not None:
                 if again or not state.rests(None, now_s=now_s):
                     self.record_extracted(exposure, error)
@@ -207,13 +206,6 @@ class Corridor:
             elif key is not None and (again or not state.rests(key, now_s=now_s)):
                 wanted[digest] = key
         return ready, wanted
-
-    def _key_of(self, exposure: Exposure) -> tuple[str | None, BadInput | None]:
-        """Key of an exposure's catalogue, or why there can be none: its weight map is missing."""
-        try:
-            return work.key_of(exposure, station=self.station), None
-        except BadInput as error:
-            return None, error
 
     def record_extracted(
         self, exposure: Exposure, outcome: Catalogue | SsosdError, *, key: str | None = None
@@ -255,51 +247,8 @@ class Corridor:
     def is_settled(
         self, sequence: FieldSequence, row: SequenceRow, states: Mapping[str, ExposureState]
     ) -> bool:
-        """Whether nothing is to be done for a sequence: done or parked, with what its exposures are now.
-
-        One that is done stays as it is, whatever has changed, until all its files are there.
-        """
-        now_s = self.store.now_s
-        if row.state not in ("done", "parked") or (row.next_try_s is not None and row.next_try_s <= now_s):
-            return False
-        if not self._is_as_wanted(sequence, row, states, now_s=now_s):
-            return self._waits_for_files(sequence, row)
-        return row.state == "parked" or row.identified_with == self.station.known_settings
-
-    def _is_as_wanted(
-        self,
-        sequence: FieldSequence,
-        row: SequenceRow,
-        states: Mapping[str, ExposureState],
-        *,
-        now_s: float,
-    ) -> bool:
-        """Whether what a sequence has follows from its exposures and the parameters as they are now."""
-        keys: dict[str, str] = {}
-        for exposure in sequence.exposures:
-            key, _ = self._key_of(exposure)
-            state = states[exposure.digest]
-            if key is not None and (state.state, state.catalogue) == ("extracted", key):
-                keys[exposure.digest] = key
-            elif not state.rests(key, now_s=now_s):
-                return False
-        usable = replace(sequence, exposures=tuple(e for e in sequence.exposures if e.digest in keys))
-        return row.is_of(work.fingerprint(usable, keys, station=self.station)) and _has_its_files(row)
-
-    def _waits_for_files(self, sequence: FieldSequence, row: SequenceRow) -> bool:
-        """Whether a sequence that is done cannot be done as well again, as files are away; said once."""
-        if row.state != "done" or row.is_blind or not _has_its_files(row):
-            return False
-        away = [e for e in sequence.exposures if regular_stat(e.path) is None]
-        if away and row.id not in self._kept:
-            self._kept.add(row.id)
-            count = counted(len(away), "file", "are")
-            self.store.event(
-                "info",
-                f"{row.night}/{row.field}",
-                f"keeps its results, of other parameters: {count} not there, {away[0].name} for one",
-            )
-        return bool(away)
+        """Whether nothing is to be done for a sequence; see `Standing.is_settled`."""
+        return self._standing.is_settled(sequence, row, states)
 
     def plan(
         self, sequence: FieldSequence, catalogues: Mapping[str, Catalogue], *, again: bool = True
@@ -322,13 +271,13 @@ class Corridor:
         keys = {e.digest: catalogues[e.digest].key for e in usable.exposures}
         fingerprint = work.fingerprint(usable, keys, station=self.station)
         as_wanted = row.is_of(fingerprint)
-        if not as_wanted and self._waits_for_files(sequence, row):
+        if not as_wanted and self._standing.waits_for_files(sequence, row):
             return Linked(sequence=usable, result=None, error=None, skipped=True)
         if as_wanted and not (again and row.is_blind):
             due = row.next_try_s is not None and row.next_try_s <= self.store.now_s
             if row.state == "parked" and not again and not due:
                 return Linked(sequence=usable, result=None, error=None, skipped=True)
-            if row.state in ("done", "open") and row.folder is not None and _has_its_files(row):
+            if row.state in ("done", "open") and row.folder is not None and has_its_files(row):
                 if row.state == "open":
                     self.store.confirm_sequence(row.id)
                 known = self.inquiry.plan(
@@ -456,11 +405,6 @@ class Corridor:
             changed_between=self._changed_between,
             summary=summary,
         )
-
-
-def _has_its_files(row: SequenceRow) -> bool:
-    """Whether a sequence's folder is there, if it is to have one."""
-    return row.state == "parked" or (row.folder is not None and Path(row.folder).is_dir())
 
 
 def _remove(path: Path) -> None:

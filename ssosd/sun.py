@@ -7,6 +7,7 @@ import math
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ssosd.days import DAY_S
 from ssosd.errors import Misconfigured
 from ssosd.site import Site, night_of
 
@@ -18,7 +19,7 @@ CIVIL, NAUTICAL, ASTRONOMICAL = -6.0, -12.0, -18.0
 _J2000_MJD = 51544.5
 _STEP_DAYS = 1.0 / 1440.0
 _WINDOW_DAYS = 26.0 / 24.0
-_TOLERANCE_DAYS = 0.1 / 86400.0
+_TOLERANCE_DAYS = 0.1 / DAY_S
 
 
 def sun_position(mjd_utc: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

@@ -14,20 +14,21 @@ STAGES = ("ingest", "linker", "filters", "identify", "analysis", "reports")
 #: Floors from the ground up; a room is a module or a folder of ssosd.
 FLOORS = (
     (
-        *("errors", "model", "motion", "trackfit", "grouping", "sphere", "site", "sun", "__init__"),
+        *("errors", "days", "model", "motion", "trackfit", "grouping", "sphere", "site", "sun", "__init__"),
         *("patterns", "plumbing"),
     ),
     ("config", "headermap", "astromatic", "astromatic_setup", "ldac", "migrations"),
     ("station", "store", "setup", "status"),
     STAGES,
-    ("work", "intake", "night", "inquiry", "pipeline", "errands", "crew"),
+    ("work", "intake", "night", "inquiry", "standing", "pipeline", "errands", "crew"),
     ("replay", "daemon", "demo", "afterwards", "web", "doctor"),
     ("cli",),
 )
 LEVEL = {room: level for level, rooms in enumerate(FLOORS) for room in rooms}
 #: Within a floor, who may import whom (everything else on one floor keeps apart, the ground excepted).
 NEIGHBOURS = {
-    *(("pipeline", room) for room in ("work", "intake", "night", "inquiry")),
+    *(("pipeline", room) for room in ("work", "intake", "night", "inquiry", "standing")),
+    ("standing", "work"),
     *(("inquiry", room) for room in ("work", "night")),
     *(("crew", room) for room in ("work", "intake", "errands", "inquiry")),
     ("headermap", "config"),

@@ -10,6 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.spatial import KDTree
 
+from ssosd.days import DAY_S
 from ssosd.errors import BadInput
 from ssosd.sphere import ARCSEC_PER_DEG, unit_vectors
 
@@ -205,7 +206,7 @@ def _nearest_truth(candidates: pd.DataFrame, truth: pd.DataFrame, radius_arcsec:
     after = np.minimum(after, len(epochs) - 1)
     before = np.maximum(after - 1, 0)
     nearest = np.where(np.abs(epochs[after] - mjd) < np.abs(epochs[before] - mjd), after, before)
-    in_time = np.abs(epochs[nearest] - mjd) * 86400.0 <= TIME_TOLERANCE_S
+    in_time = np.abs(epochs[nearest] - mjd) * DAY_S <= TIME_TOLERANCE_S
     places = unit_vectors(candidates["RA"], candidates["DEC"])
     truths = unit_vectors(truth["ra"], truth["dec"])
     chord = 2.0 * np.sin(np.radians(radius_arcsec / ARCSEC_PER_DEG) / 2.0)

@@ -23,6 +23,7 @@ from ssosd.daemon.arrivals import Arrivals
 from ssosd.daemon.folders import Folders
 from ssosd.daemon.nightwork import NightWork
 from ssosd.daemon.orbitwork import OrbitWork
+from ssosd.days import DAY_S
 from ssosd.errands import Errands
 from ssosd.errors import Misconfigured, Retriable, SsosdError
 from ssosd.ingest.watcher import nameless
@@ -381,7 +382,7 @@ class Daemon:
         if not days:
             return
         removed = self.corridor.keep_house(now_mjd=self.nights.now_mjd, days=days)
-        self.store.forget_answers(before_s=self.now_s - 86400.0 * days)
+        self.store.forget_answers(before_s=self.now_s - DAY_S * days)
         if removed:
             log.info("house-keeping: %d cached catalogues removed", removed)
 

@@ -10,6 +10,7 @@ from functools import partial
 
 from ssosd import work
 from ssosd.daemon.backlog import Backlog, Waiting
+from ssosd.days import mjd_of
 from ssosd.errands import Errands
 from ssosd.errors import SsosdError, without_subject
 from ssosd.ingest.sequence import FieldSequence, completeness
@@ -80,7 +81,7 @@ class NightWork:
     @property
     def now_mjd(self) -> float:
         """Present time, UTC MJD."""
-        return self.now_s / 86400.0 + 40587.0
+        return mjd_of(self.now_s)
 
     @property
     def queued(self) -> int:

@@ -8,6 +8,7 @@ from concurrent.futures import Executor
 from functools import partial
 from pathlib import Path
 
+from ssosd.days import DAY_S, mjd_of
 from ssosd.errands import Errands
 from ssosd.errors import SsosdError
 from ssosd.pipeline import Corridor
@@ -16,7 +17,6 @@ from ssosd.sun import sun_altitude_deg
 from ssosd.work import orbits
 
 log = logging.getLogger("ssosd.daemon")
-_MJD_UNIX_EPOCH = 40587.0
 _FIRST_PAUSE_S = 900.0  # after a download that failed; doubled with each further one
 _LONGEST_PAUSE_S = 6 * 3600.0
 
@@ -47,7 +47,7 @@ class OrbitWork:
 
     @property
     def _now_mjd(self) -> float:
-        return self._now_s / 86400.0 + _MJD_UNIX_EPOCH
+        return mjd_of(self._now_s)
 
     def look(self) -> None:
         """Begin what is due: the download of an old file, or the preparation of the night."""
@@ -73,7 +73,7 @@ class OrbitWork:
         if station.site.geocentric or path is None or not path.exists():
             return True
         age_s = self._now_s - path.stat().st_mtime
-        if age_s > 2.0 * 86400.0 * station.config["ORBITS_AGE"]:
+        if age_s > 2.0 * DAY_S * station.config["ORBITS_AGE"]:
             return True
         return float(sun_altitude_deg(self._now_mjd, station.site)) > 0.0
 

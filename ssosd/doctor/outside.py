@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
+from ssosd.days import DAY_S
 from ssosd.doctor.finding import Finding, State
 from ssosd.errors import ServiceUnavailable, SsosdError
 from ssosd.plumbing.fetch import fetch
@@ -83,7 +84,7 @@ def check_orbits(config: Mapping[str, Any], target: Path, *, now: datetime | Non
             steps.append("the daemon fetches it when the network is there" if fetched else f"mend {name}")
             continue
         what, use = _contents(name, path)
-        days = (now_s - path.stat().st_mtime) / 86400.0
+        days = (now_s - path.stat().st_mtime) / DAY_S
         said.append(f"{what}, {days:.1f} days old")
         if not use:
             steps.append("delete it: the daemon fetches another" if fetched else f"fetch {name} anew")

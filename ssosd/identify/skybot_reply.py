@@ -18,6 +18,7 @@ from astropy.io.votable import exceptions as votable_exceptions
 from astropy.io.votable.tree import Resource, VOTableFile
 from numpy.typing import NDArray
 
+from ssosd.days import DAY_S
 from ssosd.errors import ServiceUnavailable
 from ssosd.identify.known import known_table
 from ssosd.sphere import separation_arcsec
@@ -29,7 +30,6 @@ _EPOCH_TOLERANCE_S = 1.0  # the reply prints its epoch to 0.01 s
 _CENTRE_TOLERANCE_ARCSEC = 1.0
 _MJD_OF_ORDINAL = 678576  # date.toordinal() of MJD 0, 1858-11-17
 _JD_OF_MJD = 2400000.5
-_SECONDS_PER_DAY = 86400.0
 _FLAG = re.compile(r"#\s*Flag:\s*(-?\d+)")
 _FIELD = re.compile(rb"<(?:\w+:)?FIELD\b[^>]*>")
 _CHARS = re.compile(rb"""\bdatatype\s*=\s*["'](?:char|unicodeChar)["']""")
@@ -130,7 +130,7 @@ def _check_question(resource: Resource, observer: str, mjd_mid: float, ra_deg: f
     if answered.upper().split()[:1] != [observer.upper()]:
         raise ServiceUnavailable(f"SkyBoT: asked for observer {observer}, answered for {answered or 'none'}")
     epoch = _mjd_of(str(params.get("epoch", "")))
-    if epoch is None or not abs(epoch - mjd_mid) * _SECONDS_PER_DAY <= _EPOCH_TOLERANCE_S:
+    if epoch is None or not abs(epoch - mjd_mid) * DAY_S <= _EPOCH_TOLERANCE_S:
         raise ServiceUnavailable(
             f"SkyBoT: asked for epoch MJD {mjd_mid:.6f}, answered for {params.get('epoch', 'none')}"
         )
@@ -159,7 +159,7 @@ def _mjd_of(text: str) -> float | None:
         ordinal = date(int(year), int(month), int(day)).toordinal()
     except ValueError:
         return None
-    return ordinal - _MJD_OF_ORDINAL + (hours * 3600.0 + minutes * 60.0 + seconds) / _SECONDS_PER_DAY
+    return ordinal - _MJD_OF_ORDINAL + (hours * 3600.0 + minutes * 60.0 + seconds) / DAY_S
 
 
 def _from_votable(body: bytes, document: VOTableFile, catalog_number: int) -> pd.DataFrame:

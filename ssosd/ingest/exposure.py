@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ssosd.days import DAY_S
 from ssosd.headermap import HeaderMap, HeaderRule
 from ssosd.ingest.cardtext import overlaid
 from ssosd.ingest.chips import ScienceChip, read_chips, select
@@ -17,7 +18,7 @@ from ssosd.ingest.fitsblocks import FitsLayout, Hdu, opened_raw, read_layout
 from ssosd.ingest.headers import Cards, HeaderStack, number
 from ssosd.ingest.mapped import MappedCards, mapped_cards, rule_for
 from ssosd.ingest.observed import read_observed
-from ssosd.ingest.times import SECONDS_PER_DAY, format_stamp
+from ssosd.ingest.times import format_stamp
 from ssosd.ingest.tpv import TOLERANCE_PX
 from ssosd.model import Chip, Exposure, HeaderKeywords
 from ssosd.sphere import ARCSEC_PER_DEG, mean_position, offsets_arcsec, to_radec, unit_vectors
@@ -92,7 +93,7 @@ def read_exposure(
         digest=(identity or file_digest)(path),
         date_obs=format_stamp(start),
         mjd_start=start.mjd,
-        mjd_mid=start.mjd + exptime_s / 2.0 / SECONDS_PER_DAY,
+        mjd_mid=start.mjd + exptime_s / 2.0 / DAY_S,
         exptime_s=exptime_s,
         filter=observed.filter,
         object=observed.object,

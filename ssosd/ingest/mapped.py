@@ -6,6 +6,7 @@ import datetime
 from collections.abc import Sequence
 from dataclasses import replace
 
+from ssosd.days import UNIX_EPOCH, mjd_of
 from ssosd.errors import BadInput
 from ssosd.headermap import HeaderMap, HeaderRule, Patterns
 from ssosd.headermap.rule import matches
@@ -17,7 +18,6 @@ from ssosd.ingest.pointing import pointing_cards
 from ssosd.ingest.starttime import to_utc
 from ssosd.ingest.times import (
     MJD_OF_ORDINAL_0,
-    SECONDS_PER_DAY,
     Stamp,
     UnreadableTime,
     at,
@@ -29,7 +29,6 @@ from ssosd.ingest.times import (
 from ssosd.ingest.tpv import pixel_scale_arcsec
 from ssosd.ingest.wcs import read_sky
 
-_MJD_OF_UNIX_0 = 40587  # 1970-01-01
 #: Seconds in the units of `HeaderRule.exptime_unit`.
 SECONDS = {"s": 1.0, "ms": 1e-3, "min": 60.0, "h": 3600.0}
 
@@ -116,8 +115,8 @@ def _formatted(cards: Sequence[Found], form: str) -> tuple[Stamp, bool]:
 
 
 def _from_unix(seconds: float, text: str) -> Stamp:
-    possible_day(_MJD_OF_UNIX_0 + seconds / SECONDS_PER_DAY, text)
-    return at(_MJD_OF_UNIX_0, seconds)
+    possible_day(mjd_of(seconds), text)
+    return at(UNIX_EPOCH, seconds)
 
 
 def _strptime(text: str, form: str) -> tuple[Stamp, bool]:

@@ -8,13 +8,14 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from ssosd.days import DAY_S
 from ssosd.errors import BadInput
 from ssosd.headermap import HeaderRule
 from ssosd.headermap.rule import matches
 from ssosd.ingest.headers import Found, HeaderStack, normalised, number
 from ssosd.ingest.mapped import SECONDS, mapped_start
 from ssosd.ingest.starttime import read_start
-from ssosd.ingest.times import SECONDS_PER_DAY, Stamp
+from ssosd.ingest.times import Stamp
 from ssosd.model import HeaderKeywords
 
 EXPTIME_KEYWORDS = (
@@ -127,7 +128,7 @@ def read_exptime(
     number_found = number(re.sub(r"\s*s(?:ec(?:onds?)?)?$", "", text, flags=re.IGNORECASE))
     stated, factor = (unit, SECONDS[unit]) if unit else _unit(found.comment)
     seconds = 0.0 if number_found is None or isinstance(found.value, bool) else number_found * factor
-    if not 0.0 < seconds < SECONDS_PER_DAY:
+    if not 0.0 < seconds < DAY_S:
         raise BadInput(
             f"{name}: {found.keyword}={text} is no exposure time (more than 0 seconds, less than a day)",
             next_step="a calibration frame? else set EXPTIME in the configuration to the right keyword",

@@ -10,9 +10,10 @@ from dataclasses import dataclass
 
 from astropy.time import Time
 
+from ssosd.days import DAY_S
 from ssosd.errors import BadInput
 from ssosd.ingest.headers import Found, HeaderStack, normalised, number
-from ssosd.ingest.times import SECONDS_PER_DAY, Stamp, UnreadableTime, at, parse_clock, parse_stamp
+from ssosd.ingest.times import Stamp, UnreadableTime, at, parse_clock, parse_stamp
 
 #: Keywords of the start of an exposure, in the order in which they stand in for each other.
 START_KEYWORDS = (
@@ -273,10 +274,10 @@ def to_utc(stack: HeaderStack, stamp: Stamp, clock: Found) -> tuple[Stamp, tuple
     seconds = stamp.seconds or 0.0
     if scale == "gps":
         scale, seconds = "tai", seconds + _GPS_TO_TAI_S
-    utc = Time(stamp.day, seconds / SECONDS_PER_DAY, format="mjd", scale=scale).utc
+    utc = Time(stamp.day, seconds / DAY_S, format="mjd", scale=scale).utc
     whole = Time(stamp.day, 0.0, format="mjd", scale="utc")
     shifted = (utc.jd1 - whole.jd1) + (utc.jd2 - whole.jd2)
-    offset = shifted * SECONDS_PER_DAY - (stamp.seconds or 0.0)
+    offset = shifted * DAY_S - (stamp.seconds or 0.0)
     return at(stamp.day, (stamp.seconds or 0.0) + offset), (
         f"{clock.keyword} is in {system} (TIMESYS): {-offset:.3f} s subtracted to get UTC",
     )
@@ -288,7 +289,7 @@ def _contradiction(stack: HeaderStack, start: Stamp, used: str, exptime_s: float
     mjd = None if other is None or used == "MJD-OBS" else number(other.value)
     if mjd is None or not mjd > 0.0:
         return ()
-    seconds = (mjd - start.mjd) * SECONDS_PER_DAY
+    seconds = (mjd - start.mjd) * DAY_S
     if abs(seconds) <= exptime_s + 70.0:  # a middle or end of exposure, or another time scale
         return ()
     return (f"MJD-OBS={mjd:.5f} differs by {seconds:.0f} s from {used}, which was used",)

@@ -6,7 +6,8 @@ import datetime
 import re
 from dataclasses import dataclass
 
-SECONDS_PER_DAY = 86400.0
+from ssosd.days import DAY_S
+
 MJD_OF_ORDINAL_0 = -678576  # MJD = proleptic Gregorian ordinal - 678576 (1858-11-17 is MJD 0)
 _FIRST_MJD, _LAST_MJD = 2400.0, 88069.0  # 1865 (first photographs of stars) to 2099
 _JD_MINUS_MJD = 2400000.5
@@ -32,12 +33,12 @@ class Stamp:
     @property
     def mjd(self) -> float:
         """MJD; midnight when only the day is known."""
-        return self.day + (self.seconds or 0.0) / SECONDS_PER_DAY
+        return self.day + (self.seconds or 0.0) / DAY_S
 
 
 def at(day: int, seconds: float) -> Stamp:
     """Stamp with seconds brought into 0 to 86400."""
-    carry, rest = divmod(seconds, SECONDS_PER_DAY)
+    carry, rest = divmod(seconds, DAY_S)
     return Stamp(day=day + int(carry), seconds=rest)
 
 
@@ -91,7 +92,7 @@ def parse_clock(value: str | float) -> float:
     """
     if isinstance(value, (int, float)) or re.fullmatch(r"\d+\.?\d*", value.strip()):
         seconds = float(value)
-        if not 24.0 <= seconds < SECONDS_PER_DAY + 1.0:
+        if not 24.0 <= seconds < DAY_S + 1.0:
             raise UnreadableTime(f"{value} may be hours, seconds or days")
         return seconds
     text = value.strip()
@@ -144,7 +145,7 @@ def _from_number(number: float) -> Stamp:
     for mjd in (number, number - _JD_MINUS_MJD):
         if _FIRST_MJD <= mjd <= _LAST_MJD:
             day = int(mjd // 1)
-            return at(day, (mjd - day) * SECONDS_PER_DAY)
+            return at(day, (mjd - day) * DAY_S)
     raise UnreadableTime(f"{number:g} is neither an MJD nor a JD of the years 1865 to 2099")
 
 

@@ -13,6 +13,7 @@ from typing import Any
 import pandas as pd
 
 from ssosd import __version__
+from ssosd.days import DAY_S
 from ssosd.identify.triage import NEO_LIMIT
 from ssosd.plumbing.files import atomic_write_text
 from ssosd.plumbing.text import counted
@@ -32,7 +33,6 @@ from ssosd.store import Store
 FORMS = ("txt", "psv", "xml")
 README = "README.txt"
 POINTINGS = "pointings.json"
-_DAY_S = 86400.0
 _MODES = {"CCD": "CCD", "CMOS": "CMO"}
 #: The MPC's words for what a batch is of: https://minorplanetcenter.net/iau/info/commandlinesubmissions.html
 _OBJECT_TYPES = dict.fromkeys(GROUPS, "Unclassified") | {"neo": "NEO"}
@@ -184,7 +184,7 @@ def _draft(
         designations=prepared.names,
     )
     texts = {"txt": eighty.text, "psv": ades.psv, "xml": ades.xml}
-    times = [(row["mjd_mid"] - row["exptime_s"] / 2.0 / _DAY_S, row["exptime_s"]) for row in exposures]
+    times = [(row["mjd_mid"] - row["exptime_s"] / 2.0 / DAY_S, row["exptime_s"]) for row in exposures]
     problems = [*eighty.problems, *ades.problems] if len(rows) else []
     for form, text in texts.items():
         if text:

@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from ssosd.analysis.inject.curve import completeness_curves
+from ssosd.days import unix_s_of
 from ssosd.errors import BadInput
 from ssosd.ingest.watcher import Sieve
 from ssosd.night.drafts import write_drafts
@@ -30,9 +31,6 @@ from ssosd.store import ASTEROID, UNKNOWN, SequenceRow, Store, Verdict
 
 #: The candidates for TOPCAT, Aladin and their like, beside candidates.csv.
 TABLES = {"candidates.vot": votable_bytes, "candidates.fits": fits_bytes}
-
-_MJD_UNIX_EPOCH = 40587.0
-_DAY_S = 86400.0
 
 
 def write_night(
@@ -222,7 +220,7 @@ def _write_summary(
 ) -> Summary:
     """Write summary.txt and summary.json."""
     bounds = night_bounds(night, station.site.lon_deg)
-    first_s, end_s = ((mjd - _MJD_UNIX_EPOCH) * _DAY_S for mjd in bounds)
+    first_s, end_s = map(unix_s_of, bounds)
     rows = store.night_rows(night)
     injected = rows.pop("completeness")
     there = changed_between(first_s, end_s)

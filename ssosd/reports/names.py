@@ -13,13 +13,14 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
+from ssosd.days import DAY_S
 from ssosd.reports.designation import base62
 from ssosd.site import night_bounds
 from ssosd.sphere import separation_arcsec, to_radec, unit_vectors
 
 SAME_PLACE = 5.0  # arcsec: two fields' candidates are one object when each is where the other would be
 SAME_RATE = 0.1  # of the rate, or 1 arcsec/h where that is more
-SENT_WITHIN, SENT_WITHIN_DAY = 1.0, 2.0 / 86400.0  # arcsec and days: the same position
+SENT_WITHIN, SENT_WITHIN_DAY = 1.0, 2.0 / DAY_S  # arcsec and days: the same position
 _PLACES = 62**3
 _READ = (
     *("CANDIDATE", "FIELD", "IMAGE_FILENAME", "EXTENSION", "NUMBER", "MID_EXPOSURE_MJD"),

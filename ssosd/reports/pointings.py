@@ -12,7 +12,8 @@ from typing import Any
 
 from astropy.time import Time
 
-_DAY_S = 86400.0
+from ssosd.days import DAY_S
+
 _NO_FILTER = "UNFILTERED"
 
 
@@ -37,7 +38,7 @@ def pointing(exposure: Mapping[str, Any], limit: float, *, code: str) -> dict[st
     >>> done["surveyExpName"], done["time"], done["widths"], done["limit"], done["filter"]
     ('my_field_1-1f1f1f1f', '2026-11-14T11:59:00.000', [0.5, 0.25], 21.0, 'UNFILTERED')
     """
-    start = Time(exposure["mjd_mid"] - exposure["exptime_s"] / 2.0 / _DAY_S, format="mjd", scale="utc")
+    start = Time(exposure["mjd_mid"] - exposure["exptime_s"] / 2.0 / DAY_S, format="mjd", scale="utc")
     stem = re.sub(r"[^A-Za-z0-9.+-]+", "_", Path(exposure["path"]).name.split(".")[0])
     return {
         "action": "exposed",

@@ -6,6 +6,7 @@ import math
 from datetime import UTC, datetime, timedelta
 from numbers import Real
 
+from ssosd.days import DAY_S
 from ssosd.plumbing.text import counted
 
 MISSING = "–"
@@ -59,4 +60,4 @@ def utc(mjd: float) -> str:
     >>> utc(61358.95907431713)
     '2026-11-14 23:01:04'
     """
-    return f"{_MJD_ZERO + timedelta(seconds=round(mjd * 86400.0)):%Y-%m-%d %H:%M:%S}"
+    return f"{_MJD_ZERO + timedelta(seconds=round(mjd * DAY_S)):%Y-%m-%d %H:%M:%S}"

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from ssosd.days import unix_s_of
 from ssosd.errors import Misconfigured
 from ssosd.status import night as figures
 from ssosd.status.process import RUNNING, clock, daemon_state, last_heartbeat, read_lock
@@ -28,8 +29,6 @@ _VERDICTS = {
     EXIT_NOT_RUNNING: "not running",
     EXIT_NO_STORE: "no store",
 }
-_MJD_UNIX_EPOCH = 40587.0
-_DAY_S = 86400.0
 _GB = 1e9
 _FOREVER_S = 253402300799.0  # the end of the year 9999
 
@@ -197,7 +196,7 @@ def _window(night: str, lon_deg: float) -> tuple[float, float]:
     from ssosd.site import night_bounds
 
     first, end = night_bounds(night, lon_deg)
-    return (first - _MJD_UNIX_EPOCH) * _DAY_S, (end - _MJD_UNIX_EPOCH) * _DAY_S
+    return unix_s_of(first), unix_s_of(end)
 
 
 def _disk(target: Path, *, least_gb: float) -> dict[str, Any]:

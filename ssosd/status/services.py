@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from ssosd.days import DAY_S
 from ssosd.status.snapshot import Snapshot
-
-_DAY_S = 86400.0
 
 
 def services(store: Snapshot | None, sequences: list[dict[str, Any]], *, now_s: float) -> dict[str, Any]:
@@ -41,7 +40,7 @@ def _orbits(rows: dict[str, dict[str, Any]], now_s: float) -> dict[str, Any]:
     return {
         "state": row.get("state", "not used"),
         "detail": row.get("detail", ""),
-        "age_d": None if age_s is None else age_s / _DAY_S,
+        "age_d": None if age_s is None else age_s / DAY_S,
         "download": "failing" if failing else "answering" if fetched else "not wanted",
         "download_detail": failing[0]["detail"] if failing else "",
         "next_try_in_s": _until(failing[0]["next_try_s"], now_s) if failing else None,

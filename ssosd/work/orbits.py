@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from ssosd.days import DAY_S
 from ssosd.errors import BadInput, ServiceUnavailable, SsosdError
 from ssosd.identify.orbits import count_orbits, midnight_of, prepare_night, read_comets
 from ssosd.plumbing.fetch import download
@@ -26,7 +27,7 @@ def old_files(station: Station, *, now_s: float) -> list[str]:
     now_s : float
         Present time, Unix seconds.
     """
-    oldest_s = now_s - 86400.0 * station.config["ORBITS_AGE"]
+    oldest_s = now_s - DAY_S * station.config["ORBITS_AGE"]
     return [
         name
         for name in ORBIT_FILES

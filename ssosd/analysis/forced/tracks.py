@@ -10,6 +10,7 @@ import pandas as pd
 from numpy.typing import ArrayLike
 
 from ssosd.analysis.forced.profile import FloatArray
+from ssosd.days import DAY_S
 from ssosd.grouping import SAME_INSTANT_S, BoolArray, IntArray
 from ssosd.model import FOLLOWED_FLAG, Exposure
 from ssosd.sphere import ARCSEC_PER_DEG, offsets_arcsec, separation_arcsec, to_radec, unit_vectors
@@ -142,7 +143,7 @@ def _moves(candidates: pd.DataFrame, mjd: FloatArray) -> BoolArray:
     time = pd.Series(mjd[candidates["CATALOG_NUMBER"].to_numpy(np.intp) - 1], index=candidates.index)
     of_source = time.groupby(candidates["SOURCE_NUMBER"])
     span = of_source.transform("max") - of_source.transform("min")
-    return (span * 86400.0 > SAME_INSTANT_S).to_numpy(bool)
+    return (span * DAY_S > SAME_INSTANT_S).to_numpy(bool)
 
 
 def followed_rows(candidates: pd.DataFrame) -> BoolArray:

@@ -9,6 +9,7 @@ import erfa
 import numpy as np
 from numpy.typing import NDArray
 
+from ssosd.days import DAY_S
 from ssosd.identify.orbits.kepler import drift
 from ssosd.identify.orbits.planets import EarthSun, Ephemeris
 from ssosd.site import EARTH_RADIUS_M, Site
@@ -20,7 +21,6 @@ Floats = NDArray[np.floating[Any]]
 LIGHT_AU_PER_DAY = 173.144632674  # c, with the AU of IAU 2012
 _AU_M = 149_597_870_700.0
 _MJD_OF_JD = 2_400_000.5
-_SECONDS_PER_DAY = 86_400.0
 _TURN_PER_DAY = 2.0 * np.pi * 1.002_737_811_911_354_5  # Earth's rotation, radians (IERS Conventions 2010)
 
 
@@ -52,7 +52,7 @@ def tt_of_utc(mjd_utc: float) -> float:
     """TT MJD of a UTC MJD, by the leap seconds that come with pyerfa."""
     year, month, day, fraction = erfa.jd2cal(_MJD_OF_JD, mjd_utc)
     leap = float(erfa.dat(year, month, day, fraction))
-    return mjd_utc + (leap + 32.184) / _SECONDS_PER_DAY
+    return mjd_utc + (leap + 32.184) / DAY_S
 
 
 def observer_at(mjd_utc: float, *, site: Site, ephemeris: Ephemeris) -> Observer:

@@ -20,6 +20,7 @@ import pandas as pd
 from astropy.io import fits
 from numpy.typing import NDArray
 
+from ssosd.days import DAY_S
 from ssosd.errors import BadInput, Misconfigured
 from ssosd.ldac import LdacChip, headers_from_text, ldac_bytes, objects_frame, read_ldac
 from ssosd.linker.scamp.setup import Setup
@@ -34,7 +35,7 @@ NEEDED = (
     *("SNR_WIN", "FLAGS"),
 )
 # A day's fraction: exposures of one instant are set apart by it, or SCAMP orders them by memory address.
-_TIE_STEP_DAYS = 1e-3 / 86400.0
+_TIE_STEP_DAYS = 1e-3 / DAY_S
 _WCS_KEYWORD = re.compile(
     r"(CTYPE|CRVAL|CRPIX|CUNIT|CDELT|CROTA)[12]$|(CD|PC)0*[12]_0*[12]$|PV[12]_\d+$|PROJP\d+$|"
     r"(A|B|AP|BP)_(ORDER|DMAX|\d_\d)$|(LON|LAT)POLE$|EQUINOX$|RADESYS$|RADECSYS$"
@@ -106,10 +107,10 @@ def in_order(frames: Iterable[Frame]) -> list[Frame]:
     for frame in sorted(frames, key=lambda f: (f.exposure.mjd_mid, f.exposure.digest)):
         taken = {f.name for f in ordered}
         name = frame.name if frame.name not in taken else f"{frame.name}-{frame.exposure.digest[:8]}"
-        start, half = frame.exposure.mjd_start, frame.exposure.exptime_s / 2.0 / 86400.0
+        start, half = frame.exposure.mjd_start, frame.exposure.exptime_s / 2.0 / DAY_S
         if ordered:
             last = ordered[-1]
-            earliest = last.mjd_start + last.exposure.exptime_s / 2.0 / 86400.0 + _TIE_STEP_DAYS
+            earliest = last.mjd_start + last.exposure.exptime_s / 2.0 / DAY_S + _TIE_STEP_DAYS
             start = max(start, earliest - half)
         ordered.append(replace(frame, name=name, mjd_start=start))
     return ordered

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+from ssosd.days import DAY_S
 from ssosd.errors import BadInput, Misconfigured
 from ssosd.reports.designation import temporary_designation
 from ssosd.reports.lint.schema import OBSERVATIONS
@@ -216,7 +217,7 @@ def mjd_of(text: str) -> float | None:
         days = (datetime(year, month, day, tzinfo=UTC) - _MJD_EPOCH).days
     except ValueError:
         return None
-    return days + (hour * 3600 + minute * 60 + second) / 86_400.0
+    return days + (hour * 3600 + minute * 60 + second) / DAY_S
 
 
 def _number(text: str | None) -> float:

@@ -11,6 +11,7 @@ from itertools import groupby
 import numpy as np
 from numpy.typing import NDArray
 
+from ssosd.days import DAY_S, mjd_of
 from ssosd.errors import Misconfigured
 from ssosd.reports.problem import Problem, Sighting
 from ssosd.site import Site, night_of, site_from_code
@@ -27,8 +28,6 @@ _RESIDUAL_SIGMAS = 5.0
 _CURVED = 0.02  # of the path's length: parallax bends it
 _BROKEN_ARCSEC, _BROKEN = 10.0, 0.1  # more than this and it is another object
 _FASTEST = 36_000.0  # arcsec/h, 10 deg/h
-_DAY = 86_400.0
-_MJD_UNIX_EPOCH = 40587.0
 _CLOCK_DAYS = 1.0  # that this computer's clock may be late
 _ROUNDED_DAY = (
     0.51e-6  # half of the sixth decimal of the day, the last of the 80 columns, and the double's own
@@ -92,7 +91,7 @@ def _site(stn: str) -> Site | None:
 
 
 def _future(sightings: Sequence[Sighting], now: datetime) -> Iterable[Problem]:
-    latest = now.timestamp() / _DAY + _MJD_UNIX_EPOCH + _CLOCK_DAYS
+    latest = mjd_of(now.timestamp()) + _CLOCK_DAYS
     for s in sightings:
         if s.mjd > latest:
             said = "this time has not come yet by the clock of this computer"
@@ -142,7 +141,7 @@ def _twice(sightings: Sequence[Sighting]) -> Iterable[Problem]:
     ordered = sorted(sightings, key=lambda s: (s.mjd, s.row))
     for i, s in enumerate(ordered):
         for earlier in reversed(ordered[:i]):
-            if (s.mjd - earlier.mjd) * _DAY > _SAME_SECONDS:
+            if (s.mjd - earlier.mjd) * DAY_S > _SAME_SECONDS:
                 break
             if s.key != earlier.key and 3600.0 * abs(s.dec_deg - earlier.dec_deg) >= _SAME_ARCSEC:
                 continue
@@ -231,7 +230,7 @@ def _residuals(
 
 def _outside(sightings: Sequence[Sighting], exposures: Sequence[tuple[float, float]]) -> Iterable[Problem]:
     starts = np.array([start for start, _ in exposures])
-    ends = np.array([start + seconds / _DAY for start, seconds in exposures])
+    ends = np.array([start + seconds / DAY_S for start, seconds in exposures])
     for s in sightings:
         if not bool(((starts - _ROUNDED_DAY <= s.mjd) & (s.mjd <= ends + _ROUNDED_DAY)).any()):
             said = "this time is within no exposure of the night"
@@ -244,7 +243,7 @@ def _sent_before(sightings: Sequence[Sighting], sent: Sequence[Sent]) -> Iterabl
     mjd, ra, dec = (np.array([getattr(x, name) for x in sent]) for name in ("mjd", "ra_deg", "dec_deg"))
     stn = np.array([x.stn for x in sent])
     for s in sightings:
-        near = (stn == s.stn) & (np.abs(mjd - s.mjd) * _DAY <= _SENT_SECONDS)
+        near = (stn == s.stn) & (np.abs(mjd - s.mjd) * DAY_S <= _SENT_SECONDS)
         near &= separation_arcsec(s.ra_deg, s.dec_deg, ra, dec) <= _SENT_ARCSEC
         if near.any():
             said = 'a position within 60 s and 5" was sent before'
