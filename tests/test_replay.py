@@ -704,6 +704,20 @@ def test_duplicates_are_one_exposure(one: PaintedNight, tmp_path: Path) -> None:
     pd.testing.assert_frame_equal(out.candidates[columns], alone.candidates[columns])
 
 
+def test_another_way_to_the_folder_makes_no_copies(
+    first: Outcome, night: PaintedNight, tmp_path: Path
+) -> None:
+    """The same files by a link or by `..`: nothing is new, nothing is linked again."""
+    shutil.copytree(first.target, tmp_path / "out")
+    (tmp_path / "away").symlink_to(night.directory.parent)
+    by_a_link = tmp_path / "away" / night.directory.name
+    for way in (by_a_link, night.directory / ".." / night.directory.name):
+        again = run(tmp_path / "out", way, reference=night.refcat)
+        assert all(linked.skipped for linked in again.sequences), way
+        with Store(again.target / STORE_NAME) as store:
+            assert {row.outcome for row in store.files().values()} == {"exposure"}, way
+
+
 def test_duplicate_goes_and_the_exposure_stays(one: PaintedNight, tmp_path: Path) -> None:
     raw = link(tmp_path / "raw", one.paths)
     shutil.copyfile(one.paths[1], raw / "0_first_in_alphabet.fits")

@@ -110,7 +110,7 @@ def replay(
             command=shlex.join(sys.argv[1:]),
             parameters=config.as_text(),
             versions=station.versions,
-            folders=data_folders(paths),
+            folders=data_folders(paths, known=store.files()),
         )
         done = run_replay(
             paths,

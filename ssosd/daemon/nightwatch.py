@@ -22,6 +22,7 @@ from ssosd.errors import BadInput, SsosdError
 from ssosd.ingest.watcher import Watcher
 from ssosd.plumbing.lock import TargetLock
 from ssosd.plumbing.notify import Notifier
+from ssosd.plumbing.spelling import straight
 from ssosd.station import Station
 from ssosd.store import STORE_NAME, Store, utc_now
 
@@ -59,7 +60,7 @@ def watch(root: Path, *, load_station: Callable[[], Station], command: str) -> i
     Misconfigured
         The set-up cannot work, or another process holds the target.
     """
-    root = root.expanduser().absolute()
+    root = straight(root)
     if not root.is_dir():
         raise BadInput(f"{root}: no such folder", next_step="create it or name the telescope's data folder")
     station = load_station()

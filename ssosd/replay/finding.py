@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from ssosd.errors import BadInput
 from ssosd.ingest.watcher import Sieve, is_writable_name, nameless
 from ssosd.model import is_fits_name
+from ssosd.plumbing.spelling import Spellings
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,8 +25,8 @@ class Archive:
 
     @property
     def folders(self) -> tuple[Path, ...]:
-        """See `data_folders`."""
-        return tuple(data_folders(self.roots))
+        """Those of the paths given whose files are all to be accounted for."""
+        return tuple(root for root in self.roots if root.is_dir())
 
     def changed_between(self, first_s: float, end_s: float) -> list[str]:
         """Files in the folders that were changed last in this time (Unix seconds, the end excluded)."""
@@ -41,6 +42,7 @@ def find_files(
     include: Sequence[str] = ("*",),
     exclude: Sequence[str] = (".*",),
     target: Path | None = None,
+    known: Iterable[str] = (),
 ) -> Archive:
     """All FITS files under the given files and folders.
 
@@ -52,6 +54,9 @@ def find_files(
         Patterns of names that are taken from folders, and left, as INCLUDE and EXCLUDE.
     target : Path, optional
         Where our own pictures are, which are none of the exposures.
+    known : iterable of str
+        Paths of files that were taken before: a folder that is given by another way, through a link or
+        ``..``, keeps the name that it has there, or its files would count as copies of themselves.
 
     Raises
     ------
@@ -59,7 +64,7 @@ def find_files(
         A path does not exist, a file named explicitly is no FITS file or has a name that is not UTF-8, or
         nothing was found.
     """
-    roots = tuple(path.expanduser().absolute() for path in paths)
+    roots = _roots(paths, known)
     sizes: dict[str, int] = {}
     times: dict[str, float] = {}
     unnamed: set[str] = set()
@@ -93,9 +98,14 @@ def find_files(
     )
 
 
-def data_folders(paths: Sequence[Path]) -> list[Path]:
-    """The folders among the paths given, whose files are all to be accounted for."""
-    return [path for path in (p.expanduser().absolute() for p in paths) if path.is_dir()]
+def data_folders(paths: Sequence[Path], *, known: Iterable[str] = ()) -> list[Path]:
+    """Folders among the paths given, whose files are all to be accounted for; `known` as in `find_files`."""
+    return [path for path in _roots(paths, known) if path.is_dir()]
+
+
+def _roots(paths: Sequence[Path], known: Iterable[str]) -> tuple[Path, ...]:
+    spellings = Spellings(known)
+    return tuple(spellings.of(path) for path in paths)
 
 
 _SUFFIXES = ".fits, .fit, .fts and these with .gz, .bz2 or .fz"

@@ -63,10 +63,13 @@ def replay(
         The set-up cannot work for any exposure.
     """
     config = station.config
-    archive = find_files(paths, include=config["INCLUDE"], exclude=config["EXCLUDE"], target=station.target)
+    known = store.files()
+    archive = find_files(
+        paths, include=config["INCLUDE"], exclude=config["EXCLUDE"], target=station.target, known=known
+    )
     done = Replayed(n_files=len(archive.files))
     names = {str(path) for path in archive.files}
-    gone = sorted(_vanished(store.files(), archive, include=config["INCLUDE"], exclude=config["EXCLUDE"]))
+    gone = sorted(_vanished(known, archive, include=config["INCLUDE"], exclude=config["EXCLUDE"]))
     before = store.file_nights()
     store.forget_files(gone)
     corridor = Corridor(
