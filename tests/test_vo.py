@@ -17,6 +17,7 @@ from astropy.io import fits
 from astropy.io.votable import from_table, parse
 from astropy.io.votable.ucd import parse_ucd
 from astropy.table import Table
+from astropy.units import UnitsWarning
 
 from ssosd.reports.columns import CANDIDATE_COLUMNS
 from ssosd.reports.regions import regions_text
@@ -79,6 +80,29 @@ def test_the_votable_s_rows_are_those_that_astropy_writes() -> None:
     stream = re.search(rb"<STREAM[^>]*>([^<]*)</STREAM>", file.getvalue())
     assert stream is not None
     assert base64.b64decode(stream[1]) == binary2(table)
+
+
+def test_the_fits_table_is_the_one_that_astropy_writes() -> None:
+    table = detections_table(FULL)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UnitsWarning)
+        fits.table_to_hdu(table).writeto(theirs := io.BytesIO())
+    theirs.seek(0)
+    ours = io.BytesIO(fits_bytes(table, night="2026-11-14"))
+    with fits.open(theirs) as wanted, fits.open(ours) as written:
+        written.verify("exception")
+        assert dict(written[0].header) == dict(wanted[0].header)
+        assert written[1].data.tobytes() == wanted[1].data.tobytes()
+        cards = {key: value for key, value in wanted[1].header.items() if key != "NAME"}
+        assert len(cards) > 200
+        assert {key: written[1].header[key] for key in cards} == cards
+        assert (written[1].header["EXTNAME"], written[1].header["NIGHT"]) == ("CANDIDATES", "2026-11-14")
+
+
+def test_a_truth_that_nobody_knows_is_null() -> None:
+    table = detections_table(FULL.assign(MATCHED=[None, True, False]))
+    with fits.open(io.BytesIO(fits_bytes(table, night="2026-11-14")), logical_as_bytes=True) as written:
+        assert written[1].data["MATCHED"].tolist() == [b"", b"T", b"F"]
 
 
 @pytest.mark.skipif(shutil.which("topcat") is None, reason="no STIL: apt-get install topcat")
