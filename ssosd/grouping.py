@@ -35,6 +35,16 @@ def instants(mjd: FloatArray) -> IntArray:
     return result
 
 
+def rows_of(label: IntArray, count: int) -> list[IntArray]:
+    """Rows with each label from 0 to `count` - 1, in their order: one sort, where a mask each would be n^2.
+
+    >>> [rows.tolist() for rows in rows_of(np.array([1, 0, 1]), 3)]
+    [[1], [0, 2], []]
+    """
+    order = np.argsort(label, kind="stable")
+    return np.split(order, np.searchsorted(label[order], np.arange(1, count)))[:count]
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Grouping:
     """Which rows of a table belong to which source, in time order.

@@ -11,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from ssosd.grouping import BoolArray, FloatArray
+from ssosd.grouping import BoolArray, FloatArray, IntArray, rows_of
 from ssosd.linker.tracklets.plane import Plane, project, to_sky
 from ssosd.linker.tracklets.stationary import places_on_sky
 from ssosd.patterns import clipped_fit, polynomials
@@ -51,10 +51,10 @@ def made_consistent(detections: pd.DataFrame) -> pd.DataFrame:
         return detections
     dx, dy, stars = _offsets(plane)
     frames = plane.frame * (int(plane.chip.max(initial=0)) + 1) + plane.chip
+    found, label = np.unique(frames, return_inverse=True)
     x, y = plane.x.copy(), plane.y.copy()
-    for frame in np.unique(frames):
-        here = frames == frame
-        terms = _terms(plane, here, int((here & stars).sum()))
+    for here in rows_of(label, found.size):
+        terms = _terms(plane, here, int(stars[here].sum()))
         if terms is None:
             continue
         used = stars[here]
@@ -78,7 +78,7 @@ def _offsets(plane: Plane) -> tuple[FloatArray, FloatArray, BoolArray]:
     return dx, dy, stars
 
 
-def _terms(plane: Plane, here: BoolArray, n_stars: int) -> FloatArray | None:
+def _terms(plane: Plane, here: IntArray, n_stars: int) -> FloatArray | None:
     """Chebyshev polynomials of the position on the chip; None with too few stars. Shape (n_here, n_terms)."""
     px, py = plane.pixel_x[here], plane.pixel_y[here]
     u, v = ((p - p.mean()) / max(float(np.ptp(p)) / 2.0, 1.0) for p in (px, py))

@@ -13,7 +13,7 @@ FIRST_LOOK = 6  # epochs around a pair in which the first other detections must 
 MOST_BY_CHANCE = 10.0  # detections expected where a pair predicts another: beyond, it is not looked for
 FARTHEST = 4.0  # arcsec: error of a prediction with which a detection is looked for
 ROUNDS = 6
-PAIRS_AT_ONCE = 300_000
+PAIRS_AT_ONCE, PLACES_AT_ONCE = 300_000, 30_000_000  # pairs extended in one go, and these times the epochs
 BEST = 2
 LEAST_SHARE = 0.25  # of the epochs between its ends that a track must be seen in
 CHUNK = 2_000_000  # places looked at in one go
@@ -21,9 +21,11 @@ CHUNK = 2_000_000  # places looked at in one go
 
 def first_tracks(pool: Pool, pairs: IntArray, *, needed: int) -> IntArray:
     """Extend pairs to the epochs around them; of many epochs keep the best for each detection."""
+    step = min(PAIRS_AT_ONCE, max(PLACES_AT_ONCE // max(pool.times.size, 1), 1))
+    around = _epochs_around(pool.times, FIRST_LOOK)
     parts = [
-        first_hits(pool, pairs[k : k + PAIRS_AT_ONCE], needed=needed)
-        for k in range(0, max(len(pairs), 1), PAIRS_AT_ONCE)
+        first_hits(pool, pairs[k : k + step], needed=needed, around=around)
+        for k in range(0, max(len(pairs), 1), step)
     ]
     track = unique_tracks(pool, np.concatenate(parts))
     return track if pool.times.size <= FEW_EPOCHS else _best_of_each(track)
@@ -40,7 +42,7 @@ def _best_of_each(track: IntArray) -> IntArray:
     return track[keep]
 
 
-def first_hits(pool: Pool, pairs: IntArray, *, needed: int) -> IntArray:
+def first_hits(pool: Pool, pairs: IntArray, *, needed: int, around: IntArray) -> IntArray:
     """Extend pairs to the epochs around them.
 
     Parameters
@@ -49,6 +51,8 @@ def first_hits(pool: Pool, pairs: IntArray, *, needed: int) -> IntArray:
     pairs : ndarray of int, shape (m, 2)
     needed : int
         Detections, the pair included, that a track needs to go on.
+    around : ndarray of int, shape (n_epochs, n_epochs, n)
+        The epochs to look at of each pair of epochs, -1 where there are fewer.
 
     Returns
     -------
@@ -66,7 +70,7 @@ def first_hits(pool: Pool, pairs: IntArray, *, needed: int) -> IntArray:
     track = np.full((len(pairs), n_epochs), -1, dtype=np.intp)
     rows = np.arange(len(pairs))
     track[rows, ei], track[rows, ej] = i, j
-    around = _epochs_around(times, FIRST_LOOK)[ei, ej]
+    around = around[ei, ej]
     hits = np.full(len(pairs), 2)
     looks = around.shape[1]
     for step in range(looks):
@@ -102,19 +106,21 @@ def first_hits(pool: Pool, pairs: IntArray, *, needed: int) -> IntArray:
 
 
 def _epochs_around(times: FloatArray, count: int) -> IntArray:
-    """For each pair of epochs the nearest others in time, -1 filled: shape (n, n, count)."""
+    """For each pair of epochs (ascending times) the nearest others, -1 filled: shape (n, n, count)."""
     n = times.size
     count = min(count, n - 2) if n > 2 else 0
     result = np.full((n, n, count), -1, dtype=np.intp)
     index = np.arange(n)
     if not count:
         return result
+    beside = np.arange(-(count + 2), count + 2)  # of the middle: those nearest to it are among so many
     for i in range(n):
-        middle = 0.5 * (times[i] + times)[:, None]
-        distance = np.abs(times[None, :] - middle)
-        distance[:, i] = np.inf
-        distance[index, index] = np.inf
-        result[i] = np.argsort(distance, axis=1, kind="stable")[:, :count]
+        middle = 0.5 * (times[i] + times)
+        near = np.searchsorted(times, middle)[:, None] + beside
+        distance = np.abs(times[np.clip(near, 0, n - 1)] - middle[:, None])
+        distance[(near < 0) | (near >= n) | (near == i) | (near == index[:, None])] = np.inf
+        first = np.argsort(distance, axis=1, kind="stable")[:, :count]
+        result[i] = np.take_along_axis(near, first, axis=1)
     return result
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ssosd.grouping import BoolArray, FloatArray
+from ssosd.grouping import BoolArray, FloatArray, rows_of
 from ssosd.linker.tracklets.plane import Plane
 
 CLEAR_SNR, FEW_STARS = 15.0, 10  # windows of fainter stars shrink
@@ -78,8 +78,8 @@ def _typical(
 ) -> FloatArray:
     """Median, or another quantile, over the stars of each epoch; the usual value where there are few."""
     found = np.full(plane.n_epochs, usual)
-    for epoch in range(plane.n_epochs):
-        here = values[stars & (plane.epoch == epoch)]
+    chosen = values[stars]
+    for epoch, here in enumerate(rows_of(plane.epoch[stars], plane.n_epochs)):
         if here.size >= FEW_STARS:
-            found[epoch] = np.quantile(here, quantile)
+            found[epoch] = np.quantile(chosen[here], quantile)
     return found

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from scipy.spatial import cKDTree
 from scipy.special import pdtrik
 
-from ssosd.grouping import BoolArray, FloatArray, IntArray
+from ssosd.grouping import BoolArray, FloatArray, IntArray, rows_of
 from ssosd.linker.tracklets.plane import Plane
 
 ELONGATED = 1.5  # A / B of a piece of a trail by which trails are found
@@ -19,6 +21,8 @@ HALF_WIDTH = 4.0  # arcsec: what is so close to the line belongs to it
 SPARE = 20.0  # arcsec beyond the longest trail of an object
 LINE_CHANCE = 1e-7  # lines with so improbably many pieces are trails
 MAX_LINES, MAX_PAIRS = 100, 4000  # per epoch
+MANY_PAIRS = 5_000_000  # of pieces within reach: where there would be more, a sample of the pieces is paired
+AT_ONCE = 64  # lines that are compared with the pieces in one go: few, and all at about one angle
 
 Line = tuple[FloatArray, FloatArray, FloatArray]  # x, y (arcsec) of a point, angle (rad)
 
@@ -49,9 +53,8 @@ def satellite_trails(plane: Plane, pool: BoolArray, *, longest: FloatArray) -> t
     """
     result, own = np.zeros(plane.x.size, dtype=bool), np.zeros(plane.x.size, dtype=bool)
     stretched = pool & (plane.elongation > ELONGATED)
-    for epoch in range(plane.n_epochs):
-        pieces = np.flatnonzero(stretched & (plane.epoch == epoch))
-        here = np.flatnonzero(pool & (plane.epoch == epoch))
+    for epoch, rows in enumerate(rows_of(plane.epoch, plane.n_epochs)):
+        pieces, here = rows[stretched[rows]], rows[pool[rows]]
         for _ in range(MAX_LINES):
             line = _best_line(plane, pieces, float(longest[epoch]) + SPARE)
             if line is None:
@@ -76,9 +79,11 @@ def _best_line(
     """Line through a pair of pieces with most pieces far from these, None if there is no trail."""
     if pieces.size < MIN_PIECES + 2:
         return None
-    points = np.stack([plane.x[pieces], plane.y[pieces]], axis=-1)
+    expected = 0.5 * pieces.size**2 * np.pi * REACH**2 / plane.area
+    paired = pieces[:: max(1, math.ceil(math.sqrt(expected / MANY_PAIRS)))]
+    points = np.stack([plane.x[paired], plane.y[paired]], axis=-1)
     pairs = cKDTree(points).query_pairs(REACH, output_type="ndarray")
-    i, j = pieces[pairs[:, 0]], pieces[pairs[:, 1]]
+    i, j = paired[pairs[:, 0]], paired[pairs[:, 1]]
     dx, dy = plane.x[j] - plane.x[i], plane.y[j] - plane.y[i]
     angle = np.arctan2(dy, dx)
     kept = np.flatnonzero(_aligned(plane, i, angle) & _aligned(plane, j, angle) & (np.hypot(dx, dy) > APART))
@@ -86,17 +91,37 @@ def _best_line(
     if not kept.size:
         return None
     x0, y0, angle = plane.x[i[kept]], plane.y[i[kept]], angle[kept]
-    on = (_offset(plane, pieces, x0, y0, angle) < HALF_WIDTH) & _aligned(plane, pieces, angle[:, None])
-    along = (plane.x[pieces] - x0[:, None]) * np.cos(angle)[:, None]
-    along += (plane.y[pieces] - y0[:, None]) * np.sin(angle)[:, None]
-    far = on & (np.abs(along) > longest)
-    best = int(np.lexsort((on.sum(axis=1), far.sum(axis=1)))[-1])
+    on, far = _pieces_on(plane, pieces, (x0, y0, angle), longest)
+    best = int(np.lexsort((on, far))[-1])
     # of all pieces so many are on a line across the field by chance, pointing along it
     chance = 2.0 * HALF_WIDTH / np.sqrt(plane.area) * ALONG_DEG / 90.0
     limit = max(float(MIN_PIECES), float(pdtrik(1.0 - LINE_CHANCE, max(pieces.size * chance, 1e-3))))
-    if on[best].sum() < limit or far[best].sum() < MIN_PIECES:
+    if on[best] < limit or far[best] < MIN_PIECES:
         return None
     return x0[best], y0[best], angle[best]
+
+
+def _pieces_on(plane: Plane, pieces: IntArray, lines: Line, longest: float) -> tuple[IntArray, IntArray]:
+    """Pieces on each of some lines, and those of them farther than `longest` from its point: (n_lines,).
+
+    Lines of about one angle are taken together, with the pieces that point along it: of a crowd's pieces one
+    in seven, and few numbers at a time.
+    """
+    on, far = np.zeros((2, lines[2].size), dtype=np.intp)
+    points_along = 0.5 * np.angle(plane.stretch[pieces])
+    order = np.argsort(lines[2] % np.pi, kind="stable")
+    for some in np.split(order, range(AT_ONCE, order.size, AT_ONCE)):
+        x0, y0, angle = (values[some] for values in lines)
+        turned = angle % np.pi
+        middle, half = 0.5 * (turned[0] + turned[-1]), 0.5 * (turned[-1] - turned[0])
+        off = np.abs((points_along - middle + 0.5 * np.pi) % np.pi - 0.5 * np.pi)
+        near = pieces[off < half + np.radians(ALONG_DEG) + 1e-6]
+        hit = (_offset(plane, near, x0, y0, angle) < HALF_WIDTH) & _aligned(plane, near, angle[:, None])
+        along = (plane.x[near] - x0[:, None]) * np.cos(angle)[:, None]
+        along += (plane.y[near] - y0[:, None]) * np.sin(angle)[:, None]
+        on[some] = hit.sum(axis=1)
+        far[some] = (hit & (np.abs(along) > longest)).sum(axis=1)
+    return on, far
 
 
 def _aligned(
