@@ -22,11 +22,13 @@ from rich.console import Console
 from ssosd.cli import main
 from ssosd.errors import BadInput
 from ssosd.reports.lint import draft as linter
+from ssosd.reports.lint import sky
 from ssosd.reports.lint.draft import Problem, Sent, has_errors, kind_of
 from ssosd.reports.lint.render import MOST, problem_lines, render_problems, verdict
 from ssosd.reports.lint.schema import element_order, schema_path
 from ssosd.reports.mpc_values import ADES_BANDS, CATALOGUES, LETTER_BANDS, MODES
 from ssosd.reports.obs80 import format_date
+from ssosd.sphere import separation_arcsec
 
 #: The linter on a day after those of the drafts here, whatever the day is.
 NOW = datetime(2026, 11, 20, tzinfo=UTC)
@@ -317,6 +319,21 @@ def test_times_are_within_exposures_and_nothing_is_sent_twice():
     assert [p[:3] for p in found(PSV, sent=sent)] == [(FIRST, "ra", "sent-before")]
     other = [Sent(stn="688", mjd=61358.8345, ra_deg=34.5285, dec_deg=13.56627)]
     assert not found(PSV, sent=other)
+
+
+def test_of_the_ledger_of_years_a_minute_is_compared(monkeypatch):
+    """500 positions of a night took 3.7 s against 100,000 that were sent before."""
+    night = 61358.8340289 + np.arange(-700.0, 300.0)
+    ledger = [Sent(stn="493", mjd=mjd, ra_deg=34.527559, dec_deg=13.56627) for mjd in night]
+    compared = []
+
+    def seen(ra, dec, others, dec_of_others):
+        compared.append(np.size(others))
+        return separation_arcsec(ra, dec, others, dec_of_others)
+
+    monkeypatch.setattr(sky, "separation_arcsec", seen)
+    assert [p[:3] for p in found(PSV, sent=ledger[::-1])] == [(FIRST, "ra", "sent-before")]
+    assert sum(compared) < 10
 
 
 @pytest.mark.parametrize("seconds", [0.0, 0.02, 1.0])

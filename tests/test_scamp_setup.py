@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import subprocess
 
+import numpy as np
+import pandas as pd
 import pytest
 
 from ssosd import astromatic
 from ssosd.config.tables.images import SCAMP_CATALOGUES
 from ssosd.errors import BadInput, Misconfigured
+from ssosd.linker.scamp.input import ROW_NUMBER, has_flag, usable
 from ssosd.linker.scamp.setup import choose_reference, read_setup
 from ssosd.linker.scamp.xml import read_fields
 from ssosd.plumbing.resources import shipped
@@ -84,6 +87,19 @@ def test_not_a_number(tmp_path, line, name):
     parameter, value = line.split()
     with pytest.raises(Misconfigured, match=rf"{parameter} is '{value}', not a number"):
         getattr(read_setup(path), name)(parameter)
+
+
+@pytest.mark.parametrize("kind", [np.int16, np.int32])
+@pytest.mark.parametrize(("mask", "kept"), [("0xffff", [0]), ("0xffffffff", [0]), ("4", [0, 2])])
+def test_masks_may_have_more_bits_than_the_flags(tmp_path, kind, mask, kept):
+    """SExtractor's FLAGS have 16: numpy ended with an overflow, and the sequence with it."""
+    path = tmp_path / "a.scamp"
+    path.write_text(f"IMAFLAGS_MASK {mask}\nASTR_FLAGSMASK {mask}\n")
+    setup, flags = read_setup(path), np.array([0, 4, 2], dtype=kind)
+    finite = ("XWIN_IMAGE", "YWIN_IMAGE", "FLUX_AUTO", "FLUXERR_AUTO", "ERRAWIN_IMAGE")
+    table = pd.DataFrame({**dict.fromkeys(finite, 1.0), ROW_NUMBER: flags})
+    assert flags[usable(table, setup=setup)].tolist() == kept
+    assert flags[~has_flag(flags, setup.integer("ASTR_FLAGSMASK"))].tolist() == kept
 
 
 def test_missing_set_up_file(tmp_path):

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from ssosd.astromatic import Binary
 from ssosd.errors import BadInput
-from ssosd.linker.scamp.input import Frame, all_detections, load_frame, only_wcs, usable
+from ssosd.linker.scamp.input import Frame, all_detections, has_flag, load_frame, only_wcs, usable
 from ssosd.linker.scamp.passes import margin_deg, solve_pass, stars_of
 from ssosd.linker.scamp.quality import (
     MIN_STARS,
@@ -131,7 +131,7 @@ def _by_stars(frame: Frame, stars: pd.DataFrame, scamp: Scamp) -> ExposureSoluti
     detections = all_detections([frame])
     plane = np.column_stack(offsets_arcsec(*sky_of(frame), e.ra_deg, e.dec_deg))
     there = usable(detections, setup=scamp.setup) & np.isfinite(plane).all(axis=1)
-    clean = (detections["FLAGS"].to_numpy() & scamp.setup.integer("ASTR_FLAGSMASK")) == 0
+    clean = ~has_flag(detections["FLAGS"], scamp.setup.integer("ASTR_FLAGSMASK"))
     good = there & clean
     reach = 60.0 * scamp.setup.number("POSITION_MAXERR")
     farther = min(_FARTHER * reach, _OVERLAP * 3600.0 * min(e.width_deg, e.height_deg))

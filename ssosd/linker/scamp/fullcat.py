@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from ssosd.errors import Misconfigured
 from ssosd.grouping import Grouping
 from ssosd.ldac import objects_frame, read_ldac
-from ssosd.linker.scamp.input import ROW_NUMBER, Frame
+from ssosd.linker.scamp.input import ROW_NUMBER, Frame, has_flag
 from ssosd.linker.scamp.run import Run
 from ssosd.linker.scamp.setup import Setup
 from ssosd.motion import rates
@@ -189,8 +189,8 @@ def _add_rates(table: pd.DataFrame, sources: pd.DataFrame, setup: Setup) -> None
 
 def _fitted_again(table: pd.DataFrame, setup: Setup) -> pd.DataFrame:
     """Motions by SOURCE_NUMBER of sources with two good detections or more, fitted to SCAMP's positions."""
-    bad = (table["FLAGS_SCAMP"] & BAD_MOTION) | (table["FLAGS_EXTRACTION"] & setup.integer("ASTR_FLAGSMASK"))
-    good = table[bad == 0]
+    bad = has_flag(table["FLAGS_SCAMP"], BAD_MOTION)
+    good = table[~bad & ~has_flag(table["FLAGS_EXTRACTION"], setup.integer("ASTR_FLAGSMASK"))]
     groups = Grouping.of(good["SOURCE_NUMBER"], good["MID_EXPOSURE_MJD"])
     good = good.iloc[groups.order]
     fit = rates(

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from astropy.io import fits
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from ssosd.days import DAY_S
 from ssosd.errors import BadInput, Misconfigured
@@ -29,6 +29,7 @@ from ssosd.model import Exposure
 ROW_NUMBER = "IMAFLAGS_ISO"
 #: FLAGS bit in the copies for what ASTR_IMAFLAGSMASK masks; SExtractor itself uses bits 0 to 7.
 MASKED_FLAG = 0x4000
+_LARGEST_MASK = 0xFFFF_FFFF  # flags have 32 bits at most
 NEEDED = (
     *("XWIN_IMAGE", "YWIN_IMAGE", "AWIN_IMAGE", "ERRAWIN_IMAGE", "BWIN_IMAGE", "ERRBWIN_IMAGE"),
     *("THETAWIN_IMAGE", "ERRTHETAWIN_IMAGE", "FLUX_AUTO", "FLUXERR_AUTO", "MAG_AUTO", "MAGERR_AUTO"),
@@ -168,8 +169,17 @@ def usable(detections: pd.DataFrame, *, setup: Setup) -> NDArray[np.bool_]:
     keep = np.isfinite(detections[columns].to_numpy(dtype=np.float64)).all(axis=1)
     mask = setup.integer("IMAFLAGS_MASK")
     if mask and ROW_NUMBER in detections:
-        keep &= (detections[ROW_NUMBER].to_numpy() & mask) == 0
+        keep &= ~has_flag(detections[ROW_NUMBER], mask)
     return keep
+
+
+def has_flag(flags: ArrayLike, mask: int) -> NDArray[np.bool_]:
+    """Which flags have a bit of a mask, that may have more bits than they: 0xffff for the 16 of FLAGS.
+
+    >>> has_flag(np.array([0, 4], dtype=np.int16), 0xFFFF).tolist()
+    [False, True]
+    """
+    return (np.asarray(flags).astype(np.int64) & (mask & _LARGEST_MASK)) != 0
 
 
 def write_inputs(
@@ -226,7 +236,7 @@ def _numbered(objects: NDArray[Any], rows: NDArray[np.intp], masked: int) -> NDA
         result[name] = objects[name]
     result[ROW_NUMBER] = rows
     if masked and ROW_NUMBER in (objects.dtype.names or ()):
-        result["FLAGS"] |= np.where(objects[ROW_NUMBER] & masked, MASKED_FLAG, 0).astype(
+        result["FLAGS"] |= np.where(has_flag(objects[ROW_NUMBER], masked), MASKED_FLAG, 0).astype(
             result["FLAGS"].dtype
         )
     return result

@@ -240,11 +240,13 @@ def _outside(sightings: Sequence[Sighting], exposures: Sequence[tuple[float, flo
 def _sent_before(sightings: Sequence[Sighting], sent: Sequence[Sent]) -> Iterable[Problem]:
     if not sent:
         return
-    mjd, ra, dec = (np.array([getattr(x, name) for x in sent]) for name in ("mjd", "ra_deg", "dec_deg"))
-    stn = np.array([x.stn for x in sent])
+    ordered = sorted(sent, key=lambda x: x.mjd)  # the ledger of years is looked at within a minute only
+    mjd, ra, dec = (np.array([getattr(x, name) for x in ordered]) for name in ("mjd", "ra_deg", "dec_deg"))
+    stn = np.array([x.stn for x in ordered])
+    minute = _SENT_SECONDS / DAY_S
     for s in sightings:
-        near = (stn == s.stn) & (np.abs(mjd - s.mjd) * DAY_S <= _SENT_SECONDS)
-        near &= separation_arcsec(s.ra_deg, s.dec_deg, ra, dec) <= _SENT_ARCSEC
-        if near.any():
+        now = slice(*np.searchsorted(mjd, (s.mjd - minute, np.nextafter(s.mjd + minute, np.inf))))
+        near = separation_arcsec(s.ra_deg, s.dec_deg, ra[now], dec[now]) <= _SENT_ARCSEC
+        if (near & (stn[now] == s.stn)).any():
             said = 'a position within 60 s and 5" was sent before'
             yield Problem(s.row, s.columns[1], "sent-before", "error", said)
