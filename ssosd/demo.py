@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -201,6 +202,7 @@ def run_demo(
     render_comparison(comparison, console=console)
     console.print(f"truth       {night.truth_path}", highlight=False, soft_wrap=True)
     console.print(f"settings    {night.config}", highlight=False, soft_wrap=True)
+    console.print(f"look at it  ssosd inspect -t {shlex.quote(str(folder))}", highlight=False, soft_wrap=True)
     return 0 if 2 * comparison.n_found > comparison.n_eligible else 1
 
 

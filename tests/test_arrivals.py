@@ -16,7 +16,7 @@ from ssosd.errors import BadInput, Retriable
 from ssosd.ingest.watcher import nameless
 from ssosd.intake import admit
 from tests.frames import header, pixels, write
-from tests.watched import Watched, frame, mef
+from tests.watched import Watched, frame, mef, station_for
 
 
 @pytest.fixture
@@ -417,6 +417,39 @@ def test_cut_for_good_is_parked_with_its_reason_and_looked_at_again_when_it_chan
     path.write_bytes(whole)
     night.settle()
     assert night.outcomes() == {"a.fits": "exposure"}
+
+
+def test_a_parked_file_that_a_person_takes_away_is_parked_no_more(night, elsewhere):
+    """As its next step says; it is taken when it comes back whole."""
+    path = night.root / "x.fits"
+    path.write_text("hello")
+    frame(night.root / "a.fits")
+    night.settle()
+    assert night.outcomes() == {"a.fits": "exposure", "x.fits": "parked"}
+    path.unlink()
+    night.settle()
+    assert night.outcomes() == {"a.fits": "exposure", "x.fits": "gone"}
+    assert night.store.parked() == []
+    frame(path, number=1)
+    night.settle()
+    assert night.outcomes() == {"a.fits": "exposure", "x.fits": "exposure"}
+
+
+def test_a_parked_file_that_is_excluded_is_parked_no_more(night):
+    (night.root / "x.fits").write_text("hello")
+    night.settle()
+    night.station = station_for(night.target, EXCLUDE="x*")
+    night.settle()
+    assert night.outcomes() == {"x.fits": "gone"}
+
+
+def test_a_parked_file_stays_so_when_its_folder_is_away(night):
+    (night.root / "sub").mkdir()
+    (night.root / "sub" / "x.fits").write_text("hello")
+    night.settle()
+    (night.root / "sub").rename(night.root.with_name("archived"))
+    night.settle()
+    assert night.outcomes() == {"sub/x.fits": "parked"}
 
 
 def test_a_file_that_lacks_something_is_read_ever_more_rarely(night, monkeypatch):

@@ -266,6 +266,34 @@ def test_a_file_that_could_not_be_opened_is_taken_up_as_soon_as_it_can(rig, one,
     assert live.store.parked() == []
 
 
+def test_the_log_has_the_notes_of_a_field_such_as_that_nothing_can_be_found_in_it(rig, one, caplog):
+    live = rig(one, EXPOSURES_PER_FIELD=3)
+    live.come(*one.paths[:3])
+    with caplog.at_level("INFO", logger="ssosd.daemon"):
+        live.go(120)
+    (said,) = (
+        r.getMessage() for r in caplog.records if "no candidate can come of 3 exposures" in r.getMessage()
+    )
+    assert said.startswith("2026-11-14/F01: ")
+
+
+def test_a_parked_file_that_is_taken_away_troubles_nobody_any_more(rig, one):
+    live = rig(one)
+    bad = live.root / "x.fits"
+    bad.write_text("hello")
+    live.go(300)
+    assert [Path(row.subject).name for row in live.store.parked()] == ["x.fits"]
+    night = live.store.rows("SELECT night FROM files")[0]["night"]
+    live.daemon.report()
+    live.go(120)
+    told = live.target / night / "summary.txt"
+    assert "1 parked" in told.read_text()
+    bad.unlink()
+    live.go(120)
+    assert live.store.parked() == []
+    assert "0 parked, 1 gone" in told.read_text()
+
+
 def test_a_name_that_is_not_utf_8_is_told_once_and_costs_nothing_else(rig, one):
     live = rig(one, EXPOSURES_PER_FIELD=5)
     odd = live.root / os.fsdecode(b"caf\xe9.fits")

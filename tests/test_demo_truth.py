@@ -110,6 +110,7 @@ def test_the_demo_finds_its_asteroids(tmp_path):
     assert comparison.n_false <= 2
     assert str(folder / "raw" / "truth.csv") in said.getvalue()
     assert "found of the painted movers" in said.getvalue()
+    assert f"ssosd inspect -t '{folder}'" in said.getvalue()
 
 
 def paint_small(folder, seed):

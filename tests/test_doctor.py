@@ -24,7 +24,7 @@ from ssosd.config import Config, load_config
 from ssosd.doctor import Finding, examine, exit_code, programs, render_findings
 from ssosd.doctor import place as places
 from ssosd.doctor.finding import guarded
-from ssosd.doctor.setup import needed_columns
+from ssosd.doctor.setup import check_configuration, needed_columns
 from ssosd.errors import Misconfigured
 from ssosd.ingest.sextractor import NEEDED_COLUMNS
 from ssosd.ldac import LdacChip, write_ldac
@@ -140,6 +140,14 @@ def test_what_the_drafts_will_lack_is_told_in_the_afternoon(
     assert exit_code(found.values()) == 0
     assert found["drafts"].detail.endswith("SUBMITTER, TELESCOPE_DESIGN, TELESCOPE_APERTURE")
     assert "UNK" in found["AST_CAT"].detail
+
+
+def test_fewer_exposures_than_a_candidate_needs_are_told_of(config: Config) -> None:
+    for detections, state in (("1,2,3", "warn"), ("1,2", "ok")):
+        given = {"EXPOSURES_PER_FIELD": "3", "DETECTIONS": detections}
+        finding = check_configuration(load_config(None, overrides=given, cwd=Path("/")))
+        assert finding.state == state
+    assert check_configuration(config).state == "ok"
 
 
 @pytest.mark.binaries

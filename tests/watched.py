@@ -52,6 +52,7 @@ class Watched:
             self.store.files(), station=self.station, now_s=self.now_s, twins=self.store.twins
         )
         self.store.forget_files(scanned.moved)
+        self.store.forget_parked(scanned.removed)
         return scanned
 
     def hint(self, path: Path) -> None:

@@ -75,10 +75,8 @@ def show_sequence(linked: Linked, console: Console) -> None:
         log.info("%s %s %d", subject, name, count)
     for note in result.notes:
         log.warning("%s %s", subject, note)
-    of_headers = tuple(f"{e.name}: " for e in linked.sequence.exposures)  # these are in the log alone
-    for note in result.notes:
-        if not note.startswith(of_headers):
-            console.print(f"    [yellow]note[/yellow] {escape(note)}", highlight=False)
+    for note in result.notes_of_the_field(linked.sequence.exposures):
+        console.print(f"    [yellow]note[/yellow] {escape(note)}", highlight=False)
     _show_known(result.identified, console)
 
 

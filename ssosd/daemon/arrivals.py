@@ -38,6 +38,7 @@ class Scanned:
 
     fresh: int = 0  # files to look at
     moved: list[str] = field(default_factory=list)  # gone, but another file holds the exposure
+    removed: list[str] = field(default_factory=list)  # parked, and taken away or excluded by a person since
     back: list[str] = field(default_factory=list)  # files of exposures that the last scan did not find
     nameless: list[str] = field(default_factory=list)  # cannot be taken; each is told of once
     unreadable: dict[str, str] = field(default_factory=dict)  # folders, and why, at each scan anew
@@ -153,9 +154,17 @@ class Arrivals:
         self._told |= nameless
         scanned.fresh = len(fresh)
         scanned.moved = _moved(known, unseen, twins)
+        parked = sorted(path for path in unseen if known[path].outcome == "parked")
+        scanned.removed = [path for path in parked if self._is_removed(path, station)]
         scanned.back = sorted(self._away - unseen)
         self._away = {path for path in unseen if known[path].outcome in _HELD}
         return scanned
+
+    def _is_removed(self, path: str, station: Station) -> bool:
+        """Whether a person has taken a file away, or named it in EXCLUDE: not with its folder or its disk."""
+        if regular_stat(path) is not None:
+            return not self._sieve_of(station)(path)
+        return os.access(os.path.dirname(path), os.R_OK | os.X_OK)  # noqa: PTH120 - as the other paths here
 
     def _sieve_of(self, station: Station) -> Sieve:
         config = station.config

@@ -11,7 +11,7 @@ from __future__ import annotations
 import logging
 import os
 import sqlite3
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor
 from datetime import datetime
 from functools import partial
@@ -262,6 +262,8 @@ class Daemon:
         if scanned.moved:
             self.store.forget_files(scanned.moved)
             self.look_at_the_time()
+        if scanned.removed:
+            self._forget_parked(scanned.removed)
         if scanned.back and self.store.take_up_returned(scanned.back):
             self.look_at_the_time()
         for path in scanned.nameless:
@@ -269,6 +271,14 @@ class Daemon:
         if scanned.fresh:
             log.info("scan: %s to look at", counted(scanned.fresh, "file"))
         self._tell_of_folders(scanned.unreadable)
+
+    def _forget_parked(self, paths: Sequence[str]) -> None:
+        """Parked files that a person has taken away trouble nobody any more; their nights are told anew."""
+        for night in self.store.forget_parked(paths):
+            self.store.spoil_night(night)
+            self.nights.touch(night)
+        for path in paths:
+            log.info("%s was parked; it is excluded or not there now", path)
 
     def _tell_of_folders(self, unreadable: Mapping[str, str]) -> None:
         """Say which folders cannot be read and which are back; without the data folder nothing can come."""

@@ -273,6 +273,8 @@ class NightWork:
         elif linked.result is not None:
             count = linked.result.candidates["CANDIDATE"].nunique()
             log.info("linked %s: %d candidates", subject, count, extra=about)
+            for note in linked.result.notes_of_the_field(plan.sequence.exposures):
+                log.info("%s: %s", subject, note, extra=about)
         self._recorded()
 
     def _write_if_due(self, night: str) -> None:

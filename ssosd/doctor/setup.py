@@ -10,6 +10,7 @@ from typing import Any
 from ssosd.astromatic_setup import read_columns
 from ssosd.doctor.finding import Finding
 from ssosd.errors import Misconfigured
+from ssosd.filters.settings import ChainSettings
 from ssosd.headermap import load_map, read_rules
 from ssosd.plumbing.resources import shipped
 from ssosd.reports.context import DEMANDED
@@ -39,6 +40,11 @@ def check_configuration(config: Mapping[str, Any]) -> Finding:
             next_step="see docs/parameters.md",
         )
     notes = list(getattr(config, "notes", ()))
+    visits, fewest = config["EXPOSURES_PER_FIELD"], ChainSettings.from_mapping(config).fewest_detections
+    if 0 < visits < fewest:
+        notes.append(
+            f"EXPOSURES_PER_FIELD {visits}, but a candidate needs {fewest} detections: see DETECTIONS"
+        )
     if notes:
         return Finding(name="configuration", state="warn", detail="; ".join([detail, *notes]))
     return Finding(name="configuration", state="ok", detail=detail)

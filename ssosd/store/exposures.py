@@ -177,6 +177,17 @@ class Exposures(Base):
                         "UPDATE exposures SET state = 'read' WHERE digest = ? AND state = 'parked'", [former]
                     )
 
+    def forget_parked(self, paths: Iterable[str]) -> set[str]:
+        """Mark parked files as gone; returns the nights that accounted for them."""
+        names = list(paths)
+        nights = self.rows(
+            "SELECT DISTINCT night FROM files WHERE night IS NOT NULL AND outcome = 'parked'"
+            " AND path IN (SELECT value FROM json_each(?))",
+            [json.dumps(names)],
+        )
+        self.forget_files(names)
+        return {row["night"] for row in nights}
+
     def _exposure_of(self, path: str) -> str | None:
         found = self.rows("SELECT exposure FROM files WHERE path = ?", [path])
         return found[0]["exposure"] if found else None

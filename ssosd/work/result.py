@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
 
-from ssosd.model import Drop
+from ssosd.model import Drop, Exposure
 from ssosd.work.identifying import Identified
 
 
@@ -38,6 +39,11 @@ class SequenceResult:
     def unchecked_because(self) -> str:
         """Why exposures were not compared with the known objects; "" when all were."""
         return self.identified.rows.unchecked_because
+
+    def notes_of_the_field(self, exposures: Iterable[Exposure]) -> list[str]:
+        """The notes but for those on the headers of the sequence's exposures, one or more of each."""
+        of_headers = tuple(f"{exposure.name}: " for exposure in exposures)
+        return [note for note in self.notes if not note.startswith(of_headers)]
 
 
 def summary_columns(result: SequenceResult, folder: Path) -> dict[str, object]:

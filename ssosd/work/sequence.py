@@ -13,6 +13,7 @@ from pathlib import Path
 import pandas as pd
 
 from ssosd.errors import BadInput, SsosdError
+from ssosd.filters.settings import ChainSettings
 from ssosd.identify.evidence import FILE_NAME as EVIDENCE
 from ssosd.identify.limits import measured_limit
 from ssosd.ingest.sequence import FieldSequence
@@ -126,6 +127,7 @@ def _link_into(
     notes = [f"{e.name}: {w}" for e in sequence.exposures for w in e.warnings]
     notes += [f"left out {_name_of(sequence, d.digest)}: {d.reason}" for d in linked.dropped]
     notes += [*linked.doubtful, *left.unsought]
+    notes += too_few_for_a_candidate(len(linked.exposures), ChainSettings.from_mapping(station.config))
     notes += without_magnitudes(quality)
 
     progress("measuring")
@@ -213,6 +215,22 @@ def _log_text(sequence: FieldSequence, left: Candidates, result: SequenceResult)
     timeless = [line for line in left.linked.log_tail.splitlines() if "All done (in" not in line]
     lines += ["", "SCAMP:", *timeless, ""]
     return "\n".join(lines)
+
+
+def too_few_for_a_candidate(count: int, settings: ChainSettings) -> list[str]:
+    """Say so where no source of so many exposures can pass the filter of the number of detections.
+
+    >>> from ssosd.config import load_config
+    >>> too_few_for_a_candidate(3, ChainSettings.from_mapping(load_config(None, overrides={}, cwd=Path())))
+    ['no candidate can come of 3 exposures: FILTER_DETEC lets 4 detections or more pass, see DETECTIONS']
+    """
+    fewest = settings.fewest_detections
+    if count >= fewest:
+        return []
+    return [
+        f"no candidate can come of {counted(count, 'exposure')}: FILTER_DETEC lets {fewest} detections "
+        "or more pass, see DETECTIONS"
+    ]
 
 
 def require_exposures(sequence: FieldSequence, *, minimum: int) -> None:
