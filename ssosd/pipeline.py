@@ -90,13 +90,22 @@ class Corridor:
         changed_between: Callable[[float, float], list[str]] | None = None,
         is_live: bool = False,
     ) -> None:
-        self.station = station
+        self._station = station
         self.store = store
         self._folders = tuple(folders)
         self.inquiry = Inquiry(store)
         self._changed_between = changed_between
         self._is_live = is_live
         self._standing = Standing(station=station, store=store)
+
+    @property
+    def station(self) -> Station:
+        """What the work is done with; another one is what results are compared with from then on."""
+        return self._station
+
+    @station.setter
+    def station(self, station: Station) -> None:
+        self._station = self._standing.station = station
 
     def clean_up(self) -> None:
         """Remove what a process left behind that was killed; only for one that holds the target alone."""

@@ -26,14 +26,14 @@ class Standing:
     """
 
     def __init__(self, *, station: Station, store: Store) -> None:
-        self._station = station
+        self.station = station
         self._store = store
         self._kept: set[int] = set()  # sequences whose files are away, told of
 
     def key_of(self, exposure: Exposure) -> tuple[str | None, BadInput | None]:
         """Key of an exposure's catalogue, or why there can be none: its weight map is missing."""
         try:
-            return work.key_of(exposure, station=self._station), None
+            return work.key_of(exposure, station=self.station), None
         except BadInput as error:
             return None, error
 
@@ -49,7 +49,7 @@ class Standing:
             return False
         if not self._is_as_wanted(sequence, row, states, now_s=now_s):
             return self.waits_for_files(sequence, row)
-        return row.state == "parked" or row.identified_with == self._station.known_settings
+        return row.state == "parked" or row.identified_with == self.station.known_settings
 
     def _is_as_wanted(
         self,
@@ -69,7 +69,7 @@ class Standing:
             elif not state.rests(key, now_s=now_s):
                 return False
         usable = replace(sequence, exposures=tuple(e for e in sequence.exposures if e.digest in keys))
-        return row.is_of(work.fingerprint(usable, keys, station=self._station)) and has_its_files(row)
+        return row.is_of(work.fingerprint(usable, keys, station=self.station)) and has_its_files(row)
 
     def waits_for_files(self, sequence: FieldSequence, row: SequenceRow) -> bool:
         """Whether a sequence that is done cannot be done as well again, as files are away; said once."""
