@@ -41,7 +41,7 @@ ORBIT_FILES = {"ORBITS": "MPCORB.DAT", "COMETS": "CometEls.txt"}
 #: Folders of a night that are not yet, or no longer, a field's results.
 STAGING_PREFIX = ".staging-"
 #: Bumped when the same input gives other results than before, so that replays link again.
-RESULT_VERSION = 9
+RESULT_VERSION = 10
 #: Bumped when the known objects of the same input are others than before.
 KNOWN_VERSION = 2
 #: Value of ORBITS and COMETS: the daemon fetches the file.

@@ -34,8 +34,9 @@ from ssosd.analysis.painter.psf import Psf
 from ssosd.astromatic import find
 from ssosd.cli import main
 from ssosd.config import load_config
-from ssosd.ldac import read_ldac
+from ssosd.ldac import objects_frame, read_ldac
 from ssosd.plumbing.lock import TargetLock
+from ssosd.sphere import unit_vectors
 from ssosd.station import Station
 from ssosd.store import STORE_NAME, Store, utc_now
 from ssosd.work.calibrating import photometry_of
@@ -49,7 +50,8 @@ from tests.sky import shared_sky
 #: Movers of all magnitudes about the limit: what injection is to tell, without injection.
 MANY = MoverClass(name="many", count=120, rate_arcsec_h=(5.0, 300.0), mag=(18.5, 22.0), mag_slope=0.0)
 FULL = {
-    **ONE_FIELD, "exposures": 5, "size_px": (1024, 1024), "stars": 250, "placed": (), "movers": (MANY,),
+    **ONE_FIELD, "exposures": 5, "size_px": (1024, 1024), "stars": 450, "star_mags": (13.5, 22.5), "placed": (),
+    "movers": (MANY,),
 }  # fmt: skip
 ALIKE = {"INJECT": 120, "INJECT_MAG": "18.5,22", "INJECT_RATE": "5,300"}
 FEW = {"INJECT": 12, "INJECT_MAG": "16.5,18", "INJECT_RATE": "20,60"}
@@ -99,6 +101,29 @@ def test_injection_tells_the_completeness_of_the_movers_that_are_there(
     share = (k_own + k) / (n_own + n)
     assert 0.3 < share < 0.9
     assert abs(k_own / n_own - k / n) < 3.0 * np.sqrt(share * (1.0 - share) * (1.0 / n_own + 1.0 / n))
+
+
+@pytest.mark.binaries
+def test_limit_50_is_where_half_of_the_movers_are_detected(
+    full: PaintedNight, measured: tuple[Outcome, Outcome]
+) -> None:
+    """Stars tell it, by the pixels: their counts, among noise that was detected, had said 0.6 mag too much."""
+    plain, _ = measured
+    (catalogue,) = plain.target.glob("20*/*/cats/full_1.cat")
+    table = objects_frame(read_ldac(catalogue)[0].objects)
+    with Store(plain.target / STORE_NAME) as store:
+        limits = pd.DataFrame(store.rows("SELECT * FROM exposure_quality ORDER BY catalog_number"))
+    off, detected = [], []
+    for (_, truth), row in zip(full.truth.groupby("mjd_mid"), limits.itertuples(), strict=True):
+        movers = truth[truth["whole"] & truth["unblended"] & (truth["rate"] < 60.0)]
+        own = table[table["CATALOG_NUMBER"] == row.catalog_number]
+        places = cKDTree(unit_vectors(own["ALPHA_J2000"], own["DELTA_J2000"]))
+        distance, _ = places.query(unit_vectors(movers["ra"], movers["dec"]))
+        off += list(row.limit_50 - movers["mag"])
+        detected += list(np.degrees(distance) * 3600.0 < 1.5)
+    bins = np.digitize(off, np.arange(-1.5, 1.6, 0.25))
+    n, k = np.bincount(bins, minlength=14)[1:13], np.bincount(bins, detected, minlength=14)[1:13]
+    assert half_magnitude(np.arange(-1.375, 1.4, 0.25), n[::-1], k[::-1]) == pytest.approx(0.0, abs=0.12)
 
 
 @pytest.mark.binaries

@@ -54,7 +54,7 @@ def measured_limit(quality: pd.DataFrame) -> Limit | None:
     """Limit of a sequence from its exposures' own, as photometry measured them.
 
     Half of them reach it: the median of the magnitude at which half of what is there is detected or, where
-    the counts do not tell, of the one with a ratio of 5.
+    that is not known, of the one with a ratio of 5.
 
     Parameters
     ----------

@@ -41,7 +41,11 @@ def photometry_of(linked: Linked, *, station: Station) -> Photometry:
 
 
 def quality_of_exposures(
-    linked: Linked, photometry: Photometry, catalogues: Mapping[str, Catalogue]
+    linked: Linked,
+    photometry: Photometry,
+    catalogues: Mapping[str, Catalogue],
+    *,
+    depth: Mapping[int, float],
 ) -> pd.DataFrame:
     """One row per linked exposure: the columns of the table `exposure_quality`.
 
@@ -52,6 +56,8 @@ def quality_of_exposures(
         Of its exposures.
     catalogues : mapping
         By the exposures' digests.
+    depth : mapping
+        Magnitude at which half was detected, by CATALOG_NUMBER.
     """
     light = photometry.exposures.set_index("CATALOG_NUMBER")
     solved = linked.quality.set_index("CATALOG_NUMBER")
@@ -77,7 +83,7 @@ def quality_of_exposures(
             "band": light["BAND"].fillna("").to_numpy(),
             "phot_cat": light["PHOT_CAT"].fillna("").to_numpy(),
             "limit_5sigma": light["LIMIT_5SIGMA"].to_numpy(),
-            "limit_50": light["LIMIT_50"].to_numpy(),
+            "limit_50": [depth.get(number, np.nan) for number in numbers],
             "why_not": light["REASON"].fillna("no detection of it is left").to_numpy(),
         }
     )

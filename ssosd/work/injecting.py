@@ -31,7 +31,7 @@ from ssosd.work.exposure import extract_prepared
 from ssosd.work.failure import failure
 from ssosd.work.linking import Progress, link_candidates
 from ssosd.work.painting import painted_copy
-from ssosd.work.recovering import Pixels
+from ssosd.work.recovering import Pixels, depth_of
 
 _BRIGHTER, _FAINTER = 3.0, 1.0  # mag about the limit, for INJECT_MAG AUTO
 _LEAST_RADIUS = 2.0  # arcsec between a mover and a detection of it
@@ -81,7 +81,12 @@ def measure_completeness(
             progress=progress,
         )
     photometry = photometry_of(left.linked, station=station)
-    return completeness_of(left.linked, photometry, catalogues, station=station, progress=progress)
+    pixels = Pixels.of(left, photometry, station=station)
+    with pixels.chips:
+        depth = depth_of(left, pixels)
+    return completeness_of(
+        left.linked, photometry, catalogues, depth=depth, station=station, progress=progress
+    )
 
 
 def completeness_of(
@@ -89,6 +94,7 @@ def completeness_of(
     photometry: Photometry,
     catalogues: Mapping[str, Catalogue],
     *,
+    depth: Mapping[int, float],
     station: Station,
     progress: Progress,
 ) -> Completeness:
@@ -102,6 +108,8 @@ def completeness_of(
         Of its exposures.
     catalogues : mapping
         By the exposures' digests.
+    depth : mapping
+        From `ssosd.work.recovering.depth_of`.
     station : Station
     progress : callable
         Told what is being done.
@@ -112,7 +120,13 @@ def completeness_of(
     try:
         with tempfile.TemporaryDirectory(dir=station.scratch, prefix="inject-") as room:
             counts = _measure(
-                linked, photometry, catalogues, room=Path(room), station=station, progress=progress
+                linked,
+                photometry,
+                catalogues,
+                depth=depth,
+                room=Path(room),
+                station=station,
+                progress=progress,
             )
     except (BadInput, Retriable) as error:
         return _nothing(error.message)
@@ -131,6 +145,7 @@ def _measure(
     photometry: Photometry,
     catalogues: Mapping[str, Catalogue],
     *,
+    depth: Mapping[int, float],
     room: Path,
     station: Station,
     progress: Progress,
@@ -148,7 +163,7 @@ def _measure(
         centre_deg=(exposures[0].ra_deg, exposures[0].dec_deg),
         size_deg=(exposures[0].width_deg, exposures[0].height_deg),
         rate_arcsec_h=config["INJECT_RATE"],
-        mag=config["INJECT_MAG"] or _about_the_limit(photometry),
+        mag=config["INJECT_MAG"] or _about_the_limit(photometry, depth),
     )
     cats = room / "cats"
     cats.mkdir()
@@ -203,10 +218,10 @@ def _measure(
     return table
 
 
-def _about_the_limit(photometry: Photometry) -> tuple[float, float]:
+def _about_the_limit(photometry: Photometry, depth: Mapping[int, float]) -> tuple[float, float]:
     """Magnitudes about the one at which half of what is there is detected; one of 5 sigma will do for it."""
-    limits = photometry.exposures["LIMIT_50"].fillna(photometry.exposures["LIMIT_5SIGMA"])
-    limit = float(limits.median())
+    five_sigma = photometry.exposures.set_index("CATALOG_NUMBER")["LIMIT_5SIGMA"]
+    limit = float(pd.Series(depth, dtype=np.float64).reindex(five_sigma.index).fillna(five_sigma).median())
     if not np.isfinite(limit):
         raise BadInput("the exposures' limiting magnitude is not known", next_step="set INJECT_MAG")
     return limit - _BRIGHTER, limit + _FAINTER

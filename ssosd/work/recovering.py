@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from ssosd.analysis.forced.chips import ChipFacts, Chips
+from ssosd.analysis.forced.depth import half_detected_mags
 from ssosd.analysis.forced.recover import recover
 from ssosd.analysis.forced.rest import FixedSky
 from ssosd.analysis.forced.standing import star_evidence
@@ -71,6 +72,13 @@ class Pixels:
             chips=Chips(_replaced(facts, linked, copies) if copies else facts, rest),
             rest=rest,
         )
+
+
+def depth_of(left: Candidates, pixels: Pixels) -> dict[int, float]:
+    """Magnitude at which half was detected, of each exposure, as `half_detected_mags` has it."""
+    return half_detected_mags(
+        left.positions, exposures=left.linked.exposures, chips=pixels.chips, photometry=pixels.photometry
+    )
 
 
 def with_trails(

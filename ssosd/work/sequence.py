@@ -34,7 +34,7 @@ from ssosd.work.identifying import identify
 from ssosd.work.injecting import completeness_of
 from ssosd.work.linking import Candidates, Progress, link_candidates
 from ssosd.work.picturing import pictures
-from ssosd.work.recovering import Pixels, recovered
+from ssosd.work.recovering import Pixels, depth_of, recovered
 from ssosd.work.result import SequenceResult
 
 
@@ -123,16 +123,17 @@ def _link_into(
     linked = left.linked
     progress("calibrating")
     photometry = photometry_of(linked, station=station)
-    quality = quality_of_exposures(linked, photometry, catalogues)
     notes = [f"{e.name}: {w}" for e in sequence.exposures for w in e.warnings]
     notes += [f"left out {_name_of(sequence, d.digest)}: {d.reason}" for d in linked.dropped]
     notes += [*linked.doubtful, *left.unsought]
     notes += too_few_for_a_candidate(len(linked.exposures), ChainSettings.from_mapping(station.config))
-    notes += without_magnitudes(quality)
 
     progress("measuring")
     pixels = Pixels.of(left, photometry, station=station)
     with pixels.chips, ThreadPoolExecutor(max_workers=1, thread_name_prefix="looking") as beside:
+        depth = depth_of(left, pixels)
+        quality = quality_of_exposures(linked, photometry, catalogues, depth=depth)
+        notes += without_magnitudes(quality)
         on_pixels = measured(left, pixels, station=station)
         found = with_fitted_light(on_pixels.candidates, pixels, station=station)
         notes += on_pixels.notes
@@ -158,7 +159,9 @@ def _link_into(
         )
         notes += looking.result()[1]
 
-    completeness = completeness_of(linked, photometry, catalogues, station=station, progress=progress)
+    completeness = completeness_of(
+        linked, photometry, catalogues, depth=depth, station=station, progress=progress
+    )
     if completeness.why_not:
         notes += [f"completeness not measured: {completeness.why_not}"]
     result = SequenceResult(

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from ssosd.analysis.photometry.apertures import LightCurve, Noise
 from ssosd.analysis.photometry.fit import MIN_STARS, ErrorModel, ZeroPoint, fit_zero_point
 from ssosd.analysis.photometry.gaia_bands import RELATIONS, SOLAR_BP_RP, band_of_filter, gaia_to_band
-from ssosd.analysis.photometry.limits import five_sigma, half_complete
+from ssosd.analysis.photometry.limits import five_sigma
 from ssosd.analysis.photometry.stars import (
     MAG_PER_RELATIVE,
     NO_MAGNITUDE,
@@ -203,8 +203,7 @@ def calibrate(
         Exposures by CATALOG_NUMBER: IMAGE_FILENAME, FILTER, BAND, PHOT_CAT ("" without a calibration),
         OFFSET, OFFSET_ERR (mag, added to MAG), ZP, ZP_ERR (magnitude of one count per second, all light),
         COLOUR_TERM, COLOUR_TERM_ERR (mag per mag of BP - RP), N_STARS, SCATTER (mag, of those stars), SEEING
-        (FWHM of the exposure's stars, arcsec), LIMIT_5SIGMA, LIMIT_50 (mag), REASON ("" when it is
-        calibrated).
+        (FWHM of the exposure's stars, arcsec), LIMIT_5SIGMA (mag), REASON ("" when it is calibrated).
 
     Notes
     -----
@@ -237,7 +236,7 @@ def calibrate(
 _ROW = (
     *("CATALOG_NUMBER", "IMAGE_FILENAME", "FILTER", "BAND", "PHOT_CAT", "OFFSET", "OFFSET_ERR", "ZP"),
     *("ZP_ERR", "COLOUR_TERM", "COLOUR_TERM_ERR", "N_STARS", "SCATTER", "SEEING", "LIMIT_5SIGMA"),
-    *("LIMIT_50", "REASON"),
+    "REASON",
 )
 
 
@@ -320,7 +319,6 @@ def _exposure(
         "N_STARS": zero.n_stars,
         "SCATTER": zero.scatter,
         "LIMIT_5SIGMA": five_sigma(calibrated, snr),
-        "LIMIT_50": half_complete(calibrated),
         "REASON": "",
     }
     return calibration, row

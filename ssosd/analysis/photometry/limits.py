@@ -1,18 +1,19 @@
-"""How deep an exposure goes, from its own catalogue: 5 sigma and 50 %."""
+"""How deep an exposure goes: 5 sigma and 50 %."""
 
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
-from scipy.optimize import least_squares
+from numpy.typing import ArrayLike
 from scipy.special import expit
 
-_STEP = 0.25  # mag, width of the bins of the counts
-_FIT_MAG = 3.5  # range of brightness below the turn-over in which the counts are taken for a line
-_LEAST = 200  # detections for a statement from their counts: of fewer, too large a share is false
-_MAX_SLOPE = 0.8  # of log10 N per mag; 0.6 is uniform space
-_WIDTH = (0.1, 0.5)  # mag, of the fall; magnitudes' own errors widen it
-_WORST_ERROR = 0.25  # mag, of an answer
+#: What is tried: share of bright ones that are detected, significance in magnitudes, width of the fall.
+_SHARES = np.arange(0.7, 1.0001, 0.02)
+_TURNS = np.arange(-3.0, 0.0, 0.02)
+_WIDTHS = np.array([0.05, 0.1, 0.15, 0.2, 0.3])
+_EDGES = np.arange(-4.0, 0.6, 0.1)  # of the bins, magnitudes
+_STRAY = 0.01  # of detections of something else, and of those that something hides
+_LEAST, _NEAR = 10, 1.0  # things on either side, so near in magnitudes
+_TWO_SIGMA, _WORST_ERROR = 2.0, 0.1  # of the logarithm of the likelihood; mag, of an answer
 
 
 def five_sigma(mag: ArrayLike, snr: ArrayLike) -> float:
@@ -44,51 +45,43 @@ def five_sigma(mag: ArrayLike, snr: ArrayLike) -> float:
     return float(np.median(m[use] + 2.5 * np.log10(ratio[use] / 5.0)))
 
 
-def half_complete(mag: ArrayLike) -> float:
-    """Magnitude at which half of what is there is detected, by the counts of the frame itself.
+def half_detected(significance: ArrayLike, detected: ArrayLike) -> float:
+    """Significance at which half of what is there was detected.
 
-    The logarithm of the counts rises linearly with magnitude as far as they are complete, and the fraction
-    that is detected falls as 1 / (1 + exp((m - m50) / width)). Both are fitted together to all bins: a few
-    counts more or less in one of them do not decide.
+    The share A / (1 + exp((m - m0) / w)), of m in magnitudes, is fitted by maximum likelihood on a grid. The
+    light is that of the exposure itself: what its noise has added to it has made the detection as well, so
+    that it does not matter how those that are there were chosen.
 
     Parameters
     ----------
-    mag : array_like, shape (n,)
-        Calibrated magnitudes of all detections.
+    significance : array_like, shape (n,)
+        Light over the noise of the sky, of things that are there; of any sign.
+    detected : array_like of bool, shape (n,)
 
     Returns
     -------
     float
-        NaN when there are too few detections, or their counts leave it open by more than a quarter of a mag.
+        NaN where few are near it on either side, or these leave it open by more than a tenth of a magnitude.
+
+    Examples
+    --------
+    >>> light = np.linspace(0.5, 12.0, 400)
+    >>> round(half_detected(light, light > 4.0), 1)
+    4.0
+    >>> half_detected(light, light > 0.0)
+    nan
     """
-    m = np.asarray(mag, dtype=np.float64)
-    m = m[np.isfinite(m)]
-    if len(m) < _LEAST:
-        return np.nan
-    low, high = np.floor(np.quantile(m, 0.01)), np.ceil(m.max()) + 1.0  # some empty bins show the end
-    edges = np.arange(low, high + _STEP, _STEP)
-    counts = np.histogram(m, edges)[0].astype(np.float64)
-    middle = edges[:-1] + _STEP / 2.0
-    peak = middle[int(np.argmax(np.convolve(counts, np.ones(3) / 3.0, mode="same")))]
-    used = middle > peak - _FIT_MAG
-    x, seen = middle[used] - peak, _steadied(counts[used])
-
-    def residuals(vector: NDArray[np.float64]) -> NDArray[np.float64]:
-        level, slope, half, width = vector
-        complete = np.exp(level + np.log(10.0) * slope * x)
-        return _steadied(complete * expit((half - x) / width)) - seen
-
-    fit = least_squares(
-        residuals,
-        [np.log(counts.max()), 0.3, 0.5, 0.2],
-        bounds=([-np.inf, 0.0, -1.0, _WIDTH[0]], [np.inf, _MAX_SLOPE, x[-1], _WIDTH[1]]),
-        loss="soft_l1",
-    )
-    slopes = np.asarray(fit.jac)
-    error = float(np.sqrt(np.linalg.pinv(slopes.T @ slopes)[2, 2]))
-    return float(peak + fit.x[2]) if error < _WORST_ERROR else np.nan
-
-
-def _steadied(counts: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Of Poisson counts, large or small, numbers with an error of 1 (Anscombe 1948, Biometrika 35, 246)."""
-    return 2.0 * np.sqrt(counts + 0.375)
+    light, seen = np.asarray(significance, dtype=np.float64), np.asarray(detected, dtype=bool)
+    x = -2.5 * np.log10(np.maximum(light, 10.0 ** (-0.4 * _EDGES[-1])))
+    bins = np.clip(np.digitize(x, _EDGES), 1, len(_EDGES) - 1) - 1
+    n, k = np.bincount(bins, minlength=len(_EDGES) - 1), np.bincount(bins, seen, minlength=len(_EDGES) - 1)
+    share, turn, width = (grid[..., None] for grid in np.meshgrid(_SHARES, _TURNS, _WIDTHS, indexing="ij"))
+    middle = 0.5 * (_EDGES[1:] + _EDGES[:-1])
+    chance = np.clip(share * expit((turn - middle) / width), _STRAY, 1.0 - _STRAY)
+    likelihood = (k * np.log(chance) + (n - k) * np.log(1.0 - chance)).sum(axis=-1).max(axis=(0, 2))
+    best = int(np.argmax(likelihood))
+    open_mag = np.ptp(_TURNS[likelihood > likelihood[best] - _TWO_SIGMA]) / 4.0
+    near = np.abs(x - _TURNS[best]) < _NEAR
+    if min((near & seen).sum(), (near & ~seen).sum()) < _LEAST or open_mag > _WORST_ERROR:
+        return float("nan")
+    return float(10.0 ** (-0.4 * _TURNS[best]))
