@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import importlib.util
 import re
+import sys
+import tomllib
+from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import click
@@ -127,3 +130,28 @@ def test_sql_of_the_docs_runs_on_a_store(tmp_path):
     for _, query in queries:
         connection.execute(query)
     connection.close()
+
+
+def declared():
+    """Names of the packages that pyproject.toml asks for, by where it does."""
+    project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    groups = {"": project["dependencies"], **project["optional-dependencies"]}
+    return {group: {re.match(r"[\w-]+", line)[0] for line in lines} for group, lines in groups.items()}
+
+
+def test_each_dependency_has_its_reason():
+    reasons = TEXT[REPOSITORY / "docs" / "decisions" / "0001-dependencies.md"]
+    named = {name for group in declared().values() for name in group}
+    assert sorted(name for name in named if not re.search(rf"(?<![\w-]){name}(?![\w-])", reasons)) == []
+
+
+def test_what_is_imported_is_asked_for():
+    """Not left to be brought by another package."""
+    source = "\n".join(path.read_text(encoding="utf-8") for path in (REPOSITORY / "ssosd").rglob("*.py"))
+    modules = set(re.findall(r"^ *(?:import|from) (\w+)\b", source, flags=re.MULTILINE))
+    known = packages_distributions()
+    wanted = {name for group, names in declared().items() if group != "dev" for name in names}
+    foreign = modules - set(sys.stdlib_module_names) - {"ssosd"}
+    assert {
+        m for m in foreign if m in known and not wanted & {d.lower().replace("_", "-") for d in known[m]}
+    } == set()

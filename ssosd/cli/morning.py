@@ -50,9 +50,9 @@ def inspect_(
 @of_results
 @click.option("--text", "as_text", is_flag=True, help="Print the night's summary as text, too.")
 def report(night: datetime | None, *, target: Path, as_text: bool) -> None:
-    """Write the files of NIGHT (date of its local evening; the latest without) again, its report too.
+    """Write report, tables and drafts of NIGHT again (date of its local evening; default: the latest).
 
-    While the daemon runs it writes them itself, within seconds.
+    Nothing is measured or linked anew. While the daemon runs it writes them itself, within seconds.
     """
     from ssosd.afterwards.rewrite import rewrite_night
 
@@ -78,9 +78,10 @@ def report(night: datetime | None, *, target: Path, as_text: bool) -> None:
     help="Take back what was last recorded as sent of this draft.",
 )
 def mpc(night: datetime, *, target: Path, draft: str | None, not_sent: str | None) -> None:
-    """Write the drafts of NIGHT again, as after new verdicts, and print what is to be known of them.
+    """Write the drafts of NIGHT again, as after new verdicts, and print their README.txt.
 
-    ssosd itself never sends a draft.
+    It says what is in each draft, what is missing, and the command that test-submits it. ssosd itself never
+    sends a draft: send it yourself, then record that with --sent.
     """
     from ssosd.afterwards.rewrite import rewrite_night
     from ssosd.afterwards.sent import record_sent, take_back_sent
@@ -110,7 +111,7 @@ def mpc(night: datetime, *, target: Path, draft: str | None, not_sent: str | Non
 def send(files: tuple[Path, ...], *, target: Path) -> None:
     """Send each FILE (VOTable, FITS, DS9 regions) to the TOPCAT, Aladin and DS9 that run here, over SAMP.
 
-    Without any, the candidates of the latest night.
+    Without a FILE it sends the candidates of the latest night.
     """
     from ssosd.afterwards.send import latest_candidates, send_files
 

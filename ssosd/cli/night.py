@@ -28,14 +28,14 @@ from ssosd.plumbing.forkserver import start_fork_server
     "--night",
     type=click.DateTime(formats=["%Y-%m-%d"]),
     metavar="YYYY-MM-DD",
-    help="Only this night (date of the local evening).",
+    help="Only this night (date of its local evening).",
 )
 @click.option("--field", "field_name", metavar="FIELD", help="Only this field.")
 @click.option(
     "--jobs",
     "-j",
     type=click.IntRange(min=1),
-    help="Exposures and sequences worked on at once.  [default: WORKERS]",
+    help="Exposures and sequences worked on at once.  [default: WORKERS, else one per core]",
 )
 @click.option(
     "--dask",
@@ -242,7 +242,7 @@ def status(
 @click.option("--reason", metavar="TEXT", help="Everything whose reason contains this text.")
 @of_results
 def retry(subjects: tuple[str, ...], *, everything: bool, reason: str | None, target: Path) -> None:
-    """Take parked files, exposures and sequences up again, with all their tries.
+    """Try parked files, exposures and sequences again, as if for the first time.
 
     SUBJECT is a file's path or name, a sequence as NIGHT/FIELD, or a field. The daemon sees it at once when
     it runs, else at its next start; a replay tries everything again anyway. Exit code 1 when a SUBJECT is not

@@ -25,6 +25,7 @@ and after `#` a comment. Empty lines and lines that begin with `#` are not read.
   package; the path of a flag in the working directory first.
 - The value is one word; spaces after commas are forgiven. A value with spaces goes in quotes:
   `SEX_CONFIG "/data/my set-up/ssos.sex"`. Words behind the value are not read, with a note.
+- Those that deserve a look before the first night are in [guide.md](guide.md#2-your-configuration).
 - An unknown name, a name given twice and a value that is not allowed are errors; all of them are
   reported at once.
 
@@ -46,7 +47,7 @@ def render_default_ssos() -> str:
 
 def render_docs() -> str:
     """The text of docs/parameters.md: what each parameter means, by section."""
-    parts = [_INTRODUCTION]
+    parts = [_INTRODUCTION, _index()]
     for title, parameters in sections().items():
         parts.append(f"## {title}\n\n")
         parts += [_paragraph(parameter) for parameter in parameters]
@@ -54,6 +55,15 @@ def render_docs() -> str:
     parts += [f"- `{name}` is accepted and {why}.\n" for name, why in WITHOUT_EFFECT.items()]
     parts += [f"- `{old}` is now `{new}`.\n" for old, new in REPLACED.items()]
     return "".join(parts)
+
+
+def _index() -> str:
+    """All names by section, each a link."""
+    rows = [
+        f"| {title} | {', '.join(f'[{p.name}](#{p.name.lower()})' for p in parameters)} |"
+        for title, parameters in sections().items()
+    ]
+    return "\n".join(["| chapter | parameters |", "|---|---|", *rows, "", ""])
 
 
 def _paragraph(parameter: Parameter) -> str:

@@ -58,7 +58,10 @@ def check_libraries(requirements: list[str] | None = None) -> Finding:
             wrong.append(f"{name} {version} is not {bounds}")
     if wrong:
         return Finding(
-            name="libraries", state="fail", detail="; ".join(wrong), next_step="pip install --upgrade ssosd"
+            name="libraries",
+            state="fail",
+            detail="; ".join(wrong),
+            next_step="in the folder of ssosd's source: pip install .",
         )
     return Finding(name="libraries", state="ok", detail=", ".join(present))
 

@@ -39,8 +39,10 @@ ENTRIES: tuple[Parameter, ...] = (
         default="1,2,3",
         kind=WholeNumbers(low=1, digits_run=True),
         help="Sources with this number of detections are rejected: 1,2,3",
-        doc="Numbers of detections at which a source is rejected by FILTER_DETEC. The older spelling `123` "
-        "means 1,2,3; a single number above 9 whose digits ascend is written with a comma: `12,`.",
+        doc="Numbers of detections at which a source is rejected by FILTER_DETEC. With the default a "
+        "candidate has four detections or more, which chance seldom makes. Fields of three exposures need "
+        "`1,2`: with the default they give no candidate at all. The older spelling `123` means 1,2,3; a "
+        "single number above 9 whose digits ascend is written with a comma: `12,`.",
     ),
     Parameter(
         name="FILTER_PM",
@@ -70,7 +72,9 @@ ENTRIES: tuple[Parameter, ...] = (
         kind=Number(low=0),
         unit="arcsec/h",
         help="Fastest motion",
-        doc="Upper limit of the motion on the sky, for FILTER_PM and for what the tracklet linker seeks.",
+        doc="Upper limit of the motion on the sky, for FILTER_PM and for what the tracklet linker seeks. "
+        "2000 takes in near-Earth objects in a close passage, 150 all of the main belt; a lower limit saves "
+        "time in crowded fields.",
     ),
     Parameter(
         name="PM_SNR",
@@ -79,8 +83,9 @@ ENTRIES: tuple[Parameter, ...] = (
         default="0.5",
         kind=Number(low=0),
         help="Smallest ratio of motion to its error",
-        doc="Lower limit of PM/PMERR for FILTER_PM. It bounds slow motion too: what moves less than the "
-        "scatter of its positions has a small ratio.",
+        doc="Lower limit of PM/PMERR for FILTER_PM, the rate in units of its standard error. It bounds slow "
+        "motion too: what moves less than the scatter of its positions has a small ratio. The default only "
+        "takes out what does not move at all; FILTER_MOTION judges more strictly.",
     ),
     Parameter(
         name="FILTER_PIXEL",
@@ -100,7 +105,8 @@ ENTRIES: tuple[Parameter, ...] = (
         kind=Number(low=0),
         unit="pixel",
         help="Smallest shift on the detector, in X or in Y",
-        doc="FILTER_PIXEL rejects a source whose positions stay within this range in X and also in Y.",
+        doc="FILTER_PIXEL rejects a source whose positions stay within this range in X and also in Y. "
+        "Raise it where bad pixels spread over several; of a slow mover it takes what moves less than this.",
     ),
     Parameter(
         name="FILTER_MOTION",
@@ -204,7 +210,8 @@ ENTRIES: tuple[Parameter, ...] = (
         kind=Number(low=0),
         unit="arcsec",
         help="Smallest distance to a bright star",
-        doc="Radius on the sky around each bright star inside which FILTER_BRIGHT_SOURCES rejects.",
+        doc="Radius on the sky around each bright star inside which FILTER_BRIGHT_SOURCES rejects: about as "
+        "far as the spikes of your telescope reach.",
     ),
     Parameter(
         name="MAG_LIMITS",
@@ -214,6 +221,8 @@ ENTRIES: tuple[Parameter, ...] = (
         kind=Pair(separator=",", interval=True),
         unit="mag",
         help="Magnitudes of the bright stars: low,high",
-        doc="Stars of BRIGHT_SOURCES_CAT with magnitudes from low to high count as bright.",
+        doc="Stars of BRIGHT_SOURCES_CAT with magnitudes from low to high count as bright, in that "
+        "catalogue's band. The default takes the few stars up to 6 mag; each star more costs a circle of "
+        "DISTANCE.",
     ),
 )

@@ -61,7 +61,8 @@ ENTRIES: tuple[Parameter, ...] = (
         kind=Number(low=0, high=3600),
         help="How long a file must be at rest",
         doc="A file is looked into when its size and time of change have been the same for this long, over "
-        "at least two looks.",
+        "at least two looks. It is added to the time from the last exposure to the draft; a camera that "
+        "pauses longer while it writes costs nothing, as what lacks something is looked at again.",
     ),
     Parameter(
         name="SETTLE_LIMIT",
@@ -81,8 +82,8 @@ ENTRIES: tuple[Parameter, ...] = (
         default="0",
         kind=Number(low=0, high=100000, whole=True),
         help="Exposures of a complete sequence, 0 when unknown",
-        doc="A sequence with this many exposures is complete at once. 0: only the pause after the last "
-        "exposure and the Sun tell.",
+        doc="A sequence with this many exposures is complete and is linked at once. 0: not known; it is "
+        "linked SEQUENCE_TIMEOUT after its last exposure, or when the Sun is up.",
     ),
     Parameter(
         name="SEQUENCE_TIMEOUT",
@@ -92,8 +93,9 @@ ENTRIES: tuple[Parameter, ...] = (
         unit="min",
         kind=Number(low=0, above=True, high=10000),
         help="Pause after which a sequence is complete",
-        doc="A field of which no exposure has arrived for this long is complete. A later exposure opens it "
-        "again.",
+        doc="A field of which no exposure has arrived for this long is complete and is linked. Set it to "
+        "more than the longest pause between two visits; a later exposure opens the field again all the "
+        "same. With EXPOSURES_PER_FIELD nobody waits for it.",
     ),
     Parameter(
         name="DAWN_ALTITUDE",
@@ -103,8 +105,9 @@ ENTRIES: tuple[Parameter, ...] = (
         unit="deg",
         kind=Number(low=-18, high=10),
         help="Altitude of the Sun that ends the night",
-        doc="When the Sun stands higher than this at the site, all sequences of the night are complete. "
-        "Without a site (OBSERVATORY_CODE 500) the night ends at its local noon.",
+        doc="When the Sun stands higher than this at the site, all sequences of the night are complete; -6 "
+        "is the end of civil twilight. Without a site (OBSERVATORY_CODE 500) the night ends at its local "
+        "noon.",
     ),
     Parameter(
         name="REPORT_TIME",
@@ -118,8 +121,8 @@ ENTRIES: tuple[Parameter, ...] = (
             upper=True,
         ),
         help="When the summary of the night is written",
-        doc="`DAWN`, or a time in UTC. The summary is written again whenever a result of its night changes "
-        "later.",
+        doc="When the morning report, the summary and the mail are due: `DAWN` (see DAWN_ALTITUDE), or a "
+        "time in UTC. Report and summary are written again whenever a result of the night changes later.",
     ),
     Parameter(
         name="TRIES",

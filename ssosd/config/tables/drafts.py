@@ -51,13 +51,35 @@ ENTRIES: tuple[Parameter, ...] = (
         "known objects are in drafts of their own.",
     ),
     _names("SUBMITTER", "Who sends: initials and family name", f"Name of who sends the drafts. {_MISSING}"),
-    _names("OBSERVERS", "Names of the observers", 'Comma-separated names, as `"A. Nobody,B. Some"`.'),
-    _names("MEASURERS", "Names of who measures", f"Comma-separated names. {_MISSING}"),
-    _text("INSTITUTION", "Institution of the submitter", "Optional."),
-    _text("CONTACT", "Postal address", "Optional, in the record CON."),
+    _names(
+        "OBSERVERS",
+        "Names of the observers",
+        'Comma-separated names of the observers, as `"A. Nobody,B. Some"`.',
+    ),
+    _names(
+        "MEASURERS",
+        "Names of who measures",
+        f"Comma-separated names of who measures, a person that is. {_MISSING}",
+    ),
+    _text(
+        "INSTITUTION",
+        "Institution of the submitter",
+        "Institution of who sends the drafts, in ADES alone. Optional.",
+    ),
+    _text(
+        "CONTACT", "Postal address", "Postal address of who sends the drafts, in the record CON. Optional."
+    ),
     _names("AC2", "Address that the MPC answers to", "E-mail address of the record AC2 and of a submission."),
-    _text("TELESCOPE", "Name of the telescope", "Optional."),
-    _text("TELESCOPE_DESIGN", "Reflector, Schmidt-Cassegrain ...", f"Design of the telescope. {_MISSING}"),
+    _text(
+        "TELESCOPE",
+        "Name of the telescope",
+        "Name of the telescope, in ADES alone. Optional.",
+    ),
+    _text(
+        "TELESCOPE_DESIGN",
+        "Reflector, Schmidt-Cassegrain ...",
+        f"Design of the telescope, a word such as Reflector. {_MISSING}",
+    ),
     Parameter(
         name="TELESCOPE_APERTURE",
         section=_DRAFTS,
@@ -86,5 +108,5 @@ ENTRIES: tuple[Parameter, ...] = (
         help="CCD | CMOS",
         doc="Kind of detector: column 15 of the 80 columns (C, B) and ADES' mode (CCD, CMO).",
     ),
-    _text("COMMENT", "Comment in the header", "Optional, in the record COM."),
+    _text("COMMENT", "Comment in the header", "A comment on all drafts, in the record COM. Optional."),
 )

@@ -103,7 +103,9 @@ ENTRIES: tuple[Parameter, ...] = (
         default="semp/ssos.sex",
         kind=FileName(),
         help="SExtractor set-up file",
-        doc="The set-up file of SExtractor. GAIN_KEY, SATUR_KEY and MAG_ZEROPOINT in it usually need a look.",
+        doc="The set-up file of SExtractor. GAIN_KEY, SATUR_KEY and MAG_ZEROPOINT in it usually need a "
+        "look. `semp/ssos.sex` is deep, for LINKER BOTH or TRACKLET; `semp/seed.sex` is as deep as that of "
+        "ssos, for LINKER SCAMP.",
     ),
     Parameter(
         name="SEX_PARAMS",

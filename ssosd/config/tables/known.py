@@ -32,7 +32,8 @@ ENTRIES: tuple[Parameter, ...] = (
         unit="arcsec",
         kind=Number(low=0, above=True, high=3600),
         help="Largest distance to a predicted position",
-        doc="A detection within this distance of a predicted position is a match.",
+        doc="A detection within this distance of a predicted position is a match, if the motion agrees too. "
+        "Catalogued objects are within an arcsecond; more than that shows a wrong clock or place.",
     ),
     Parameter(
         name="FOV_DIMENSIONS",

@@ -44,17 +44,19 @@ ENTRIES: tuple[Parameter, ...] = (
         kind=Switch(),
         help="Measure candidates in exposures without a detection of them",
         doc="Looks at each candidate's predicted place in every exposure in which it was not detected, and "
-        "writes what is there to recovered.csv: its light, or that it is too faint, behind a star, "
-        "saturated, or off the detector. Sources of the tracklet linker that chance may have made (N_CHANCE "
-        "above 0.03) are candidates only if that light does not contradict them: it is not less than 0.4 of "
-        "what their magnitude lets expect. With RECOVER sources of N_CHANCE up to 20 are sought, and those "
-        "above 1 are candidates when that light exceeds RECOVER_SNR, all of it together that is farther than "
-        "half a FWHM from their detections (up to 2 when they move by more and no exposure can tell). Where "
-        "sources fainter than 10 sigma were detected, it is looked again when they have left: if a fifth of "
-        "their light or more is still there, they are stars at rest, detected now and then. What stands at "
-        "one place of the detector while the sky moves is a candidate if its light is that of a star, as of "
-        "an object that the telescope followed, and not that of a hot pixel; without RECOVER it is none. "
-        "What is refused is in the table rejections of the store, under RECOVER.",
+        "writes to recovered.csv what is there: its light, or that it is too faint, behind a star, "
+        "saturated, or off the detector. The same look decides on what is doubtful:\n\n"
+        "- A source of the tracklet linker that chance may have made (N_CHANCE above 0.03) is no candidate "
+        "if that light is missing: less than 0.4 of what its magnitude lets expect.\n"
+        "- Sources with N_CHANCE up to 20 are sought, not only up to 1; those above 1 are candidates if all "
+        "their light together that lies farther than half a FWHM from their detections exceeds RECOVER_SNR. "
+        "Where they move by more than that and no exposure can tell, those up to 2 are.\n"
+        "- Where a source fainter than 10 sigma was detected, it is looked again after it has left: if a "
+        "fifth of its light or more is still there, it is a star at rest, detected now and then.\n"
+        "- What stands at one place of the detector while the sky moves is a candidate if its light has the "
+        "shape of a star, as of an object that the telescope followed, and not that of a hot pixel. Without "
+        "RECOVER it is none.\n\n"
+        "What is refused is in the table `rejections` of the store, under RECOVER.",
     ),
     Parameter(
         name="RECOVER_SNR",
