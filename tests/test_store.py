@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,6 +12,7 @@ import pandas as pd
 import pytest
 
 from ssosd.errors import BadInput, Misconfigured, Retriable
+from ssosd.migrations import migrations
 from ssosd.model import Catalogue
 from ssosd.store import Patience, Store, base, read_only
 from tests.known_rows import known_rows
@@ -29,6 +31,46 @@ def test_opening_twice_applies_the_schema_once(tmp_path):
     for _ in range(2):
         with Store(tmp_path / "s.db") as opened:
             assert opened.rows("SELECT count(*) AS n FROM exposures") == [{"n": 0}]
+
+
+def test_two_who_open_a_new_store_at_once_both_have_it(tmp_path, monkeypatch):
+    pending, meanwhile = type(migrations).pending, []
+
+    def looked_at(self, db):
+        found = pending(self, db)
+        if found and not meanwhile:
+            meanwhile.append(found)
+            Store(tmp_path / "s.db").close()  # another process is faster
+        return found
+
+    monkeypatch.setattr(type(migrations), "pending", looked_at)
+    with Store(tmp_path / "s.db") as opened:
+        assert opened.nights() == []
+    assert meanwhile
+
+
+def test_an_upgrade_is_done_as_a_whole_or_not_at_all(tmp_path, monkeypatch):
+    last = migrations._migrations[-1]
+    with monkeypatch.context() as older:
+        older.setattr(migrations, "_migrations", migrations._migrations[:2])
+        Store(tmp_path / "s.db").close()
+    with monkeypatch.context() as broken:
+        broken.setattr(last, "fn", lambda db: db.execute("SELECT broken"))
+        with pytest.raises(Misconfigured, match="no such column: broken"):
+            Store(tmp_path / "s.db")
+    with closing(sqlite3.connect(tmp_path / "s.db")) as plain:
+        assert plain.execute("SELECT count(*) FROM _sqlite_migrations").fetchone() == (2,)
+    Store(tmp_path / "s.db").close()
+
+
+def test_a_store_of_a_later_version_is_left_alone(tmp_path):
+    Store(tmp_path / "s.db").close()
+    with closing(sqlite3.connect(tmp_path / "s.db")) as later, later:
+        later.execute(
+            "INSERT INTO _sqlite_migrations VALUES (NULL, 'ssosd', 'of_the_year_2030', '2030-01-01')"
+        )
+    with pytest.raises(Misconfigured, match=r"s\.db: a later version of ssosd has worked with it"):
+        Store(tmp_path / "s.db")
 
 
 def test_a_file_that_is_no_store_is_refused_clearly(tmp_path):

@@ -69,8 +69,8 @@ class Base:
     Raises
     ------
     Misconfigured
-        The file cannot be opened or is not a store of ssosd; so at the end of a ``with`` when it could not be
-        written.
+        The file cannot be opened, is not a store of ssosd or one of a later version; so at the end of a
+        ``with`` when it could not be written.
     Retriable
         Another process has held it for too long; at the end of a ``with`` too.
     """
@@ -84,10 +84,17 @@ class Base:
             connection.execute("PRAGMA synchronous = FULL")
             connection.execute("PRAGMA foreign_keys = ON")
             self.db = _Database(connection)
-            migrations.apply(self.db)
+            migrations.bring_up_to_date(self.db)
+            later = migrations.of_later_versions(self.db)
             self._file = _file_at(path)
         except sqlite3.Error as error:
             raise _refusal(path, error) or _unusable(path, error) from error
+        if later:
+            self.close()
+            raise Misconfigured(
+                f"{path}: a later version of ssosd has worked with it",
+                next_step="install that version again, or give another target with -t",
+            )
 
     def close(self) -> None:
         """Close the file."""
