@@ -157,13 +157,13 @@ class Corridor:
         }
         if taken.exposure is not None:
             own = night_of(taken.exposure.mjd_mid, self.station.site.lon_deg)
-            self._set_aside(taken.path, night=own)
+            self._set_aside(taken, night=own)
             self.store.record_exposure(taken.exposure, night=own, **stamp)
             return own
         if night is None:
             night = self.night_of_stray(taken)
         if taken.taken_mjd is not None:  # by its header, not by when a file was changed
-            self._set_aside(taken.path, night=night)
+            self._set_aside(taken, night=night)
         self.store.spoil_night(night)
         if taken.ignored:
             self.store.ignore_file(taken.path, reason=taken.ignored, night=night, **stamp)
@@ -172,10 +172,16 @@ class Corridor:
             self.store.event("warning", taken.path.name, str(taken.error))
         return night
 
-    def _set_aside(self, path: Path, *, night: str) -> None:
+    def _set_aside(self, taken: TakenIn, *, night: str) -> None:
         """Keep what was in a file, with its results, when another night's frame has been written over it."""
-        if self._is_live and self.store.set_aside(str(path), night=night):
-            self.store.event("warning", path.name, "another night's frame has been written over an exposure")
+        if self._is_live and self.store.set_aside(
+            str(taken.path),
+            night=night,
+            stamp=(taken.size_bytes, taken.mtime_ns),
+            digest=None if taken.exposure is None else taken.exposure.digest,
+        ):
+            said = "another night's frame has been written over an exposure"
+            self.store.event("warning", taken.path.name, said)
 
     def night_of_stray(self, taken: TakenIn) -> str:
         """The night of a file that is no exposure: by its header, else by its time of change."""

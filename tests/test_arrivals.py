@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import random
 import shutil
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from astropy.io import fits
 from ssosd.errors import BadInput, Retriable
 from ssosd.ingest.watcher import nameless
 from ssosd.intake import admit
+from ssosd.pipeline import Corridor
 from tests.frames import header, pixels, write
 from tests.watched import Watched, frame, mef, station_for
 
@@ -36,6 +38,13 @@ def other_file_system(tmp_path: Path) -> Path:
     if not os.access(folder, os.W_OK) or folder.stat().st_dev == tmp_path.stat().st_dev:
         pytest.skip("there is no second file system to move from")
     return folder / f"ssosd-test-{os.getpid()}"
+
+
+def live(night, **place):
+    """As a daemon whose site is (now) elsewhere."""
+    night.station = replace(night.station, site=replace(night.station.site, **place))
+    night.corridor = Corridor(station=night.station, store=night.store, is_live=True)
+    night.settle()
 
 
 # ---- the ways of arrival --------------------------------------------------------------------------------
@@ -656,6 +665,26 @@ def test_times_of_change_beyond_64_bits_are_kept_as_well_as_may_be(night, year):
     night.restart()
     assert night.scan().fresh == 0
     assert not night.corridor.unread([night.root / "a.fits"])
+
+
+def test_an_exposure_that_belongs_to_another_night_for_another_site_is_not_overwritten(night):
+    frame(night.root / "a.fits")
+    home = night.station.site.lon_deg
+    for lon_deg, evening in [(home, "14"), (-178.0, "13"), (home, "14"), (-178.0, "13")]:
+        live(night, lon_deg=lon_deg)
+        assert night.store.nights() == [f"2026-11-{evening}"]
+        assert night.outcomes() == {"a.fits": "exposure"}
+    assert night.store.rows("SELECT * FROM events") == []
+
+
+def test_a_name_that_frames_of_two_nights_take_in_turns_keeps_all_of_them(night):
+    for number, day in enumerate(("14", "15", "14", "15"), start=1):
+        written = frame(night.root / "a.fits", number)
+        fits.setval(written, "DATE-OBS", value=f"2026-11-{day}T21:0{number}:00.000")
+        live(night)
+    assert night.exposures() == [
+        "a.fits", *(f"a.fits (overwritten, 2026-11-{which})" for which in ("14", "14, 2", "15"))
+    ]  # fmt: skip
 
 
 def test_clock_put_back(night):

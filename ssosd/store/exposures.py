@@ -7,6 +7,7 @@ import math
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -124,8 +125,18 @@ class Exposures(Base):
             if former is not None:
                 self._settle_names(former)
 
-    def set_aside(self, path: str, *, night: str) -> bool:
+    def set_aside(self, path: str, *, night: str, stamp: tuple[int, int], digest: str | None) -> bool:
         """Keep an exposure whose file holds something of another night now, as if that had been moved away.
+
+        Parameters
+        ----------
+        path : str
+        night : str
+            Of what the file holds now.
+        stamp : (int, int)
+            Size and time of change of the file now: as they are recorded where nothing was written over it.
+        digest : str or None
+            The exposure that it holds now: other parameters may give the same one another night.
 
         Returns
         -------
@@ -136,17 +147,24 @@ class Exposures(Base):
         with self.db.atomic():
             former = self.rows(
                 "SELECT e.digest, e.night, e.header FROM files f JOIN exposures e ON e.digest = f.exposure"
-                " WHERE f.path = ? AND e.night <> ?"
+                " WHERE f.path = ? AND e.night <> ? AND e.digest IS NOT ?"
+                " AND (f.size_bytes, f.mtime_ns) <> (?, ?)"
                 " AND (SELECT count(*) FROM files g WHERE g.exposure = e.digest) = 1",
-                [path, night],
+                [path, night, digest, *stamp],
             )
             for row in former:
-                named = Exposure.from_json(row["header"]).at(f"{path} (overwritten, {row['night']})")
+                aside = self._unused_name(f"{path} (overwritten, {row['night']}")
+                named = Exposure.from_json(row["header"]).at(aside)
                 self.db.execute("UPDATE files SET path = ? WHERE path = ?", [named.path, path])
                 self.db.table("exposures").update(
                     row["digest"], {"path": named.path, "header": named.to_json()}
                 )
         return bool(former)
+
+    def _unused_name(self, stem: str) -> str:
+        """A name in brackets that no file has had: what is overwritten may have been so before."""
+        names = (f"{stem})" if n == 1 else f"{stem}, {n})" for n in count(1))
+        return next(name for name in names if self.file(name) is None)
 
     def twins(self, digests: Iterable[str]) -> dict[str, set[str]]:
         """Of some exposures, the others that are the same frame: packed, or with other bytes around it."""
