@@ -313,11 +313,12 @@ class Corridor:
             return self.record_linked(job, error)
         return replace(job, access=self.inquiry.access(usable.exposures, self.station))
 
-    def run(self, job: LinkJob | IdentifyJob) -> Outcome:
-        """Do a job's work; may run in any thread."""
+    @staticmethod
+    def run(job: LinkJob | IdentifyJob, *, station: Station) -> Outcome:
+        """Do a job's work for the station that it was planned for; may run in any thread."""
         if isinstance(job, IdentifyJob):
-            return identify_again(job, station=self.station)
-        return work.try_to_link(job.sequence, job.catalogues, station=self.station, access=job.access)
+            return identify_again(job, station=station)
+        return work.try_to_link(job.sequence, job.catalogues, station=station, access=job.access)
 
     def record(self, job: LinkJob | IdentifyJob, outcome: Outcome) -> Linked:
         """Record what came of a job; see `record_linked` and `Inquiry.record`."""
@@ -410,8 +411,19 @@ class Corridor:
 
     # ---- the night -----------------------------------------------------------------------------------
 
-    def finish(self, night: str, *, summary: bool = True) -> pd.DataFrame:
-        """Write the night's candidates.csv, its draft and, when due, its summary; returns the candidates."""
+    def finish(
+        self, night: str, *, summary: bool = True, breath: Callable[[], None] = lambda: None
+    ) -> pd.DataFrame:
+        """Write the night's candidates.csv, its draft and, when due, its summary; returns the candidates.
+
+        Parameters
+        ----------
+        night : str
+        summary : bool
+            Whether it is due.
+        breath : callable
+            Called again and again meanwhile: a night of thousands of candidates takes a minute.
+        """
         return write_night(
             night,
             station=self.station,
@@ -419,6 +431,7 @@ class Corridor:
             folders=self._folders,
             changed_between=self._changed_between,
             summary=summary,
+            breath=breath,
         )
 
 

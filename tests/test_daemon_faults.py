@@ -7,6 +7,7 @@ import shutil
 import socket
 import sqlite3
 import threading
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 
@@ -333,7 +334,7 @@ def test_skybot_that_does_not_answer_is_asked_again_later(rig, one):
     )
     asked = []
     run = live.daemon.corridor.run
-    live.daemon.corridor.run = lambda job: (asked.append(job.access.skybot), run(job))[1]
+    live.daemon.corridor.run = lambda job, **given: (asked.append(job.access.skybot), run(job, **given))[1]
     for path in one.paths:
         live.come(path)
         live.go(10)
@@ -373,6 +374,40 @@ def test_a_stalled_loop_stops_the_pings(rig, one, manager):  # noqa: F811
         live.daemon.inbox.put(live.daemon.stop)
         loop.join(10.0)
     assert not loop.is_alive()
+
+
+def test_what_takes_the_loop_long_feeds_the_watchdog_meanwhile(rig, one):
+    """A scan of a million files, the files of a night of thousands of candidates: more than WatchdogSec."""
+    fed = []
+
+    class Fed(Notifier):
+        def progress(self):
+            fed.append(self)
+
+    live = rig(one, notifier=Fed({}))
+    live.rounds()
+    for long in (live.daemon.scan, partial(live.daemon.nights._write_if_due, "2026-11-14")):
+        live.store.report_night("2026-11-14")
+        fed.clear()
+        long()
+        assert fed
+
+
+def test_a_night_that_takes_long_to_write_leaves_time_for_other_work(rig, one, monkeypatch):
+    live = rig(one)
+    live.rounds()
+    written = []
+
+    def finish(night, **_):
+        written.append(night)
+        live.clock.advance(20.0)
+
+    monkeypatch.setattr(live.daemon.corridor, "finish", finish)
+    live.store.spoil_night("2026-11-14")
+    for passing_s, times in [(0.0, 1), (0.0, 1), (39.0, 1), (1.0, 2)]:
+        live.clock.advance(passing_s)
+        live.daemon.nights._write_if_due("2026-11-14")
+        assert len(written) == times
 
 
 def pinged(bound: socket.socket, *, within_s: float) -> bool:

@@ -7,9 +7,12 @@ import shutil
 import pytest
 from click.testing import CliRunner
 
+from ssosd import work
 from ssosd.cli import main
 from ssosd.daemon.nightwatch import reload_station
 from ssosd.errors import Misconfigured, Retriable
+from ssosd.ingest.sequence import FieldSequence
+from ssosd.pipeline import LinkJob
 from ssosd.plumbing.lock import TargetLock
 from ssosd.store import utc_now
 from tests.stepping import Rig
@@ -58,6 +61,36 @@ def test_a_new_configuration_changes_tonights_results(rig, one):
     live.parameters["PM_UP"] = "40"
     live.until("2026-11-15T07:00:00")
     assert live.results() == live.replayed(one.refcat)
+
+
+def test_what_is_read_while_the_configuration_changes_is_read_again(rig, one):
+    live = rig(one, OBJECT="FILTER")
+    live.come(one.paths[0])
+    while not live.readers.jobs:
+        live.clock.advance(1.0)
+        live.daemon.turn()
+    reload_station(live.daemon, lambda: live.station(OBJECT="OBJECT"), lambda: None)
+    live.readers.step()  # with what OBJECT was
+    live.daemon.turn()
+    assert live.exposures == {}
+    while not live.exposures:
+        live.daemon.turn()
+        live.readers.step()
+    assert live.exposures[one.paths[0].name]["object"] != live.exposures[one.paths[0].name]["filter"]
+
+
+def test_work_is_done_with_the_parameters_that_it_was_planned_with(rig, one, monkeypatch):
+    live, used = rig(one), []
+    monkeypatch.setattr(work, "try_to_link", lambda *_, station, **__: used.append(station))
+    sequence = FieldSequence(night="2026-11-14", field="F01", ra_deg=0.0, dec_deg=0.0, exposures=())
+    job = LinkJob(
+        number=1, sequence=sequence, members=(), catalogues={}, fingerprint="", access=work.Access()
+    )
+    planned_with = live.daemon.station
+    live.daemon.nights._send(job)
+    reload_station(live.daemon, lambda: live.station(PM_UP=40), lambda: None)
+    live.linkers.step()
+    assert used == [planned_with]
 
 
 # ---- house-keeping ------------------------------------------------------------------------------------

@@ -63,10 +63,13 @@ class Arrivals:
     ----------
     root : Path
         The watched folder.
+    breath : callable, optional
+        Called again and again during a scan.
     """
 
-    def __init__(self, *, root: Path) -> None:
+    def __init__(self, *, root: Path, breath: Callable[[], None] = lambda: None) -> None:
         self._root = root
+        self._breath = breath
         self._waiting: dict[str, _Waiting] = {}
         self._agenda: list[tuple[float, str]] = []  # heap of (due, path); an entry no longer due is skipped
         self._due: list[tuple[int, str]] = []  # heap of (minus time of change, path) of those that are due
@@ -171,7 +174,11 @@ class Arrivals:
         wanted = (config["INCLUDE"], config["EXCLUDE"], station.target)
         if self._sieve is None or self._sieve_for != wanted:
             self._sieve = Sieve(
-                self._root, include=config["INCLUDE"], exclude=config["EXCLUDE"], target=station.target
+                self._root,
+                include=config["INCLUDE"],
+                exclude=config["EXCLUDE"],
+                target=station.target,
+                breath=self._breath,
             )
             self._sieve_for = wanted
         return self._sieve
@@ -283,6 +290,15 @@ class Arrivals:
             waiting.read_from_s = min(look.quiet_since_s + limit, now_s + max(settle, at_rest_s))
         heapq.heappush(self._agenda, (waiting.due_s, str(path)))
         return None
+
+    def read_again(self, path: Path, *, now_s: float) -> None:
+        """Hand a file out once more: what was read of it does not count."""
+        waiting = self._waiting.get(str(path))
+        if waiting is None or not waiting.reading:
+            return  # forgotten meanwhile: the scan finds it again
+        waiting.reading, waiting.due_s = False, now_s
+        self._n_reading -= 1
+        heapq.heappush(self._agenda, (now_s, str(path)))
 
     def _verdict(self, path: Path, look: Look, taken: TakenIn) -> TakenIn:
         """Decide on a file that has lacked something for long: see `ssosd.ingest.settle`."""

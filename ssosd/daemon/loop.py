@@ -89,7 +89,7 @@ class Daemon:
         self._clock = clock
         self._readers = extractors if readers is None else readers
         self._notifier = notifier
-        self._arrivals = Arrivals(root=root)
+        self._arrivals = Arrivals(root=root, breath=notifier.progress)
         self._folders = Folders(root)
         self.nights = NightWork(
             corridor=self.corridor,
@@ -99,6 +99,7 @@ class Daemon:
             linkers=linkers,
             blame=self._blame,
             recorded=self._recorded,
+            breath=notifier.progress,
         )
         self._orbits = OrbitWork(
             corridor=self.corridor, errands=self.errands, executor=linkers if chores is None else chores
@@ -296,12 +297,15 @@ class Daemon:
                 self._readers,
                 partial(intake.admit, path, station=self.station, habits=self._arrivals.habits),
                 station=self.station,
-                then=partial(self._on_admitted, path),
+                then=partial(self._on_admitted, path, self.station.read_with),
             )
         for taken in looked.given_up:
             self._record_taken(taken)
 
-    def _on_admitted(self, path: Path, outcome: TakenIn | SsosdError) -> None:
+    def _on_admitted(self, path: Path, read_with: str, outcome: TakenIn | SsosdError) -> None:
+        if read_with != self.station.read_with:  # by what the configuration was before it was read again
+            self._arrivals.read_again(path, now_s=self.now_s)
+            return
         taken = intake.refused(path, outcome) if isinstance(outcome, SsosdError) else outcome
         judged = self._arrivals.judge(path, taken, now_s=self.now_s, config=self.station.config)
         if judged is not None:

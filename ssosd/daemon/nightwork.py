@@ -26,6 +26,7 @@ log = logging.getLogger("ssosd.daemon")
 _WRITE_AGAIN_S = 30.0  # a night that is still being extracted has its files written this often at most
 _NEWS = timedelta(days=2)  # what is older is nobody told of any more
 _SHARE = 10.0  # a night is not looked at again before this many times what looking at it took,
+_WRITING_SHARE = 2.0  # nor are its files written again before this many times what writing them took,
 _LONGEST_REST_S = 60.0  # but not longer: the clock may have been put forward meanwhile
 
 
@@ -44,6 +45,8 @@ class NightWork:
         Given the error of an exposure or a sequence before it is recorded; raises when it is the disk's.
     recorded : callable
         Called when an outcome has been recorded.
+    breath : callable, optional
+        Called again and again while a night's files are written.
     """
 
     def __init__(
@@ -56,6 +59,7 @@ class NightWork:
         linkers: Executor,
         blame: Callable[[SsosdError], None],
         recorded: Callable[[], None],
+        breath: Callable[[], None] = lambda: None,
     ) -> None:
         self._corridor = corridor
         self._store = corridor.store
@@ -65,6 +69,7 @@ class NightWork:
         self._linkers = linkers
         self._blame = blame
         self._recorded = recorded
+        self._breath = breath
         self._backlog = Backlog()
         self._extracting: dict[str, str] = {}  # digest to night
         self._linking: set[tuple[str, str]] = set()  # (night, field)
@@ -72,6 +77,7 @@ class NightWork:
         self._rest: dict[str, float] = {}  # night to the time before which it is not
         self._mails = NightMails(errands, store=corridor.store)
         self._write_due: dict[str, float] = {}  # night to the time before which its files are not written
+        self._written_rest: dict[str, float] = {}  # and to the one before which they never are
 
     @property
     def now_s(self) -> float:
@@ -133,6 +139,7 @@ class NightWork:
         """Whatever waited for a time of the clock as it was is looked at now."""
         self._rest.clear()
         self._write_due.clear()
+        self._written_rest.clear()
         self._due = dict.fromkeys(self._due, self.now_s)
 
     def next_due(self) -> str | None:
@@ -247,7 +254,7 @@ class NightWork:
         self._linking.add((plan.sequence.night, plan.sequence.field))
         self._errands.send(
             self._linkers,
-            partial(self._corridor.run, plan),
+            partial(self._corridor.run, plan, station=station),
             station=station,
             then=partial(self._on_linked, plan),
         )
@@ -282,12 +289,19 @@ class NightWork:
         if self._store.is_written(night) or any(name[0] == night for name in self._linking):
             return
         busy = night in self._extracting.values() or self._backlog.has(night)
-        wait_s = self._write_due.get(night, 0.0) - self.now_s
-        if busy and wait_s > 0.0:
+        not_before_s = max(
+            self._written_rest.get(night, 0.0), self._write_due.get(night, 0.0) if busy else 0.0
+        )
+        wait_s = not_before_s - self.now_s
+        if wait_s > 0.0:
             self.touch(night, after_s=wait_s)
             return
-        self._write_due[night] = self.now_s + _WRITE_AGAIN_S
-        self._corridor.finish(night, summary=self._store.is_reported(night) or self.wants_summary(night))
+        started = self.now_s
+        self._write_due[night] = started + _WRITE_AGAIN_S
+        summary = self._store.is_reported(night) or self.wants_summary(night)
+        self._corridor.finish(night, summary=summary, breath=self._breath)
+        ended = self.now_s
+        self._written_rest[night] = ended + min(_WRITING_SHARE * (ended - started), _LONGEST_REST_S)
 
     def _mail_if_due(self, night: str) -> None:
         """Tell people of a night whose report is written, once."""

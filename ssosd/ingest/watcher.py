@@ -9,6 +9,7 @@ import re
 import stat as stat_
 import warnings
 from collections.abc import Callable, Iterator, Sequence
+from itertools import islice
 from pathlib import Path
 
 from watchdog.events import FileSystemEvent, FileSystemEventHandler
@@ -24,6 +25,7 @@ _NIGHT = re.compile(r"\d{4}-\d{2}-\d{2}")
 _OWN_TABLE = "candidates.fits"
 _OWN_PICTURES = frozenset({"cutouts", ".cutouts", "checkplots", "cats"})
 _NO_MORE = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP)  # it vanished meanwhile, or a link leads nowhere
+_AT_ONCE = 512  # files looked at between two breaths
 _OF_THE_FILE_SYSTEM = "lost+found"  # root's alone on every ext4 disk, and never an observer's
 
 
@@ -44,12 +46,21 @@ class Sieve:
         Patterns.
     target : Path, optional
         Where our results go; it may lie inside the root, around it, or be the root.
+    breath : callable, optional
+        Called again and again during a scan: a million files on a network take minutes.
     """
 
     def __init__(
-        self, root: Path, *, include: Sequence[str], exclude: Sequence[str], target: Path | None = None
+        self,
+        root: Path,
+        *,
+        include: Sequence[str],
+        exclude: Sequence[str],
+        target: Path | None = None,
+        breath: Callable[[], None] = lambda: None,
     ) -> None:
         self.root = str(root)
+        self._breath = breath
         self._prefix = self.root.rstrip("/") + "/"
         self._all = "*" in include
         self._include = _any_of(include)
@@ -137,12 +148,18 @@ class Sieve:
                 if (stat.st_dev, stat.st_ino) in walked:
                     continue
                 walked.add((stat.st_dev, stat.st_ino))
+                entries: list[os.DirEntry[str]] = []
+                self._breath()
                 with os.scandir(here) as listing:
-                    entries = list(listing)
+                    while some := list(islice(listing, _AT_ONCE)):
+                        entries += some
+                        self._breath()
             except OSError as error:
                 self._pass_over(here, error)
                 continue
-            for entry in entries:
+            for number, entry in enumerate(entries):
+                if number % _AT_ONCE == 0:
+                    self._breath()
                 found = self._sort_out(entry, pending, links)
                 if found is not None:
                     yield entry.path, found

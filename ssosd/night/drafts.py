@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -52,7 +52,13 @@ class Draft:
 
 
 def write_drafts(
-    folder: Path, night: str, candidates: pd.DataFrame, *, station: Station, store: Store
+    folder: Path,
+    night: str,
+    candidates: pd.DataFrame,
+    *,
+    station: Station,
+    store: Store,
+    breath: Callable[[], None] = lambda: None,
 ) -> None:
     """Write a night's drafts, what is to be known of them, and its pointings; idempotent.
 
@@ -65,6 +71,8 @@ def write_drafts(
         The night's detections, with people's verdicts.
     station : Station
     store : Store
+    breath : callable, optional
+        Called again and again meanwhile.
 
     Raises
     ------
@@ -74,7 +82,7 @@ def write_drafts(
     folder.mkdir(parents=True, exist_ok=True)
     exposures = store.rows("SELECT * FROM exposures WHERE night = ? ORDER BY mjd_mid, digest", [night])
     prepared = _prepared(night, candidates, station=station, store=store)
-    drafts = [_draft(group, prepared, exposures, station=station) for group in GROUPS]
+    drafts = [_draft(group, prepared, exposures, station=station, breath=breath) for group in GROUPS]
     wanted = set()
     for draft in drafts:
         for form, text in draft.texts.items():
@@ -160,7 +168,12 @@ def _values(tables: Sequence[pd.DataFrame], column: str) -> dict[str, float]:
 
 
 def _draft(
-    group: str, prepared: _Prepared, exposures: Sequence[Mapping[str, Any]], *, station: Station
+    group: str,
+    prepared: _Prepared,
+    exposures: Sequence[Mapping[str, Any]],
+    *,
+    station: Station,
+    breath: Callable[[], None],
 ) -> Draft:
     """Render and lint the draft of one group."""
     config, rows = station.config, prepared.groups[group]
@@ -174,6 +187,7 @@ def _draft(
         header=context.mpc80_header(ast_cat=catalogue),
         note2=NOTE2[mode],
     )
+    breath()
     ades = render_ades(
         candidates=rows,
         code=code,
@@ -187,6 +201,7 @@ def _draft(
     times = [(row["mjd_mid"] - row["exptime_s"] / 2.0 / DAY_S, row["exptime_s"]) for row in exposures]
     problems = [*eighty.problems, *ades.problems] if len(rows) else []
     for form, text in texts.items():
+        breath()
         if text:
             found = lint_text(text, exposures=times, sent=prepared.sent)
             problems += gathered_lines(found, name=f"{group}.{form}")

@@ -29,6 +29,8 @@ from ssosd.site import night_bounds
 from ssosd.station import Station
 from ssosd.store import ASTEROID, UNKNOWN, SequenceRow, Store, Verdict
 
+Breath = Callable[[], None]
+
 #: The candidates for TOPCAT, Aladin and their like, beside candidates.csv.
 TABLES = {"candidates.vot": votable_bytes, "candidates.fits": fits_bytes}
 
@@ -41,6 +43,7 @@ def write_night(
     folders: Sequence[Path],
     summary: bool,
     changed_between: Callable[[float, float], list[str]] | None = None,
+    breath: Breath = lambda: None,
 ) -> pd.DataFrame:
     """Write a night's candidates.csv, its drafts, its summary and its report; idempotent.
 
@@ -58,6 +61,8 @@ def write_night(
     changed_between : callable, optional
         The files in these folders that were changed last between two times (Unix seconds); when it is not
         given the folders are looked through.
+    breath : callable, optional
+        Called again and again meanwhile.
 
     Returns
     -------
@@ -73,15 +78,16 @@ def write_night(
     store.begin_writing(night)
     sequences = store.sequences(night=night)
     remove_strangers(folder, sequences)
-    tables = [table for row in sequences if (table := _table(row, store)) is not None]
+    tables = [table for row in sequences if (table := _table(row, store, breath)) is not None]
     filled = [table for table in tables if len(table)] or tables[:1]
     candidates = pd.concat(filled, ignore_index=True) if filled else pd.DataFrame()
     candidates = with_verdicts(with_all_columns(candidates), store.verdicts(night))
     if sequences:
         write_candidates_csv(folder / "candidates.csv", candidates)
-        write_drafts(folder / "drafts", night, candidates, station=station, store=store)
+        write_drafts(folder / "drafts", night, candidates, station=station, store=store, breath=breath)
         table = detections_table(candidates)
         for name, as_bytes in TABLES.items():
+            breath()
             atomic_write_bytes(folder / name, as_bytes(table, night=night))
         _write_recovered(folder / RECOVERED, sequences)
     else:
@@ -97,10 +103,11 @@ def write_night(
             station=station,
             store=store,
             folders=folders,
-            changed_between=changed_between or partial(_changed_between, folders, station),
+            changed_between=changed_between or partial(_changed_between, folders, station, breath),
         )
+        breath()
         data = folders[0] if len(folders) == 1 else None
-        write_page(folder, candidates, summary=summed, data=data, station=station, store=store)
+        write_page(folder, candidates, summary=summed, data=data, station=station, store=store, breath=breath)
         lost = summed["audit"]["unaccounted"]
     if not lost:
         store.record_written(night, summary=summary)
@@ -183,8 +190,9 @@ def remove_strangers(folder: Path, sequences: Iterable[SequenceRow]) -> None:
             shutil.rmtree(path)
 
 
-def _table(row: SequenceRow, store: Store) -> pd.DataFrame | None:
+def _table(row: SequenceRow, store: Store, breath: Breath) -> pd.DataFrame | None:
     """A linked field's candidates; a field whose table has been lost is linked again."""
+    breath()
     if row.folder is None or row.n_candidates is None:
         return None
     try:
@@ -241,15 +249,16 @@ def _write_summary(
     return summary
 
 
-def _changed_between(folders: Sequence[Path], station: Station, first_s: float, end_s: float) -> list[str]:
+def _changed_between(
+    folders: Sequence[Path], station: Station, breath: Breath, first_s: float, end_s: float
+) -> list[str]:
     """Look for the files in some folders that were changed last in this time."""
     include, exclude = station.config["INCLUDE"], station.config["EXCLUDE"]
-    return [
-        path
+    sieves = [
+        Sieve(data, include=include, exclude=exclude, target=station.target, breath=breath)
         for data in folders
-        for path, stat in Sieve(data, include=include, exclude=exclude, target=station.target).scan()
-        if first_s <= stat.st_mtime < end_s
     ]
+    return [path for sieve in sieves for path, stat in sieve.scan() if first_s <= stat.st_mtime < end_s]
 
 
 def _remove(*paths: Path) -> None:

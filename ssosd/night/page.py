@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import groupby
 from operator import itemgetter
 from pathlib import Path
@@ -34,6 +34,7 @@ def write_page(
     data: Path | None,
     station: Station,
     store: Store,
+    breath: Callable[[], None] = lambda: None,
 ) -> None:
     """Write a night's `report.html`; the same night gives the same bytes.
 
@@ -49,6 +50,8 @@ def write_page(
         Folder that the summary names exposures relative to.
     station : Station
     store : Store
+    breath : callable, optional
+        Called again and again meanwhile.
 
     Raises
     ------
@@ -64,7 +67,7 @@ def write_page(
         candidates=candidates,
         verdicts=verdicts,
         missed=_missed(folder / RECOVERED),
-        blinks=_blinks(folder, candidates, triage(candidates, verdicts)[:_PICTURED]),
+        blinks=_blinks(folder, candidates, triage(candidates, verdicts)[:_PICTURED], breath),
         quality=quality,
         expected=rows["expected"],
         sequences=rows["sequences"],
@@ -82,7 +85,9 @@ def _missed(path: Path) -> pd.DataFrame:
         return pd.DataFrame(columns=[name for name, *_ in RECOVERED_COLUMNS])
 
 
-def _blinks(folder: Path, candidates: pd.DataFrame, names: list[str]) -> dict[str, Blink]:
+def _blinks(
+    folder: Path, candidates: pd.DataFrame, names: list[str], breath: Callable[[], None]
+) -> dict[str, Blink]:
     """Frames of each candidate of which there are cutouts that can be read."""
     if candidates.empty:
         return {}
@@ -90,6 +95,7 @@ def _blinks(folder: Path, candidates: pd.DataFrame, names: list[str]) -> dict[st
     shown = shown[shown["CANDIDATE"].isin(names)].sort_values(["CANDIDATE", "MID_EXPOSURE_MJD"])
     blinks: dict[str, Blink] = {}
     for name, rows in groupby(zip(*(shown[c].tolist() for c in shown), strict=True), key=itemgetter(0)):
+        breath()
         stamps = {}
         for _, _, field, source, catalog in rows:
             path = folder / str(field) / "cutouts" / f"{source}_{catalog}.fits"

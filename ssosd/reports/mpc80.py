@@ -155,8 +155,9 @@ def designate(
 ) -> tuple[Designation, list[str]]:
     """Name one candidate: a known object if any of its detections matched one, most often named first."""
     if "MATCHED" in rows:
-        matched = rows[rows["MATCHED"].astype("boolean").fillna(value=False).astype(bool)]
-        if not matched.empty:
+        is_matched = rows["MATCHED"].astype("boolean").fillna(value=False).astype(bool)
+        if is_matched.any():
+            matched = rows.loc[is_matched, ["SKYBOT_NUMBER", "SKYBOT_NAME"]]
             names = [
                 (_text(number), _text(name))
                 for number, name in zip(matched["SKYBOT_NUMBER"], matched["SKYBOT_NAME"], strict=True)
