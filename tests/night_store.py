@@ -114,7 +114,7 @@ def night_of_work(target):
 
 
 def key_paths(value, prefix=""):
-    """Every key of a JSON value, as docs/monitoring.md writes them; keys of `versions` are names, not keys."""
+    """Every key of a JSON value, as docs/json.md writes them; keys of `versions` are names, not keys."""
     found = set()
     if isinstance(value, dict):
         for key, inner in value.items():

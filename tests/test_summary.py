@@ -261,8 +261,8 @@ def test_files_belong_to_the_night_of_their_exposure_or_of_their_own(tmp_path):
 
 
 def test_every_key_of_the_json_is_documented(rows):
-    text = (Path(__file__).resolve().parents[1] / "docs" / "monitoring.md").read_text(encoding="utf-8")
-    part = text.split("## The night's summary", 1)[1]
+    text = (Path(__file__).resolve().parents[1] / "docs" / "json.md").read_text(encoding="utf-8")
+    part = text.split("## summary.json", 1)[1]
     documented = re.findall(r"^\| `([a-z_\[\].0-9]+)` \|", part, flags=re.MULTILINE)
     paths = key_paths(json.loads(summary_json(summary_of(rows))))
     rejected = {path for path in paths if path.startswith("fields[].rejected.")}

@@ -131,7 +131,7 @@ def send(files: tuple[Path, ...], *, target: Path) -> None:
 )
 @click.option("--mag", default="AUTO", metavar="LOW,HIGH", help="Their magnitudes, as INJECT_MAG.")
 @click.option("--rate", metavar="LOW,HIGH", help="Their rates, arcsec/h.  [default: INJECT_RATE]")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON; its keys are in docs/monitoring.md.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON; its keys are in docs/json.md.")
 def inject(night: datetime, *, target: Path, count: int, mag: str, rate: str | None, as_json: bool) -> None:
     """Measure how complete NIGHT (date of its local evening) was, with synthetic movers in its exposures.
 

@@ -199,7 +199,7 @@ def run(
     help="Another night (date of its local evening).  [default: the latest with exposures]",
 )
 @click.option("--watch", is_flag=True, help="Redraw every two seconds until Ctrl-C.")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON; its keys are in docs/monitoring.md.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON; its keys are in docs/json.md.")
 @click.option("--web", is_flag=True, help="Serve a read-only page of it on this machine until Ctrl-C.")
 @click.option(
     "--port", type=click.IntRange(1, 65535), help="With --web.  [default: 8731, or any when that is taken]"

@@ -15,7 +15,7 @@ from typing import Any
 
 Row = Mapping[str, Any]
 Summary = dict[str, Any]
-#: Raised when a key changes its meaning or goes; the keys are in docs/monitoring.md.
+#: Raised when a key changes its meaning or goes; the keys are in docs/json.md.
 SCHEMA = 1
 OUTCOMES = ("exposure", "duplicate", "ignored", "parked", "gone")
 MATCH_STATES = ("matched", "possible", "unknown", "unchecked")
@@ -102,7 +102,7 @@ def night_summary(
     Returns
     -------
     dict
-        Only what JSON has; see docs/monitoring.md for the keys.
+        Only what JSON has; see docs/json.md for the keys.
     """
     exposure_rows = {row["digest"]: row for row in exposures}
     of_field: dict[int, list[Row]] = {}

@@ -15,7 +15,7 @@ from ssosd.status.run import last_run, site_longitude_deg
 from ssosd.status.services import services
 from ssosd.status.snapshot import STORE_NAME, Snapshot, look
 
-#: The keys of a status and their meaning are in docs/monitoring.md; a test compares.
+#: The keys of a status and their meaning are in docs/json.md; a test compares.
 Status = dict[str, Any]
 #: Raised when a key changes its meaning or goes.
 SCHEMA = 1
@@ -49,7 +49,7 @@ def read_status(target: Path, *, night: str | None = None, now_s: float) -> Stat
     Returns
     -------
     dict
-        Only what JSON has; the keys are always the same, whatever the state. See docs/monitoring.md.
+        Only what JSON has; the keys are always the same, whatever the state. See docs/json.md.
 
     Raises
     ------
