@@ -370,7 +370,10 @@ class Corridor:
         self.store.record_sequence(
             job.number,
             fingerprint=f"{job.fingerprint}{BLIND if outcome.blind else ''}",
-            columns={**work.summary_columns(outcome, folder), "partial": int(n_linked < expected)},
+            columns={
+                **work.summary_columns(outcome, folder, exposures=sequence.exposures),
+                "partial": int(n_linked < expected),
+            },
             catalog_numbers=outcome.catalog_numbers,
             dropped={d.digest: d.reason for d in outcome.dropped},
             quality=outcome.quality,

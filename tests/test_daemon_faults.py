@@ -276,6 +276,10 @@ def test_the_log_has_the_notes_of_a_field_such_as_that_nothing_can_be_found_in_i
         r.getMessage() for r in caplog.records if "no candidate can come of 3 exposures" in r.getMessage()
     )
     assert said.startswith("2026-11-14/F01: ")
+    live.daemon.report()
+    live.go(60)
+    for name in ("summary.txt", "report.html"):
+        assert "no candidate can come of 3 exposures" in (live.night / name).read_text()
 
 
 def test_a_parked_file_that_is_taken_away_troubles_nobody_any_more(rig, one):

@@ -27,7 +27,7 @@ QUERIES = {
     "exposures": "SELECT e.digest, e.path, e.date_obs, e.mjd_mid, e.exptime_s, e.filter, e.object, e.state,"
     " e.reason, e.next_step, c.n_detections, c.fwhm_px FROM exposures e"
     " LEFT JOIN catalogues c ON c.key = e.catalogue WHERE e.night = :night",
-    "sequences": "SELECT id, field, state, n_sources, funnel, unchecked_because, reason, next_step,"
+    "sequences": "SELECT id, field, state, n_sources, funnel, notes, unchecked_because, reason, next_step,"
     " known_limit, known_limit_by FROM sequences WHERE night = :night",
     "members": "SELECT sequence, exposure, catalog_number, dropped_because FROM sequence_exposures"
     " WHERE sequence IN (SELECT id FROM sequences WHERE night = :night)",
@@ -258,6 +258,14 @@ def test_files_belong_to_the_night_of_their_exposure_or_of_their_own(tmp_path):
     assert names["2026-11-13"] == ["broken yesterday.fits", "old.fits"]
     assert sorted(names[NIGHT] + names["2026-11-13"]) == every
     assert names["2026-11-12"] == []
+
+
+def test_the_notes_of_a_field_are_told(rows):
+    said = "no candidate can come of 3 exposures"
+    first, *others = rows["sequences"]
+    told = summary_of({**rows, "sequences": [{**dict(first), "notes": json.dumps([said])}, *others]})
+    assert [field["notes"] for field in told["fields"] if field["notes"]] == [[said]]
+    assert said in summary_text(told)
 
 
 def test_every_key_of_the_json_is_documented(rows):

@@ -239,3 +239,9 @@ def drafts_of_groups(db: Database) -> None:
 def extended_candidates(db: Database) -> None:
     """Which candidates look like comets."""
     db.execute("ALTER TABLE candidates ADD COLUMN extended REAL")  # mag above the light in the stars' shape
+
+
+@migrations()
+def notes_of_fields(db: Database) -> None:
+    """What a person should know of how a sequence was linked."""
+    db.execute("ALTER TABLE sequences ADD COLUMN notes TEXT")  # JSON: a list of sentences

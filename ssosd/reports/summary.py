@@ -75,8 +75,8 @@ def night_summary(
         Columns ``digest, path, date_obs, mjd_mid, exptime_s, filter, object, state, reason, next_step`` and,
         of its catalogue, ``n_detections, fwhm_px`` (pixels); the last two None without one.
     sequences : iterable of mapping
-        Columns ``id, field, state, n_sources, funnel`` (JSON), ``unchecked_because, reason, next_step,
-        known_limit, known_limit_by``.
+        Columns ``id, field, state, n_sources, funnel, notes`` (JSON), ``unchecked_because, reason,
+        next_step, known_limit, known_limit_by``.
     members : iterable of mapping
         Columns ``sequence, exposure, catalog_number, dropped_because``.
     candidates : iterable of mapping
@@ -237,6 +237,7 @@ def _field(
         "n_sources": row["n_sources"],
         "funnel": json.loads(funnel) if isinstance(funnel, str) else funnel or [],
         "left_out": sorted(left_out, key=lambda drop: str(drop["file"])),
+        "notes": json.loads(row["notes"] or "[]"),
         "unchecked_because": row["unchecked_because"],
         "reason": row["reason"],
         "next_step": row["next_step"],

@@ -62,6 +62,7 @@ def _fields(fields: list[Summary]) -> list[str]:
         notes += [row["next_step"]] if row["next_step"] else []
         notes += [f"unchecked: {row['unchecked_because']}"] if row["unchecked_because"] else []
         notes += [f"left out {drop['file']}: {drop['reason']}" for drop in row["left_out"]]
+        notes += row["notes"]
         found = row["candidates"]
         rows.append(
             (

@@ -225,7 +225,7 @@ class Sequences(Verdicts, Knowledge):
         """
         withdrawn = (
             *("n_sources", "n_false_expected", "n_candidates", "funnel", "folder", "partial", "checked"),
-            *("identified_with", "known_limit", "known_limit_by"),
+            *("identified_with", "known_limit", "known_limit_by", "notes"),
         )
         with self.db.atomic():
             gone = () if keeps else (*withdrawn, "unchecked_because")

@@ -12,6 +12,9 @@ import pandas as pd
 from ssosd.model import Drop, Exposure
 from ssosd.work.identifying import Identified
 
+#: How a note on an exposure begins that a sequence was linked without.
+LEFT_OUT = "left out "
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SequenceResult:
@@ -46,12 +49,16 @@ class SequenceResult:
         return [note for note in self.notes if not note.startswith(of_headers)]
 
 
-def summary_columns(result: SequenceResult, folder: Path) -> dict[str, object]:
-    """A sequence's result as columns of its row in the store."""
+def summary_columns(
+    result: SequenceResult, folder: Path, *, exposures: Iterable[Exposure]
+) -> dict[str, object]:
+    """A sequence's result as columns of its row in the store; what was left out has rows of its own."""
+    notes = [note for note in result.notes_of_the_field(exposures) if not note.startswith(LEFT_OUT)]
     return {
         "n_sources": result.n_sources,
         "n_false_expected": result.n_false_expected,
         "n_candidates": int(result.candidates["CANDIDATE"].nunique()),
         "funnel": json.dumps(result.funnel),
+        "notes": json.dumps(notes, ensure_ascii=False),
         "folder": str(folder),
     }

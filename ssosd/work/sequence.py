@@ -35,7 +35,7 @@ from ssosd.work.injecting import completeness_of
 from ssosd.work.linking import Candidates, Progress, link_candidates
 from ssosd.work.picturing import pictures
 from ssosd.work.recovering import Pixels, depth_of, recovered
-from ssosd.work.result import SequenceResult
+from ssosd.work.result import LEFT_OUT, SequenceResult
 
 
 def _silent(_: str) -> None:
@@ -124,7 +124,7 @@ def _link_into(
     progress("calibrating")
     photometry = photometry_of(linked, station=station)
     notes = [f"{e.name}: {w}" for e in sequence.exposures for w in e.warnings]
-    notes += [f"left out {_name_of(sequence, d.digest)}: {d.reason}" for d in linked.dropped]
+    notes += [f"{LEFT_OUT}{_name_of(sequence, d.digest)}: {d.reason}" for d in linked.dropped]
     notes += [*linked.doubtful, *left.unsought]
     notes += too_few_for_a_candidate(len(linked.exposures), ChainSettings.from_mapping(station.config))
 
