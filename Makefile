@@ -10,6 +10,9 @@ TESTERS := $(shell echo $$(( $$(nproc 2>/dev/null || echo 2) + 1 )))
 # as ssosd itself has it; what is run here may import numpy before it
 export OPENBLAS_NUM_THREADS := 1
 
+# compiled modules are kept, whatever the shell says: each daemon of the tests would compile all anew
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: install binaries demo test explore lint bench bench-compare soak docs clean
 
 install: binaries $(VENV)/.installed

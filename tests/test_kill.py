@@ -10,7 +10,9 @@ import signal
 import socket
 
 import pytest
+from click.testing import CliRunner
 
+from ssosd.cli import main
 from ssosd.store import STORE_NAME, Store
 from tests.killing import SETTINGS, Process, killed_run, odd_files, undisturbed_run
 from tests.replaying import NIGHT, run
@@ -18,7 +20,7 @@ from tests.sky import shared_sky
 from tests.stepping import results
 
 pytestmark = pytest.mark.binaries
-KILLS = 4  # benchmarks/kill9.py has fifty
+KILLS = 3  # benchmarks/kill9.py has fifty
 SEED = 20261114
 
 
@@ -83,15 +85,14 @@ def test_killed_at_random_instants(quiet, night, files, tmp_path):
         files, tmp_path / "raw", tmp_path / "out",
         reference=night.refcat, rng=random.Random(SEED), kills=KILLS, longest_s=1.0,
     )  # fmt: skip
-    assert kills >= 3
+    assert kills >= 2
     assert results(tmp_path / "out") == expected
 
 
-@pytest.mark.parametrize("seed", [1, 2])
-def test_a_replay_in_any_order_gives_the_same(quiet, night, seed, tmp_path, monkeypatch):
-    """The files are handed to the corridor in random orders, in batches."""
+def test_a_replay_in_any_order_gives_the_same(quiet, night, tmp_path):
+    """The files are handed to the corridor in a random order, in batches."""
     base, expected, _ = quiet
-    rng = random.Random(seed)
+    rng = random.Random(SEED)
     paths = sorted((base / "raw").iterdir())
     rng.shuffle(paths)
     given = {name: value for name, value in SETTINGS.items() if name != "ASTREF_CATALOG"}
@@ -105,20 +106,11 @@ def test_a_replay_in_any_order_gives_the_same(quiet, night, seed, tmp_path, monk
     assert results(tmp_path / "out") == expected
 
 
-def test_a_second_daemon_is_told_who_is_first(night, tmp_path):
-    (tmp_path / "raw").mkdir()
-    first = Process(tmp_path / "raw", tmp_path / "out", reference=night.refcat)
-    try:
-        with pytest.raises(AssertionError, match="ended with 2"):
-            Process(tmp_path / "raw", tmp_path / "out", reference=night.refcat)
-        text = (tmp_path / "out" / ".ssosd" / "lock").read_text()
-        assert re.search(rf'"pid": {first.child.pid}\b', text)
-    finally:
-        assert first.terminate()[0] == 0
-
-
 def test_what_systemd_hears(night, tmp_path):
-    """READY, WATCHDOG, RELOADING twice (one configuration is refused), STATUS, STOPPING."""
+    """READY, WATCHDOG, RELOADING twice (one configuration is refused), STATUS, STOPPING.
+
+    Meanwhile a second daemon is told who is there already.
+    """
     (tmp_path / "raw").mkdir()
     config = tmp_path / "default.ssos"
     config.write_text("OBSERVATORY_CODE 493\n")
@@ -131,6 +123,10 @@ def test_what_systemd_hears(night, tmp_path):
             flags=("--log-format", "json"),
         )  # fmt: skip
         heard = [hear(bound, "READY"), hear(bound, "WATCHDOG")]
+        second = ["run", str(tmp_path / "raw"), "-t", str(tmp_path / "out"), "--OBSERVATORY_CODE", "493"]
+        refused = CliRunner().invoke(main, [*second, "--ASTREF_CATALOG", str(night.refcat)])
+        assert refused.exit_code == 2
+        assert f"in use by ssosd run, process {process.child.pid} " in " ".join(refused.output.split())
         for text in ("OBSERVATORY_CODE nowhere\n", "OBSERVATORY_CODE 568\n"):
             config.write_text(text)
             process.child.send_signal(signal.SIGHUP)
@@ -139,8 +135,8 @@ def test_what_systemd_hears(night, tmp_path):
         heard.append(hear(bound, "STOPPING"))
         assert process.child.wait(30.0) == 0
         lines = [json.loads(line) for line in process.child.communicate()[1].splitlines()]
-    refused = [line["message"] for line in lines if "refused, the old one kept" in line["message"]]
-    assert (len(refused), {line["level"] for line in lines} <= {"INFO", "WARNING", "ERROR"}) == (1, True)
+    unread = [line["message"] for line in lines if "refused, the old one kept" in line["message"]]
+    assert (len(unread), {line["level"] for line in lines} <= {"INFO", "WARNING", "ERROR"}) == (1, True)
     assert {message["MAINPID"] for message in heard if "READY" in message} == {str(process.child.pid)}
     assert all("MONOTONIC_USEC" in message for message in heard if "RELOADING" in message)
     with Store(tmp_path / "out" / STORE_NAME) as store:

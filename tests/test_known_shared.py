@@ -2,67 +2,32 @@
 
 from __future__ import annotations
 
-import socket
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
-from click.testing import CliRunner
 
 from ssosd.analysis.truth import compare_with_truth
-from ssosd.cli import main
 from ssosd.identify.expected import OUTCOMES
 from ssosd.reports.tables import read_candidates_csv
 from ssosd.sphere import separation_arcsec
 from ssosd.store import STORE_NAME, Store
+from tests.shared_nights import movers_of_lowell12, replayed, sim2_flags
 from tests.skybot_service import SkybotService
 
 pytestmark = [pytest.mark.binaries, pytest.mark.shared]
-EXAMPLES = Path(__file__).resolve().parents[1] / "docs" / "examples"
-
-
-def replayed(*arguments: object) -> str:
-    result = CliRunner().invoke(main, ["replay", *map(str, arguments)])
-    assert result.exit_code == 0, result.output
-    return result.output
 
 
 # ---- three real asteroids ---------------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
-def lowell(shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
-    """The target and what the console said; whoever asks the network fails the test."""
-    raw = shared_data / "lowell12"
-    target = tmp_path_factory.mktemp("known") / "out"
-
-    connect = socket.socket.connect
-
-    def nobody(own: socket.socket, address: Any) -> None:
-        if own.family != socket.AF_UNIX:  # workers are started through one of this machine's
-            raise AssertionError(f"the network was asked: {address}")
-        connect(own, address)
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(socket.socket, "connect", nobody)
-        said = replayed(
-            raw, "-c", EXAMPLES / "lowell12.ssos", "-t", target, "--ORBITS",
-            shared_data / "orbits" / "aas247_mpcorb.dat", "--ASTREF_CATALOG", raw / "lowell5945_ref_ldac.cat",
-        )  # fmt: skip
-    return target, said
-
-
-@pytest.fixture(scope="module")
-def named(lowell: tuple[Path, str], shared_data: Path) -> dict[str, pd.DataFrame]:
+def named(lowell12: tuple[Path, str], shared_data: Path) -> dict[str, pd.DataFrame]:
     """Detections of the candidates that are the movers A, B and C, with the truth's columns."""
-    target, _ = lowell
-    truth = pd.read_csv(shared_data / "lowell12" / "truth_movers.csv")
+    target, _ = lowell12
     candidates = read_candidates_csv(target / "2019-03-25" / "candidates.csv")
-    joined = candidates.merge(
-        truth.assign(image=truth["image"] + ".fz"), left_on="IMAGE_FILENAME", right_on="image"
-    )
+    joined = candidates.merge(movers_of_lowell12(shared_data), left_on="IMAGE_FILENAME", right_on="image")
     away = separation_arcsec(joined["RA"], joined["DEC"], joined["ra_meas"], joined["dec_meas"])
     return {str(mover): rows for mover, rows in joined[away < 1.5].groupby("mover")}
 
@@ -87,8 +52,8 @@ def test_b_and_c_are_in_no_list(named: dict[str, pd.DataFrame]) -> None:
         assert set(rows["SKYBOT_NUMBER"]) <= {""}
 
 
-def test_what_was_expected_there_is_told(lowell: tuple[Path, str]) -> None:
-    target, said = lowell
+def test_what_was_expected_there_is_told(lowell12: tuple[Path, str]) -> None:
+    target, said = lowell12
     (known,) = (target / "2019-03-25").glob("*/known.csv")
     table = pd.read_csv(known)
     ours = table[table["NUMBER"] == 5945].iloc[0]
@@ -102,11 +67,10 @@ def test_what_was_expected_there_is_told(lowell: tuple[Path, str]) -> None:
 
 
 @pytest.fixture(scope="module")
-def measured(lowell: tuple[Path, str], shared_data: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
+def measured(lowell12: tuple[Path, str], shared_data: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Candidates of the set-up, the linkers and the rules by default, and places measured by hand."""
-    truth = pd.read_csv(shared_data / "lowell12" / "truth_movers.csv")
-    candidates = read_candidates_csv(lowell[0] / "2019-03-25" / "candidates.csv")
-    return candidates, truth.assign(image=truth["image"] + ".fz")
+    candidates = read_candidates_csv(lowell12[0] / "2019-03-25" / "candidates.csv")
+    return candidates, movers_of_lowell12(shared_data)
 
 
 @pytest.mark.parametrize(("mover", "found"), [("A_5945", 12), ("B", 12), ("C", 9)])
@@ -136,10 +100,8 @@ def simulated(shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Pa
     raw = shared_data / "sim2"
     target = tmp_path_factory.mktemp("simulated") / "out"
     with SkybotService(pd.read_csv(raw / "known.csv", dtype={"number": float})) as service:
-        replayed(
-            raw, "-c", EXAMPLES / "sim2.ssos", "-t", target, "--ASTREF_CATALOG", raw / "refcat.cat",
-            "--CROSSMATCH_SKYBOT", "True", "--SKYBOT_URL", service.url,
-        )  # fmt: skip
+        asked = ["--CROSSMATCH_SKYBOT", "True", "--SKYBOT_URL", service.url]
+        replayed(*sim2_flags(shared_data), "-t", target, *asked)
         assert {asked["-observer"] for asked in service.requests} == {"493"}
         assert len(service.requests) <= 10
     return target

@@ -7,37 +7,26 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from click.testing import CliRunner
 
-from ssosd.cli import main
 from ssosd.reports.tables import read_candidates_csv
 from ssosd.sphere import separation_arcsec
 from ssosd.store import STORE_NAME, Store
-from tests.replaying import SEED_FLAGS
+from tests.shared_nights import movers_of_lowell12
 
 pytestmark = [pytest.mark.binaries, pytest.mark.shared]
 
-CONFIG = Path(__file__).resolve().parents[1] / "docs" / "examples" / "lowell12.ssos"
 NIGHT = "2019-03-25"  # the evening in Arizona; the frames are of the 26th, UTC
 FIELD = "5945_Roachapproach"
 
 
 @pytest.fixture(scope="module")
-def target(shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    raw = shared_data / "lowell12"
-    out = tmp_path_factory.mktemp("lowell12") / "out"
-    arguments = ["replay", raw, "-c", CONFIG, "-t", out]
-    arguments += ["--ASTREF_CATALOG", raw / "lowell5945_ref_ldac.cat", *SEED_FLAGS, "--DRAFT_POLICY", "ALL"]
-    result = CliRunner().invoke(main, [str(a) for a in arguments])
-    assert result.exit_code == 0, result.output
-    assert "12 files, 12 extracted" in result.output
-    return out
+def target(lowell12_seed: Path) -> Path:
+    return lowell12_seed
 
 
 @pytest.fixture(scope="module")
 def truth(shared_data: Path) -> pd.DataFrame:
-    table = pd.read_csv(shared_data / "lowell12" / "truth_movers.csv")
-    return table.assign(image=table["image"] + ".fz")
+    return movers_of_lowell12(shared_data)
 
 
 @pytest.fixture(scope="module")

@@ -1,48 +1,16 @@
-"""SExtractor and SCAMP on the simulated night and on real frames, against their truth."""
+"""SExtractor and SCAMP on the simulated night, against its truth."""
 
 from __future__ import annotations
-
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from ssosd import astromatic
-from ssosd.ingest.exposure import read_exposure
-from ssosd.linker.scamp.link import Linked, link
-from ssosd.model import Exposure, HeaderKeywords
-from ssosd.plumbing.resources import shipped
+from ssosd.linker.scamp.link import Linked
 from ssosd.sphere import separation_arcsec
-from tests.sky import catalogue_of
+from tests.shared_nights import frames, linked_anew
 
 pytestmark = [pytest.mark.binaries, pytest.mark.shared]
-
-
-def catalogue(path: Path, folder: Path, keywords: HeaderKeywords) -> tuple[Exposure, Path]:
-    exposure = read_exposure(path, keywords=keywords, extensions=None)
-    return exposure, catalogue_of(exposure, folder, config="seed.sex")
-
-
-def run(frames: list[tuple[Exposure, Path]], folder: Path, **changes: object) -> Linked:
-    folder.mkdir()
-    arguments: dict[str, object] = {
-        "exposures": [exposure for exposure, _ in frames],
-        "catalogues": [path for _, path in frames],
-        "binary": astromatic.find("scamp"),
-        "config": shipped("semp/ssos.scamp"),
-        "remove_ref_sources": False,
-        "workdir": folder,
-        "time_limit_s": 120.0,
-    }
-    return link(**{**arguments, **changes})
-
-
-@pytest.fixture(scope="module")
-def field(shared_data, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("sim2")
-    paths = sorted((shared_data / "sim2").glob("*_F01_*.fits.fz"))
-    return [catalogue(path, folder, HeaderKeywords()) for path in paths]
 
 
 def movers_linked(linked: Linked, truth: pd.DataFrame) -> pd.DataFrame:
@@ -64,18 +32,22 @@ def movers_linked(linked: Linked, truth: pd.DataFrame) -> pd.DataFrame:
 
 
 @pytest.mark.parametrize(
-    ("radius", "remove", "at_least"),
-    [(10.0, False, 15), (25.0, False, 20), (40.0, False, 22), (40.0, True, 24)],
+    ("radius", "remove", "at_least"), [(10.0, False, 15), (25.0, False, 20), (40.0, True, 24)]
 )
-def test_movers_of_the_simulated_night(field, shared_data, tmp_path, radius, remove, at_least):
+def test_movers_of_the_simulated_night(
+    sim2_seed, sim2_linked, shared_data, tmp_path, radius, remove, at_least
+):
     """The seed's chain finds 29 of 113 at 10 arcsec, 37 at 25 and 40, in this field and another."""
-    frames = field
-    linked = run(
-        frames,
-        tmp_path / "out",
-        reference=shared_data / "sim2" / "refcat_F01.cat",
-        crossid_radius_arcsec=radius,
-        remove_ref_sources=remove,
+    linked = (
+        sim2_linked["F01"]
+        if radius == 10.0
+        else linked_anew(
+            frames(sim2_seed, "*_F01_*"),
+            tmp_path,
+            reference=shared_data / "sim2" / "refcat_F01.cat",
+            crossid_radius_arcsec=radius,
+            remove_ref_sources=remove,
+        )
     )
     assert len(linked.exposures) == 5
     assert (linked.quality["N_MATCHED"] > 1500).all()
@@ -89,18 +61,12 @@ def test_movers_of_the_simulated_night(field, shared_data, tmp_path, radius, rem
     assert np.hypot(movers["PMRA"] - east, movers["PMDEC"] - north).median() < 0.3
 
 
-def test_positions_of_the_simulated_stars(field, shared_data, tmp_path):
-    frames = field
-    linked = run(
-        frames,
-        tmp_path / "out",
-        reference=shared_data / "sim2" / "refcat_F01.cat",
-        crossid_radius_arcsec=10.0,
-    )
+def test_positions_of_the_simulated_stars(sim2_linked, shared_data):
     stars = pd.read_csv(shared_data / "sim2" / "stars.csv").query(
         "field == 'F01' and kind == 'star' and mag < 18"
     )
-    bright = linked.detections[linked.detections["SNR_WIN"] > 50]
+    detections = sim2_linked["F01"].detections
+    bright = detections[detections["SNR_WIN"] > 50]
     apart = np.array(
         [
             separation_arcsec(bright["RA"], bright["DEC"], ra, dec).min()
@@ -109,27 +75,3 @@ def test_positions_of_the_simulated_stars(field, shared_data, tmp_path):
     )
     assert np.median(apart) < 0.05
     assert (apart < 0.5).mean() > 0.7
-
-
-def test_real_frames(shared_data, tmp_path):
-    """Frames with WCS numbers as strings, PV terms and an overscan; the three known movers are there."""
-    keywords = HeaderKeywords(date_obs="DATE-OBS+UTC-OBS")
-    paths = sorted((shared_data / "lowell12").glob("*.fits.fz"))[2:8]
-    frames = [catalogue(path, tmp_path, keywords) for path in paths]
-    linked = run(
-        frames,
-        tmp_path / "out",
-        reference=shared_data / "lowell12" / "lowell5945_ref_ldac.cat",
-        crossid_radius_arcsec=25.0,
-    )
-    assert len(linked.exposures) == 6
-    truth = pd.read_csv(shared_data / "lowell12" / "truth_movers.csv")
-    asteroid = truth[truth["mover"] == "A_5945"].set_index("image")
-    table = linked.detections
-    hits = []
-    for name, rows in table.groupby("IMAGE_FILENAME"):
-        there = asteroid.loc[name.removesuffix(".fz")]
-        away = separation_arcsec(rows["RA"], rows["DEC"], there["ra_nbody"], there["dec_nbody"])
-        hits.append((away.min(), int(rows["SOURCE_NUMBER"].iloc[int(away.argmin())])))
-    assert np.mean([away for away, _ in hits]) < 0.15
-    assert len({source for _, source in hits}) == 1

@@ -91,7 +91,8 @@ def read_recovered_csv(path: Path) -> pd.DataFrame:
 
 
 def _numbers(cells: pd.Series) -> pd.Series:
-    return pd.Series(cells.to_numpy(object)).replace("", "nan").astype(np.float64)
+    values = cells.to_numpy(object)
+    return pd.Series(np.where(values == "", "nan", values).astype(np.float64))
 
 
 def states_text(rows: pd.DataFrame) -> str:
