@@ -11,13 +11,14 @@ import logging
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from ssosd import work
-from ssosd.errors import BadInput, SsosdError
+from ssosd.errors import BadInput, Retriable, SsosdError
 from ssosd.identify.limits import Limit, measured_limit
 from ssosd.ingest.sequence import FieldSequence
 from ssosd.model import Exposure
@@ -25,7 +26,7 @@ from ssosd.night.files import candidate_rows
 from ssosd.plumbing.breaker import Breaker
 from ssosd.plumbing.files import flush_folder, flush_tree
 from ssosd.station import Station
-from ssosd.store import SequenceRow, Store
+from ssosd.store import Patience, SequenceRow, Store
 from ssosd.work import Identified
 from ssosd.work.asking import ORBITS, SKYBOT
 from ssosd.work.identifying import FILES, FOLDERS, REGIONS
@@ -89,10 +90,10 @@ class Inquiry:
         if not self._skybot.is_due:
             return []
         now_s = self._store.now_s
-        asking = [a for a in self._store.asking() if a.next_try_s <= now_s]
-        if self._skybot.next_try_s is not None:
-            asking = asking[:1]
-        return [self._store.sequence(a.night, a.field) for a in asking]
+        asking = (a for a in self._store.asking() if a.next_try_s <= now_s)
+        rows = (self._store.sequence(a.night, a.field) for a in asking)
+        able = (row for row in rows if row.state == "done" and row.folder is not None)
+        return list(islice(able, 1 if self._skybot.next_try_s is not None else None))
 
     def again(self, row: SequenceRow, station: Station) -> IdentifyJob | None:
         """The job of a sequence for which somebody is to be asked again; None when it is not linked now."""
@@ -124,24 +125,35 @@ class Inquiry:
     ) -> Identified | None:
         """Put the files in the place of the former ones and record them; None when nothing came of it.
 
-        Where the evidence is missing the sequence is linked again.
+        Where the evidence is missing the sequence is linked again. One that could not be compared is parked,
+        as one that could not be linked, and keeps what it has.
 
         Raises
         ------
-        Misconfigured, Retriable
-            As given: it concerns every sequence, or the disk.
+        Misconfigured
+            As given: it concerns every sequence.
         """
         row = job.row
         if isinstance(outcome, BadInput):
             self._store.event("warning", f"{row.night}/{row.field}", f"linked again: {outcome.message}")
             self._store.reopen_sequence(row.id)
             return None
+        now = next((r for r in self._store.sequences(night=row.night) if r.id == row.id), None)
+        if now is not None and (now.state, now.fingerprint, now.folder) != (
+            "done",
+            row.fingerprint,
+            row.folder,
+        ):
+            now = None
+        if isinstance(outcome, Retriable):
+            if now is not None:
+                self._park(now, outcome, station)
+            return None
         if isinstance(outcome, SsosdError):
             raise outcome
         staged, identified = outcome
         self.heard(identified.answers, station)
-        now = next((r for r in self._store.sequences(night=row.night) if r.id == row.id), None)
-        if now is None or (now.state, now.fingerprint, now.folder) != ("done", row.fingerprint, row.folder):
+        if now is None:
             shutil.rmtree(staged)
             return None
         delay_s = station.config["RETRY_DELAY"]
@@ -158,6 +170,11 @@ class Inquiry:
             delay_s=delay_s,
         )
         return identified
+
+    def _park(self, row: SequenceRow, error: Retriable, station: Station) -> None:
+        patience = Patience(tries=station.config["TRIES"], delay_s=station.config["RETRY_DELAY"])
+        self._store.park_sequence(row.id, error, patience=patience, fingerprint=row.fingerprint, keeps=True)
+        self._store.event("error", f"{row.night}/{row.field}", f"{error}; its former results stay")
 
     def heard(self, answers: work.Answers, station: Station) -> None:
         """Take in how the sources of knowledge answered: what they said is kept, their health recorded."""

@@ -326,8 +326,13 @@ class Corridor:
             return self.record_linked(job, outcome)
         if isinstance(job, IdentifyJob) and not isinstance(outcome, SequenceResult):
             known = self.inquiry.record(job, outcome, self.station)
+            error = outcome if isinstance(outcome, Retriable) else None
             return Linked(
-                sequence=job.sequence, result=None, error=None, skipped=known is None, identified=known
+                sequence=job.sequence,
+                result=None,
+                error=error,
+                skipped=known is None and error is None,
+                identified=known,
             )
         raise TypeError(outcome)
 
@@ -393,8 +398,7 @@ class Corridor:
             final.rename(former)
         staged.rename(final)
         flush_folder(final.parent)
-        if former.exists():
-            shutil.rmtree(former)
+        shutil.rmtree(former, ignore_errors=True)  # what another user owns is not worth the night
         return final
 
     def keep_house(self, *, now_mjd: float, days: float) -> int:

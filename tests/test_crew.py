@@ -60,6 +60,10 @@ class Errand:
         if self.what == "die once" and not Path(self.note).exists():
             Path(self.note).touch()
             os.kill(os.getpid(), signal.SIGKILL)
+        if self.what == "die while telling" and not Path(self.note).exists():
+            threading.Timer(0.2, os.kill, (os.getpid(), signal.SIGKILL)).start()
+            Path(self.note).touch()
+            return bytes(1 << 24)  # more than a connection holds: nobody reads it
         if self.what == "fault":
             raise ZeroDivisionError("of the tests")
         return (self.what, os.getpid(), station.target)
@@ -104,6 +108,14 @@ def test_processes_do_their_jobs_elsewhere(processes, station):
 def test_a_job_whose_worker_dies_is_done_again(processes, tmp_path):
     done = outcomes(processes, Errand("die once", str(tmp_path / "died")), Errand("job"))
     assert sorted(outcome[0] for outcome in done.values()) == ["die once", "job"]
+
+
+def test_a_worker_that_dies_in_the_middle_of_its_outcome_is_replaced(processes, tmp_path):
+    processes.give(Errand("die while telling", str(tmp_path / "died")))
+    (worker,) = processes._busy
+    worker.process.join(30.0)
+    assert worker.process.exitcode == -signal.SIGKILL
+    assert processes.take()[1][0] == "die while telling"
 
 
 def test_a_job_that_kills_workers_is_given_up_with_its_name(processes):

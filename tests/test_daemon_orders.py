@@ -14,7 +14,7 @@ from ssosd.errors import Misconfigured, Retriable
 from ssosd.ingest.sequence import FieldSequence
 from ssosd.pipeline import LinkJob
 from ssosd.plumbing.lock import TargetLock
-from ssosd.store import utc_now
+from ssosd.store import STORE_NAME, Store, utc_now
 from tests.stepping import Rig
 
 pytestmark = pytest.mark.binaries
@@ -167,6 +167,17 @@ def test_retry_takes_up_again_while_the_daemon_runs(rig, one, tmp_path):
     live.go(6 * 60)
     assert live.states == {"F01": "done"}
     assert live.results()["states"] == live.replayed(one.refcat)["states"]
+
+
+def test_a_verdict_makes_nobody_look_through_the_data_folder(rig, one, monkeypatch):
+    live, scans = rig(one), []
+    live.rounds()
+    monkeypatch.setattr(live.daemon, "scan", lambda: scans.append(1))
+    with Store(live.target / STORE_NAME) as inspector:
+        inspector.spoil_night("2026-11-14")
+    live.daemon.turn()
+    assert scans == []
+    assert live.store.is_written("2026-11-14")  # its files follow at once
 
 
 def test_retry_all_without_a_daemon(rig, one):

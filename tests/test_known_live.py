@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import errno
 import gzip
+import os
+from datetime import UTC, datetime
 
 import numpy as np
 import pytest
 
+from ssosd import work
+from ssosd.inquiry import Inquiry
 from ssosd.reports.tables import read_candidates_csv
 from ssosd.site import site_from_code
 from ssosd.status import read_status
+from ssosd.store import STORE_NAME, Store
+from tests.night_store import insert
 from tests.orbit_lines import line, line_seen_at, served
 from tests.replaying import ONE_FIELD, run
 from tests.sky import shared_sky
@@ -101,6 +108,50 @@ def test_each_failure_is_unchecked_and_caught_up_with(live, service, way):
     assert live.store.asking() == []
     health = read_status(live.target, now_s=live.clock().timestamp())["services"]["skybot"]
     assert (health["state"], health["health"]) == ("answering", "answering")
+
+
+def test_a_field_that_cannot_be_compared_holds_nobody_up(live, service, monkeypatch):
+    """Its folder cannot be read for a while: it keeps what it has, and everything else goes on."""
+    service.way = "http500"
+    live.store.forget_answers(before_s=1e12)
+    anew(live, CROSSMATCH_RADIUS=10.9)
+    live.go(60)
+    kept = live.results()["2026-11-14/candidates.csv"]
+
+    def refused(*_, **__):
+        raise OSError(errno.ESTALE, os.strerror(errno.ESTALE), str(live.night / "F01" / "cats"))
+
+    with monkeypatch.context() as away:
+        away.setattr(work, "identify", refused)
+        live.store.ask_all_again()
+        live.go(30)
+    assert live.beat["state"] == "watching"
+    row = live.sequences["F01"]
+    assert (row["state"], row["error_class"]) == ("parked", "Retriable")
+    assert "Stale file handle" in row["reason"]
+    assert any("former results stay" in said for said in live.events("2026-11-14/F01"))
+    assert live.results()["2026-11-14/candidates.csv"] == kept
+    live.go(120)
+    assert live.states == {"F01": "done"}
+
+
+def test_a_parked_field_does_not_keep_others_from_being_asked_for(tmp_path):
+    """While the service rests one field alone is asked for, the latest: not one that cannot be asked for."""
+    now = [1000.0]
+    with Store(tmp_path / STORE_NAME, clock=lambda: datetime.fromtimestamp(now[0], UTC)) as store:
+        for number, (night, state) in enumerate([("2026-11-15", "parked"), ("2026-11-14", "done")], start=1):
+            insert(tmp_path, "sequences", {
+                "id": number, "night": night, "field": "F01", "ra_deg": 0.0, "dec_deg": 0.0, "state": state,
+                "n_exposures": 0, "folder": "/f",
+            })  # fmt: skip
+            insert(tmp_path, "asking", {"sequence": number, "reason": "x", "tries": 1, "next_try_s": 0.0})
+        inquiry = Inquiry(store)
+        assert [row.night for row in inquiry.due()] == ["2026-11-14"]
+        inquiry._skybot.failed()
+        inquiry._skybot.failed()
+        assert inquiry.due() == []
+        now[0] += 1e4
+        assert [row.night for row in inquiry.due()] == ["2026-11-14"]
 
 
 def test_a_service_that_rests_is_hardly_asked(live, service):

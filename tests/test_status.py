@@ -152,6 +152,20 @@ def test_the_latest_daemon_counts(target):
     assert read_status(target, now_s=NOW_S)["daemon"]["state"] == "stopped"
 
 
+def test_a_daemon_of_a_time_when_the_clock_was_ahead_does_not_count(target, hold):
+    beat(target, 3, started_s=NOW_S + 9e8, beat_s=NOW_S + 9e8, state="watching")
+    beat(target, hold().pid, state="waiting", detail="no room")
+    daemon = read_status(target, now_s=NOW_S)["daemon"]
+    assert (daemon["state"], daemon["detail"]) == ("waiting", "no room")
+
+
+def test_a_daemon_of_an_earlier_boot_with_the_same_number_does_not_count(target, hold):
+    at_work = hold()
+    beat(target, at_work.pid, started_s=NOW_S - 90000, beat_s=NOW_S - 80000, state="watching")
+    beat(target, 7, started_s=NOW_S - 40000, beat_s=NOW_S - 30000, state="stopped")
+    assert read_status(target, now_s=NOW_S)["daemon"]["state"] == "starting"
+
+
 def test_a_daemon_that_waits_is_trouble(target, hold):
     beat(target, hold().pid, state="waiting", detail="less than 1 GB free")
     status = read_status(target, now_s=NOW_S)

@@ -118,7 +118,7 @@ class Processes(Crew):
     def _hear(self, worker: _Worker) -> None:
         try:
             outcome = worker.connection.recv()
-        except (EOFError, ConnectionResetError):
+        except (EOFError, OSError):  # in the middle of a large outcome it is an OSError
             self._bury(worker)
             return
         if worker.job is not None:

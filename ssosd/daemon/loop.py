@@ -212,10 +212,11 @@ class Daemon:
         if self._waits_for or not self._begun:
             self.begin()
             self._go_on()
-        if self.store.data_version != self._version:  # `ssosd retry`
+        if self.store.data_version != self._version:  # `ssosd retry`, a verdict
             self._version = self.store.data_version
             self.look_at_the_time()
-            self.scan()
+            if self.store.has_files_to_try():
+                self.scan()
         self._look_at_arrivals()
         if self._has_room():
             while not self.stopping and (night := self.nights.next_due()) is not None:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import FrameType
 
@@ -201,8 +202,8 @@ def _signals(
     """SIGTERM and SIGINT end the daemon, SIGHUP reads the configuration again."""
 
     def end(number: int, _: FrameType | None) -> None:
-        log.info("%s: stopping", signal.Signals(number).name)
-        daemon.stop()
+        daemon.stop()  # first: the log may be what the signal has interrupted
+        daemon.inbox.put(partial(log.info, "%s: stopping", signal.Signals(number).name))  # and wakes the loop
 
     def reload(_number: int, _: FrameType | None) -> None:
         daemon.inbox.put(again)

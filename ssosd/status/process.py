@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -27,14 +28,24 @@ def read_lock(target: Path) -> dict[str, Any] | None:
         return None
     try:
         note = json.loads(path.read_text(encoding="utf-8"))
-        return {**{key: note[key] for key in ("pid", "purpose", "since")}, "phrase": holder(path)}
+        since_s = datetime.fromisoformat(note["since"]).timestamp()
+        named = {key: note[key] for key in ("pid", "purpose", "since")}
+        return {**named, "since_s": since_s, "phrase": holder(path)}
     except (OSError, ValueError, KeyError, TypeError):  # it is just being written
-        return {"pid": None, "purpose": "run", "since": None, "phrase": holder(path)}
+        return {"pid": None, "purpose": "run", "since": None, "since_s": 0.0, "phrase": holder(path)}
 
 
-def last_heartbeat(store: Snapshot) -> dict[str, Any] | None:
-    """The latest daemon's row; None when there never was one."""
-    found = store.rows("SELECT * FROM heartbeats ORDER BY started_s DESC, beat_s DESC LIMIT 1")
+def last_heartbeat(store: Snapshot, lock: dict[str, Any] | None) -> dict[str, Any] | None:
+    """The row of the daemon that holds the lock, else the latest one's; None when there never was one.
+
+    A daemon that ran while the clock was ahead has left a row from times to come.
+    """
+    pid, since_s = (lock["pid"], lock["since_s"]) if lock is not None else (None, 0.0)
+    found = store.rows(
+        "SELECT * FROM heartbeats ORDER BY (pid IS ? AND started_s >= ?) DESC, beat_s DESC, started_s DESC"
+        " LIMIT 1",
+        [pid, since_s],
+    )
     return found[0] if found else None
 
 

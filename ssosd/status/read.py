@@ -86,7 +86,7 @@ def read_status(target: Path, *, night: str | None = None, now_s: float) -> Stat
 def _ask(store: Snapshot, lock: dict[str, Any] | None, night: str | None, now_s: float) -> Status:
     """Everything that the store knows."""
     run, parameters = last_run(store)
-    beat = last_heartbeat(store)
+    beat = last_heartbeat(store, lock)
     daemon = daemon_state(lock, beat, now_s=now_s, iso=_iso)
     nights = figures.latest_nights(store)
     latest = nights[0]["night"] if nights else None

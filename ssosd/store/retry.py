@@ -74,6 +74,11 @@ class Retry(Base):
         """Files that are parked because they could not be opened: nothing in the file tells when they can."""
         return self._parked_rows(_REFUSED)
 
+    def has_files_to_try(self) -> bool:
+        """Whether the time of a parked file has come, as a person makes it come."""
+        due = "SELECT 1 FROM files WHERE next_try_s <= ? AND outcome = 'parked' LIMIT 1"
+        return bool(self.rows(due, [self.now_s]))
+
     def take_up_returned(self, paths: Iterable[str]) -> int:
         """Take up what failed, or was done without these files, which were away and are there again."""
         names = json.dumps(list(paths))
