@@ -14,8 +14,18 @@ from ssosd.cli.options import ErrorsInOneLine
 from ssosd.plumbing.text import counted
 
 
+_FIRST_STEPS = (
+    "To begin with: `ssosd demo` shows a night; `ssosd init`, `ssosd doctor` and `ssosd replay PATH -t RESULTS` "
+    "are the first steps with exposures of your own. docs/guide.md leads through them, docs/questions.md has "
+    "what to do when something is wrong."
+)
+
+
 @click.group(
-    cls=ErrorsInOneLine, invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]}
+    cls=ErrorsInOneLine,
+    invoke_without_command=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog=_FIRST_STEPS,
 )
 @click.version_option(__version__, "-v", "--version", prog_name="ssosd")
 @click.option("-d", "--default", "copy_default", is_flag=True, help="The same as `ssosd init`.")
