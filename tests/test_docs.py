@@ -117,6 +117,13 @@ def test_links_lead_somewhere(page):
             assert anchor in anchors(target.read_text(encoding="utf-8")), f"{page.name}: {link}"
 
 
+def test_pages_that_the_program_names_are_there():
+    source = "\n".join(path.read_text(encoding="utf-8") for path in (REPOSITORY / "ssosd").rglob("*.py"))
+    named = set(re.findall(r"docs/[a-z]+\.md", source))
+    assert "docs/guide.md" in named
+    assert sorted(page for page in named if not (REPOSITORY / page).exists()) == []
+
+
 def test_sql_of_the_docs_runs_on_a_store(tmp_path):
     """Each query that a page shows is one that the store of today answers."""
     import sqlite3

@@ -13,9 +13,8 @@ from ssosd.cli import morning, night, setup
 from ssosd.cli.options import ErrorsInOneLine
 from ssosd.plumbing.text import counted
 
-
 _FIRST_STEPS = (
-    "To begin with: `ssosd demo` shows a night; `ssosd init`, `ssosd doctor` and `ssosd replay PATH -t RESULTS` "
+    "To begin with: `ssosd demo` shows a night; `ssosd init`, `ssosd doctor` and `ssosd replay PATH -t OUT` "
     "are the first steps with exposures of your own. docs/guide.md leads through them, docs/questions.md has "
     "what to do when something is wrong."
 )
