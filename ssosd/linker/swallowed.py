@@ -63,7 +63,7 @@ def without_swallowed_stars(detections: pd.DataFrame) -> pd.DataFrame:
     good = near & (share > LEAST) & (share < MOST)
     loose, x, y, left = loose[good], x[good], y[good], 1.0 - share[good]
     shift = np.hypot(x - plane.x[loose], y - plane.y[loose])
-    error = np.minimum(np.hypot(plane.sigma[loose] / left, DOUBT * shift), LARGEST_ERROR)
+    error = np.minimum(np.hypot(plane.sigma[loose] / left, DOUBT * shift), LARGEST_ERROR * plane.coarse)
     row = plane.rows[loose]
     old = detections.iloc[row]
     ra, dec = to_sky(plane, x, y)

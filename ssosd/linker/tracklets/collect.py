@@ -11,7 +11,7 @@ from ssosd.trackfit import TRAIL_ERROR, TRAIL_WIDTH, Motion, acceleration_sigma,
 
 FIRST_LOOK = 6  # epochs around a pair in which the first other detections must be
 MOST_BY_CHANCE = 10.0  # detections expected where a pair predicts another: beyond, it is not looked for
-FARTHEST = 4.0  # arcsec: error of a prediction with which a detection is looked for
+FARTHEST = 4.0  # arcsec, of fine pixels: error of a prediction with which a detection is looked for
 ROUNDS = 6
 PAIRS_AT_ONCE, PLACES_AT_ONCE = 300_000, 30_000_000  # pairs extended in one go, and these times the epochs
 BEST = 2
@@ -190,7 +190,7 @@ def _again(pool: Pool, track: IntArray) -> IntArray:
     motion = fit_tracks(pool, track)
     x, y, along, across = motion.at(pool.times)
     look: BoolArray = np.maximum(along, across) < np.maximum(
-        FARTHEST, 0.5 * motion.rate[:, None] * pool.plane.exptimes
+        FARTHEST * pool.plane.coarse, 0.5 * motion.rate[:, None] * pool.plane.exptimes
     )
     m, f = np.nonzero(look)
     trail = motion.rate[m] * pool.plane.exptimes[f]

@@ -14,7 +14,7 @@ from ssosd.linker.tracklets.pool import Pool
 
 LAGS = 2  # an epoch is paired with so many next ones at all rates
 FAST_LATER = 500.0  # arcsec/h: above this, with the next one only
-SLOW_REACH = 8.0  # arcsec: and with later ones up to this, for what moves less than its error before
+SLOW_REACH = 8.0  # arcsec, of fine pixels: later ones up to this, for what moves less than its error before
 FEW_EPOCHS = 8  # up to so many epochs, all are paired
 SIGNIFICANT = 2.0  # displacement over its error
 MAG_STEP = 1.2  # mag between detections of a point
@@ -86,7 +86,8 @@ def make_pairs(pool: Pool, *, pm_low: float, pm_up: float) -> tuple[IntArray, fl
         dt = float(pool.times[j] - pool.times[i])
         first, second = groups[i], groups[j]
         if not all_rates:
-            parts.append(_near(pool, first, second, 0.0, min(SLOW_REACH, pm_up * dt + 1.0), dt, pm_low))
+            radius = min(SLOW_REACH * pool.plane.coarse, pm_up * dt + 1.0)
+            parts.append(_near(pool, first, second, 0.0, radius, dt, pm_low))
             continue
         radius = (pm_up if j == i + 1 else min(pm_up, FAST_LATER)) * dt + 1.0
         within = max(_reach(pool, first.size * second.size, budget), LEAST_REACH)
@@ -137,7 +138,7 @@ def _plausible(pool: Pool, pair: IntArray, distance: FloatArray, dt: float, pm_l
     keep = (distance > SIGNIFICANT * error) & (distance + 3.0 * error > pm_low * dt)
     # what stays in its place while time passes is no mover as fast as this
     rested = (pool.shared[i] > 1) | (pool.shared[j] > 1)
-    keep &= ~rested | (distance < SLOW_REACH)
+    keep &= ~rested | (distance < SLOW_REACH * pool.plane.coarse)
     exptime = pool.plane.exptimes
     trail = distance / dt * np.minimum(exptime[pool.epoch[i]], exptime[pool.epoch[j]])
     trailed = (trail > TRAILED_FWHM * pool.fwhm) & ~_followed(pool, i, j)

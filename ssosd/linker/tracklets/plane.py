@@ -22,6 +22,7 @@ ERR_POSITION = "ERR_POSITION"  # column of the errors that `ssosd.linker.errors`
 SATURATED = 4  # bit of SExtractor's FLAGS
 SMALLEST_ERROR = 0.02  # arcsec: no centroid is better, whatever is claimed
 LARGEST_ERROR = 1.0  # arcsec: of an error that is unknown or absurd
+FINE_PX = 1.5  # arcsec: of coarser pixels lengths that have to do with centroids are in proportion larger
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -57,6 +58,11 @@ class Plane:
     def n_epochs(self) -> int:
         """Number of instants."""
         return int(self.times.size)
+
+    @property
+    def coarse(self) -> float:
+        """How many times larger than with fine pixels centroids' errors, and what follows from them, are."""
+        return coarseness(self.scale)
 
     @property
     def t(self) -> FloatArray:
@@ -109,8 +115,9 @@ def project(detections: pd.DataFrame) -> Plane:
     a, b = np.nan_to_num(column["AWIN_IMAGE"]), np.nan_to_num(column["BWIN_IMAGE"])
     angle = np.arctan2(along[:, 1], along[:, 0])
     error = np.sqrt(np.abs(column["ERRA_WORLD"] * column["ERRB_WORLD"])) * ARCSEC_PER_DEG
-    error = np.where(np.isfinite(error) & (error > 0.0), error, LARGEST_ERROR)
-    sigma = np.clip(error, SMALLEST_ERROR, LARGEST_ERROR)
+    largest = LARGEST_ERROR * coarseness(scale)
+    error = np.where(np.isfinite(error) & (error > 0.0), error, largest)
+    sigma = np.clip(error, SMALLEST_ERROR, largest)
     if ERR_POSITION in detections:
         sigma = detections[ERR_POSITION].to_numpy(dtype=np.float64)[rows]
     return Plane(
@@ -136,6 +143,15 @@ def project(detections: pd.DataFrame) -> Plane:
         centre=centre,
         jacobian=jacobian,
     )
+
+
+def coarseness(scale_arcsec: float) -> float:
+    """Pixels of `FINE_PX` and less are 1, larger ones in proportion.
+
+    >>> coarseness(0.3), coarseness(6.0)
+    (1.0, 4.0)
+    """
+    return max(1.0, scale_arcsec / FINE_PX)
 
 
 def to_sky(plane: Plane, x: FloatArray, y: FloatArray) -> tuple[FloatArray, FloatArray]:

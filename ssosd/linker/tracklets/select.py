@@ -24,7 +24,7 @@ TRAIL_DEX = 2.0  # and so many dex below one of what moves within the trail of a
 WINDOWED = 1.7  # length of trails of 2 to 10 FWHM over that which SExtractor's windows see
 FIT_CHANCE = 1e-4  # a fit is bad when so few true ones have as large a chi-square
 HARDLY_FIT_CHANCE = 1e-2  # of what moves by less than a FWHM: a centroid that wanders fits badly
-MIN_MOVED = 0.4  # arcsec: less is a centroid that wanders
+MIN_MOVED = 0.4  # arcsec, of fine pixels: less is a centroid that wanders
 HARDLY_FWHM = 2.5  # what moves less than this, in FWHM, must be of steady magnitude
 ODD_MAG, ODD_TRAIL_MAG = 1.5, 2.5  # from the track's median, for points and for trails or pieces of them
 ENOUGH = 3  # detections that have a median
@@ -99,7 +99,7 @@ def assess(
     n_clean = clean.sum(axis=1)
     accepted = (n >= needed) & (n_clean >= np.maximum(min(needed, 3), CLEAN_FRACTION * n))
     accepted &= (motion.rate >= pm_low) & (motion.rate <= pm_up)
-    accepted &= (motion.rate > MOTION_SIGMA * error) & (moved > MIN_MOVED)
+    accepted &= (motion.rate > MOTION_SIGMA * error) & (moved > MIN_MOVED * pool.plane.coarse)
     accepted &= ~criteria.too_large(pool, track, motion.rate)
     accepted &= ~criteria.saturated(pool, track, moved)
     hardly = moved < HARDLY_FWHM * pool.fwhm

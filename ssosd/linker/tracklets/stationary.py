@@ -13,7 +13,7 @@ from ssosd.grouping import BoolArray, FloatArray, IntArray
 from ssosd.linker.tracklets.plane import LARGEST_ERROR, SMALLEST_ERROR, Plane
 
 REACH_SIGMA = 3.5  # a detection belongs to a place within this many of their joint errors
-WIDEST_REACH = 1.5  # arcsec
+WIDEST_REACH = 1.5  # arcsec, of fine pixels
 SOLID_FRACTION = 0.6  # of the epochs: a place seen in so many is solid
 SOLID_SPAN = 0.7  # of the time
 DRIFT_SIGMA = 3.5  # a place that drifts by more is not solid
@@ -102,7 +102,8 @@ def group_places(
 
 def places_on_sky(plane: Plane, *, factor: float = 1.0) -> Places:
     """Group detections by place on the sky, their errors taken `factor` times as large."""
-    return group_places(plane.epoch, plane.frame, plane.x, plane.y, factor * plane.sigma, widest=WIDEST_REACH)
+    widest = WIDEST_REACH * plane.coarse
+    return group_places(plane.epoch, plane.frame, plane.x, plane.y, factor * plane.sigma, widest=widest)
 
 
 def calibrated(plane: Plane) -> Plane:
@@ -147,7 +148,7 @@ def _scatter(
     classes = [members == k for k in np.unique(members)]
     ratio = [1.4826 * float(np.median(np.abs(np.concatenate([r[c] for r in residual])))) for c in classes]
     at = np.array([np.median(own[c]) for c in classes])
-    return at, np.clip(ratio, LEAST_RATIO, LARGEST_ERROR / at)
+    return at, np.clip(ratio, LEAST_RATIO, LARGEST_ERROR * plane.coarse / at)
 
 
 def _as_scattered(claimed: FloatArray, at: FloatArray, ratio: FloatArray) -> FloatArray:
@@ -214,7 +215,8 @@ def _with_strays(plane: Plane, places: Places, solid: BoolArray) -> IntArray:
         [(np.bincount(label, v) / np.bincount(label))[lacking] for v in (plane.x, plane.y)], axis=-1
     )
     where = np.stack([plane.x[stray], plane.y[stray]], axis=-1)
-    distance, nearest = map(np.asarray, cKDTree(mean).query(where, distance_upper_bound=WIDEST_REACH))
+    widest = WIDEST_REACH * plane.coarse
+    distance, nearest = map(np.asarray, cKDTree(mean).query(where, distance_upper_bound=widest))
     found = np.isfinite(distance)
     stray, place = stray[found], lacking[nearest[found]]
     free = ~np.isin(place * plane.n_epochs + plane.epoch[stray], label * plane.n_epochs + plane.epoch)
