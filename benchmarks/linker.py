@@ -36,7 +36,7 @@ from ssosd.sphere import offsets_arcsec
 from ssosd.station import Station
 from ssosd.work.brightness import with_fitted_light
 from ssosd.work.calibrating import photometry_of
-from ssosd.work.confirming import measured
+from ssosd.work.confirming import false_expected, measured
 from ssosd.work.linking import candidates_of
 from ssosd.work.recovering import Pixels
 
@@ -102,7 +102,7 @@ def run(field: Solved, linker: str) -> Found:
     return Found(
         candidates=table,
         n_false=int(number[table["IS"] == ""].nunique()),
-        expected=result.n_false_expected or 0.0,
+        expected=false_expected(found),
         seconds=seconds,
     )
 

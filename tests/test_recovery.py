@@ -470,3 +470,11 @@ def test_the_columns_are_documented() -> None:
     assert recovered_markdown() in page, "run `python -m ssosd.reports.recovered` and put it into the page"
     for state in STATES:
         assert f"| `{state}` |" in page
+
+
+def test_false_ones_are_expected_among_the_candidates_that_are_left(field: Field) -> None:
+    found = field.outcome.candidates.drop_duplicates("CANDIDATE")
+    with Store(field.outcome.target / STORE_NAME) as store:
+        (row,) = store.rows("SELECT n_false_expected FROM sequences")
+    assert row["n_false_expected"] == pytest.approx(found["N_CHANCE"].clip(upper=1.0).sum(), rel=1e-4)
+    assert row["n_false_expected"] > 0.0

@@ -72,6 +72,24 @@ def measured(left: Candidates, pixels: Pixels, *, station: Station) -> Measured:
     )
 
 
+def false_expected(found: pd.DataFrame) -> float:
+    """How many of the candidates chance has made, at most: each has a part of N_CHANCE in it, of 1 at most.
+
+    Parameters
+    ----------
+    found : DataFrame
+        One row per detection of those that are left: SOURCE_NUMBER, N_CHANCE, missing where SCAMP alone
+        linked it.
+
+    Examples
+    --------
+    >>> rows = {"SOURCE_NUMBER": [1, 1, 2, 3, 4], "N_CHANCE": [0.1, 0.1, 7.0, None, 0.2]}
+    >>> round(false_expected(pd.DataFrame(rows)), 6)
+    1.3
+    """
+    return float(found.drop_duplicates("SOURCE_NUMBER")["N_CHANCE"].clip(upper=1.0).sum())
+
+
 def followed(found: pd.DataFrame) -> list[str]:
     """Say which candidates the telescope seems to have followed; found has CANDIDATE and FLAGS_SSOS."""
     names = found.loc[(found["FLAGS_SSOS"] & STANDING_FLAG) != 0, "CANDIDATE"].unique()

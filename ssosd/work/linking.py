@@ -50,7 +50,6 @@ class Candidates:
     positions: pd.DataFrame  # all of the sequence, those of reference stars too, at the positions linked
     ledger: pd.DataFrame  # one row per rejected source
     funnel: tuple[tuple[str, int], ...]  # (step, sources left)
-    n_false_expected: float | None  # chance tracks among the candidates; None without the tracklet linker
     notes: tuple[str, ...]  # of the tracklet linker, for a person
     unsought: tuple[str, ...]  # what it could not search
 
@@ -144,7 +143,6 @@ def candidates_of(linked: Linked, *, config: Config, progress: Progress) -> Cand
         positions=positions,
         ledger=pd.concat([chain.ledger, merged.ledger], ignore_index=True),
         funnel=(*chain.funnel, *((("LINKER", merged.n_sources),) if linker == "BOTH" else ())),
-        n_false_expected=tracklets.n_false_expected if tracklets else None,
         notes=tracklets.notes if tracklets else (),
         unsought=tracklets.unsought if tracklets else (),
     )

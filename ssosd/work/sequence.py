@@ -27,7 +27,7 @@ from ssosd.station import Station
 from ssosd.work.asking import Access, Asking, asking_ahead
 from ssosd.work.brightness import with_fitted_light
 from ssosd.work.calibrating import photometry_of, quality_of_exposures, without_magnitudes
-from ssosd.work.confirming import followed, measured
+from ssosd.work.confirming import false_expected, followed, measured
 from ssosd.work.evidence import evidence_of
 from ssosd.work.failure import failure
 from ssosd.work.identifying import identify
@@ -170,7 +170,9 @@ def _link_into(
         ledger=on_pixels.ledger,
         funnel=on_pixels.funnel,
         n_sources=left.funnel[0][1],
-        n_false_expected=left.n_false_expected,
+        n_false_expected=None
+        if station.config["LINKER"] == "SCAMP"
+        else false_expected(on_pixels.candidates),
         catalog_numbers={e.digest: i for i, e in enumerate(linked.exposures, start=1)},
         quality=quality,
         completeness=completeness.counts,

@@ -168,6 +168,7 @@ class Chips(AbstractContextManager["Chips"]):
                     gain=gain,
                     saturation=saturation,
                     still=self._rest.still,
+                    catalogued=self._rest.catalogued,
                 )
                 self._stars[number, hdu] = SkyMap(facts.solved.wcs(), facts.detections), shape
             sky, shape = self._stars[number, hdu]

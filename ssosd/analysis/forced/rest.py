@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,6 +15,7 @@ from ssosd.grouping import BoolArray, IntArray
 from ssosd.sphere import ARCSEC_PER_DEG, separation_arcsec, unit_vectors
 
 _SAME = 1.0  # arcsec: detections of exposures, and reference stars, that are one thing at rest
+_SAME_CHORD = 2.0 * math.sin(math.radians(_SAME / ARCSEC_PER_DEG) / 2.0)  # of unit vectors
 _OTHERS = 4  # nearest detections among which one of another exposure is looked for
 
 
@@ -62,6 +64,7 @@ class FixedSky:
         self._flux = np.nan_to_num(np.maximum(flux, 0.0))
         self._vectors = unit_vectors(self._ra, self._dec)
         self._tree = cKDTree(self._vectors)
+        self._stars = cKDTree(self._vectors[self._number == 0])
 
     def near(self, tracks: Tracks, m: IntArray, f: IntArray, *, beside_arcsec: float) -> Resting:
         """What stands still where candidates are predicted.
@@ -116,11 +119,16 @@ class FixedSky:
         result[result] = self._others_at(vectors, there["CATALOG_NUMBER"].to_numpy(np.intp))
         return result
 
+    def catalogued(self, detections: pd.DataFrame) -> BoolArray:
+        """Which detections have a reference star at their place, shape (n,); positions must be finite."""
+        vectors = unit_vectors(detections["RA"], detections["DEC"])
+        found = np.asarray(self._stars.query(vectors, distance_upper_bound=_SAME_CHORD)[0])
+        return np.asarray(np.isfinite(found))
+
     def _others_at(self, vectors: FloatArray, number: IntArray) -> BoolArray:
         """Whether a reference star or a detection that is not of exposure `number` is at a place."""
-        chord = 2.0 * np.sin(np.radians(_SAME / ARCSEC_PER_DEG) / 2.0)
         ranks = [*range(1, min(_OTHERS, self._tree.n) + 1)]
-        found = np.asarray(self._tree.query(vectors, k=ranks, distance_upper_bound=chord)[1])
+        found = np.asarray(self._tree.query(vectors, k=ranks, distance_upper_bound=_SAME_CHORD)[1])
         there = found < self._tree.n
         other = self._number[np.minimum(found, self._tree.n - 1)] != number[:, None]
         return np.asarray((there & other).any(axis=1))

@@ -11,7 +11,7 @@ from scipy.optimize import least_squares
 from scipy.spatial import cKDTree
 
 from ssosd.analysis.forced.pixels import Patches, read_patches
-from ssosd.analysis.forced.profile import FloatArray, Shape, point_profile, round_shape
+from ssosd.analysis.forced.profile import FWHM_PER_SIGMA, FloatArray, Shape, point_profile, round_shape
 from ssosd.analysis.forced.trend import Trend
 from ssosd.analysis.solved import OpenImage
 from ssosd.grouping import BoolArray, IntArray
@@ -21,11 +21,14 @@ _MOST_STARS, _LOOKED_AT = 15, 400
 _CLEAR_FWHM = 4.0  # no other detection so near
 _BRIGHTEST = 0.7  # of the saturation level: beyond, detectors begin to be not linear
 _FAINTEST_SNR = 30.0
-_USUAL = 0.12  # stars differ by less from the median size
+_USUAL = 0.12  # stars differ by less from their usual size
+_FEWEST_LISTED = 3  # reference stars that tell it
+_SHARPEST = 0.6  # size, in that of the first guess: below are cosmic rays and hot pixels
 _SHAPE_ERROR = 0.02  # of a pixel's light: the brightest star shall not decide alone
+_WHOLE = (0.5, 2.0)  # of the catalogue's light is what a star's shape finds: that of hot pixels is not it
 _SECOND = (1.2, 3.0)  # scale of the second Gaussian
 _TREND_STARS = 60  # the brightest show how the light that the shape finds changes over the chip
-_ALIKE = 0.5  # these differ by less from the median size: a galaxy's light is not in a star's shape
+_ALIKE = 0.5  # these differ by less from the usual size: a galaxy's light is not in a star's shape
 
 
 def measure_shape(
@@ -36,6 +39,7 @@ def measure_shape(
     gain: float,
     saturation: float,
     still: Callable[[pd.DataFrame], BoolArray],
+    catalogued: Callable[[pd.DataFrame], BoolArray],
 ) -> Shape:
     """Fit two Gaussians of one ellipse to good stars of a chip.
 
@@ -53,6 +57,8 @@ def measure_shape(
         Counts of a full pixel.
     still : callable
         Which rows of such a table stand still on the sky, shape (n,).
+    catalogued : callable
+        Which are reference stars: hot pixels stand still as well where nothing moves the telescope.
 
     Returns
     -------
@@ -63,8 +69,12 @@ def measure_shape(
     if rows.size < FEWEST_STARS:
         return round_shape(fwhm_px)
     a, b = (detections[name].to_numpy(np.float64)[rows] for name in ("AWIN_IMAGE", "BWIN_IMAGE"))
-    unlike = np.abs(np.sqrt(a * b) / np.median(np.sqrt(a * b)) - 1.0)
+    size = np.sqrt(a * b)
+    listed = catalogued(detections.iloc[rows])
+    unlike = np.abs(size / _star_size(size, listed, fwhm_px=fwhm_px) - 1.0)
     usual = unlike <= _USUAL
+    if (usual & listed).sum() >= FEWEST_STARS:
+        usual &= listed
     usual &= np.cumsum(usual) <= _MOST_STARS
     chosen = usual | ((unlike <= _ALIKE) & (np.arange(rows.size) < _TREND_STARS))
     rows, usual = rows[chosen], usual[chosen]
@@ -79,9 +89,29 @@ def measure_shape(
         return round_shape(fwhm_px)
     catalogue, error = (detections[name].to_numpy(np.float64)[rows] for name in ("FLUX", "FLUXERR"))
     shape = _fit(patches, x, y, catalogue, whole=whole & usual, fwhm_px=fwhm_px, gain=gain)
+    if not _WHOLE[0] < shape.per_catalogue < _WHOLE[1]:
+        return round_shape(fwhm_px)
     light, noise = _light(patches, x, y, shape) / catalogue, error / catalogue
     trend = Trend.measure(x[whole], y[whole], light[whole], noise=noise[whole], own=usual[whole])
     return replace(shape, trend=trend)
+
+
+def _star_size(size: FloatArray, catalogued: BoolArray, *, fwhm_px: float) -> float:
+    """Usual size of stars among detections, pixels: where most of the reference stars crowd together.
+
+    Without enough of these it is that of all detections which are not sharper than a star can be.
+    """
+    told = size[catalogued]
+    if told.size < _FEWEST_LISTED:
+        told = size[size > _SHARPEST * fwhm_px / FWHM_PER_SIGMA]
+    if not told.size:
+        return float(np.median(size))
+    told = np.sort(told)
+    alike = np.searchsorted(told, told * (1.0 + _USUAL), side="right") - np.searchsorted(
+        told, told * (1.0 - _USUAL)
+    )
+    middle = float(told[int(np.argmax(alike))])
+    return float(np.median(told[np.abs(told / middle - 1.0) <= _USUAL]))
 
 
 def _light(patches: Patches, x: FloatArray, y: FloatArray, shape: Shape) -> FloatArray:
