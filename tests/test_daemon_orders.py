@@ -63,6 +63,24 @@ def test_a_new_configuration_changes_tonights_results(rig, one):
     assert live.results() == live.replayed(one.refcat)
 
 
+def test_what_concerns_the_drafts_alone_is_in_tonights_drafts(rig, one, monkeypatch):
+    """After a reload and after a restart, and nothing is linked anew for it."""
+    live = rig(one, EXPOSURES_PER_FIELD=5, DRAFT_POLICY="ALL")
+    live.come(*one.paths)
+    live.go(60)
+    draft = live.night / "drafts" / "unchecked.txt"
+    assert "CON" not in draft.read_text()
+    monkeypatch.setattr(work, "try_to_link", None)
+    live.parameters["SUBMITTER"] = "R. Loaded"
+    reload_station(live.daemon, live.station, lambda: None)
+    live.go(60)
+    assert "CON R. Loaded" in draft.read_text()
+    live.parameters["SUBMITTER"] = "R. Started"
+    live.restart()
+    live.go(60)
+    assert "CON R. Started" in draft.read_text()
+
+
 def test_what_is_read_while_the_configuration_changes_is_read_again(rig, one):
     live = rig(one, OBJECT="FILTER")
     live.come(one.paths[0])

@@ -52,7 +52,8 @@ def inspect_(
 def report(night: datetime | None, *, target: Path, as_text: bool) -> None:
     """Write report, tables and drafts of NIGHT again (date of its local evening; default: the latest).
 
-    Nothing is measured or linked anew. While the daemon runs it writes them itself, within seconds.
+    Nothing is measured or linked anew, and the parameters are those of the last run. While the daemon runs it
+    writes them itself, within seconds.
     """
     from ssosd.afterwards.rewrite import rewrite_night
 
@@ -80,8 +81,8 @@ def report(night: datetime | None, *, target: Path, as_text: bool) -> None:
 def mpc(night: datetime, *, target: Path, draft: str | None, not_sent: str | None) -> None:
     """Write the drafts of NIGHT again, as after new verdicts, and print their README.txt.
 
-    It says what is in each draft, what is missing, and the command that test-submits it. ssosd itself never
-    sends a draft: send it yourself, then record that with --sent.
+    It says what is in each draft, what is missing, and the command that test-submits it. The parameters are
+    those of the last run. ssosd itself never sends a draft: send it yourself, then record that with --sent.
     """
     from ssosd.afterwards.rewrite import rewrite_night
     from ssosd.afterwards.sent import record_sent, take_back_sent

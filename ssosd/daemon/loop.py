@@ -134,6 +134,7 @@ class Daemon:
         """Take up what an earlier run, or a failure, left; look at everything that is in the folder."""
         if not self._begun:
             self.corridor.clean_up()
+            self.nights.write_tonight_again()
         self._arrivals.habits.relearn(self.store.telling_exposures())
         self._version = self.store.data_version
         self.nights.take_up()
@@ -341,6 +342,7 @@ class Daemon:
         self.corridor.station = station
         self.say("info", "configuration", "read again")
         self.nights.forget_backlog()
+        self.nights.write_tonight_again()
         self._resume_s, self._pause_s = 0.0, _FIRST_PAUSE_S
         self.look_at_the_time()
         self.scan()

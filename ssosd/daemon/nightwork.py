@@ -130,6 +130,12 @@ class NightWork:
         for night in {*self._store.unfinished_nights(), self.tonight()}:
             self.touch(night)
 
+    def write_tonight_again(self) -> None:
+        """The set-up may be another one: who sends the drafts, what goes into them."""
+        tonight = self.tonight()
+        if self._store.count_exposures([tonight]):
+            self._store.spoil_night(tonight)
+
     def touch(self, night: str, *, after_s: float = 0.0) -> None:
         """Something of this night has changed: look at it, soon."""
         due = max(self.now_s + after_s, self._rest.get(night, 0.0))

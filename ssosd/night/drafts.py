@@ -271,7 +271,7 @@ def _readme(prepared: _Prepared, drafts: Sequence[Draft], *, without: int, stati
         if not draft.texts:
             lines += [f"{draft.group}: {_NOTHING}", *waiting, *(f"  {p}" for p in draft.problems), ""]
             continue
-        state = f"{len(draft.problems)} things to look at" if draft.problems else "ready"
+        state = f"{counted(len(draft.problems), 'thing')} to look at" if draft.problems else "ready"
         lines += [f"{draft.group}: {counted(draft.n_observations, 'observation')}, {state}", *waiting]
         lines += [f"  {problem}" for problem in draft.problems]
         form = {"ack": draft.acknowledgement, "ac2": mail, "obj_type": _OBJECT_TYPES[draft.group]}
