@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -11,13 +12,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ssosd import astromatic
 from ssosd.errors import Misconfigured, Retriable, ServiceUnavailable
 from ssosd.ldac import objects_frame, read_ldac
 from ssosd.linker.gaia import store, tiles
 from ssosd.linker.gaia.vizier import EPOCH, ask_for_stars
-from ssosd.linker.refcat import read_reference
+from ssosd.linker.refcat import read_reference, write_reference
+from ssosd.linker.scamp.link import link
+from ssosd.plumbing.resources import shipped
 from ssosd.sphere import offsets_arcsec, separation_arcsec
 from ssosd.work import reference
+from tests.ldac_sky import MJD0, Mover, Sky
 from tests.replaying import ONE_FIELD, run
 from tests.sky import shared_sky
 from tests.vizier_service import VizierService
@@ -197,6 +202,64 @@ def test_stars_move_to_the_night(tmp_path):
         np.testing.assert_allclose(error[known], np.hypot(0.001, np.hypot(1e-4, 0.0002 * YEARS)), rtol=1e-3)
         assert (error[~known] > 0.03).all()
         assert "PMALPHA_J2000" not in table
+
+
+@pytest.fixture
+def solved_with(tmp_path):
+    """The place of a mover of a made-up sequence, off the truth to the north, by a file of stars of 2016."""
+    sky = Sky(ra=34.5, dec=13.6, n_stars=300, movers=[Mover(ra=34.5, dec=13.6, pmra=20.0, pmdec=5.0)])
+    written = sky.write(tmp_path / "sky")
+
+    def off(**motion):
+        years = store.julian_year(MJD0) - 2016.0
+        stars = written.stars.assign(DEC=written.stars["DEC"] - 0.02 * years / 3600.0, **motion)
+        write_reference(tmp_path / "of2016.cat", stars, epoch=2016.0)
+        config = {"ASTREF_CATALOG": tmp_path / "of2016.cat", "SCAMP_CONFIG": shipped("semp/ssos.scamp")}
+        station = SimpleNamespace(
+            config=config, site=SimpleNamespace(lon_deg=0.0), catalogue_folder=lambda night: tmp_path / night
+        )
+        linked = link(
+            exposures=written.exposures,
+            catalogues=written.catalogues,
+            binary=astromatic.find("scamp"),
+            config=config["SCAMP_CONFIG"],
+            reference=reference.reference_for(written.exposures, station=station),
+            crossid_radius_arcsec=None,
+            remove_ref_sources=False,
+            workdir=tmp_path,
+            time_limit_s=60.0,
+        )
+        found = linked.detections[["RA", "DEC"]].to_numpy()
+        away = [
+            offsets_arcsec(found[:, 0], found[:, 1], ra, dec)
+            for ra, dec in written.truth[["ra", "dec"]].to_numpy()
+        ]
+        return np.mean([eta[np.argmin(np.hypot(xi, eta))] for xi, eta in away])
+
+    return off
+
+
+def test_stars_of_a_file_with_motions_are_moved_to_the_night(solved_with):
+    """SCAMP takes positions as they are: 20 mas/yr since 2016 put all objects 0.21 arcsec off."""
+    assert solved_with() == pytest.approx(-0.02 * (store.julian_year(MJD0) - 2016.0), abs=0.03)
+    assert solved_with(PMRA=0.0, PMDEC=20.0) == pytest.approx(0.0, abs=0.03)
+
+
+@pytest.mark.parametrize("colours", [{}, {"BP": 15.5, "RP": 14.5}])
+def test_a_copy_at_an_epoch_keeps_what_is_told(tmp_path, colours):
+    stars = pd.DataFrame({"RA": [10.0, 359.9999], "DEC": [0.0, 60.0], "MAG": [15.0, 16.0]})
+    stars = stars.assign(PMRA=[3600.0, 3600.0], PMDEC=[-3600.0, np.nan], EPOCH=[2016.0, 2000.0], **colours)
+    write_reference(tmp_path / "a.cat", stars)
+    assert store.has_motions(tmp_path / "a.cat")
+    before = (tmp_path / "a.cat").read_bytes()
+    store.write_at_epoch(tmp_path / "a.cat", tmp_path / "night" / "b.cat", epoch=2026.0)
+    moved = read_reference(tmp_path / "night" / "b.cat")
+    assert moved["RA"].tolist() == pytest.approx([10.01, 0.0519], abs=2e-6)
+    assert moved["DEC"].tolist() == pytest.approx([-0.01, 60.0], abs=2e-5)
+    assert [name in moved for name in ("BP", "RP")] == [bool(colours)] * 2
+    assert (tmp_path / "a.cat").read_bytes() == before
+    write_reference(tmp_path / "still.cat", stars.drop(columns=["PMRA"]))
+    assert not store.has_motions(tmp_path / "still.cat")
 
 
 def test_a_spoiled_tile_is_fetched_again(tmp_path):

@@ -159,7 +159,8 @@ ENTRIES: tuple[Parameter, ...] = (
         doc="Astrometric reference catalogue. `REFCAT`: stars of Gaia DR3 at the night's epoch, kept in "
         "REFCAT. `CONFIG` or a blank: whatever the SCAMP set-up file says. `FILE`: the file named by "
         "ASTREFCAT_NAME there. A catalogue's name: SCAMP downloads it for each sequence, and no exposure is "
-        "solved before its sequence is whole. A path: that FITS-LDAC file, no network needed.",
+        "solved before its sequence is whole. A path: that FITS-LDAC file, no network needed; where it has "
+        "PMALPHA_J2000, PMDELTA_J2000 (mas/yr) and OBSDATE, its stars are moved to the night's epoch.",
     ),
     Parameter(
         name="REFCAT",

@@ -7,10 +7,12 @@ copies of tiles whose stars have moved: the same for all exposures of that night
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from ssosd.errors import BadInput, Retriable
 from ssosd.ldac import objects_frame, read_ldac
@@ -24,6 +26,14 @@ _J2000_MJD, _YEAR_DAYS = 51544.5, 365.25
 #: Of stars whose motion was not measured, one coordinate: typical of G 20.
 _UNKNOWN_PM_ERR = 5.0  # mas/yr
 _LEAST_ERR_ARCSEC = 0.001
+#: Columns by which a person's file tells the motions of its stars, and what others are where it has none.
+_TOLD = frozenset({"X_WORLD", "Y_WORLD", "MAG", "OBSDATE", "PMALPHA_J2000", "PMDELTA_J2000"})
+_OTHERWISE = {
+    "ERRA_WORLD": 0.02 / 3600.0,
+    "MAGERR": 0.02,
+    "PMALPHAERR_J2000": 0.0,
+    "PMDELTAERR_J2000": 0.0,
+}
 
 #: Gives the stars of a tile as `ssosd.linker.gaia.vizier.ask_for_stars` does.
 Ask = Callable[[Tile], pd.DataFrame]
@@ -82,6 +92,50 @@ def write_moved(source: Path, target: Path, *, epoch: float) -> None:
     write_reference(target, stars, epoch=epoch)
 
 
+def has_motions(path: Path) -> bool:
+    """Whether a person's file of stars tells where they are at any time, by the columns of a tile.
+
+    Raises
+    ------
+    BadInput
+        It cannot be read.
+    """
+    stat = path.stat() if path.is_file() else None
+    return stat is not None and _has_motions(path, stat.st_size, stat.st_mtime_ns)
+
+
+@lru_cache(maxsize=4)
+def _has_motions(path: Path, _size: int, _mtime_ns: int) -> bool:
+    """Looked at once for as long as the file stays as it is."""
+    return all(set(chip.objects.dtype.names or ()) >= _TOLD for chip in read_ldac(path))
+
+
+def write_at_epoch(source: Path, target: Path, *, epoch: float) -> None:
+    """Write a copy of a person's file of stars, each where it is at an epoch by its own OBSDATE.
+
+    Parameters
+    ----------
+    source, target : Path
+        One that `has_motions`, never written to; and the copy.
+    epoch : float
+        Julian year.
+
+    Raises
+    ------
+    BadInput
+        It cannot be read.
+    Retriable, Misconfigured
+        The copy cannot be written.
+    """
+    table = pd.concat([objects_frame(chip.objects) for chip in read_ldac(source)], ignore_index=True)
+    rest = {name: value for name, value in _OTHERWISE.items() if name not in table}
+    colours = [name for name in ("BP", "RP") if name in table]
+    stars = _as_written(table.assign(**rest, **{n: np.nan for n in ("BP", "RP") if n not in table}))
+    there = moved(stars, years=epoch - stars["OBSDATE"].to_numpy())
+    target.parent.mkdir(parents=True, exist_ok=True)
+    write_reference(target, there if len(colours) == 2 else there.drop(columns=["BP", "RP"]), epoch=epoch)
+
+
 def _as_written(table: pd.DataFrame) -> pd.DataFrame:
     names = {
         "X_WORLD": "RA",
@@ -95,7 +149,7 @@ def _as_written(table: pd.DataFrame) -> pd.DataFrame:
     return stars.assign(ERR=3600.0 * stars["ERRA_WORLD"])
 
 
-def moved(stars: pd.DataFrame, *, years: float) -> pd.DataFrame:
+def moved(stars: pd.DataFrame, *, years: float | NDArray[np.float64]) -> pd.DataFrame:
     """Move stars along their proper motions.
 
     Parameters
@@ -103,7 +157,7 @@ def moved(stars: pd.DataFrame, *, years: float) -> pd.DataFrame:
     stars : DataFrame
         RA, DEC (deg), ERR (arcsec), PMRA (with cos Dec), PMDEC, PMRA_ERR, PMDEC_ERR (mas/yr; NaN is taken for
         a star at rest that may move as faint stars do), MAG, MAGERR, BP, RP.
-    years : float
+    years : float or ndarray, shape (n,)
         From the epoch of their positions.
 
     Returns
