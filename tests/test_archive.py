@@ -157,8 +157,10 @@ def test_a_dry_run_says_it_and_writes_nothing(archive, replayed, one):
     """Also where there is a store: from it come the figures."""
     before = {p: p.stat().st_mtime_ns for p in replayed.target.rglob("*")}
     arguments = ["replay", str(archive), "-t", str(replayed.target), "--dry-run", "--jobs", "1"]
-    result = CliRunner().invoke(main, [*arguments, "--ASTREF_CATALOG", str(one.refcat)])
+    asked = ["--ASTREF_CATALOG", str(one.refcat), "--DETECTIONS", "1,2,3,4,5"]
+    result = CliRunner().invoke(main, [*arguments, *asked])
     assert result.exit_code == 0, result.output
+    assert "1 sequence has fewer than the 6 detections of a candidate" in result.output
     assert {p: p.stat().st_mtime_ns for p in replayed.target.rglob("*")} == before
     for said in ("NGC_1", "5 exposures", "another", "too few", "duplicates 1 file,", "ignored", "parked",
                  "truncated", "nothing was written", "with 1 worker,"):  # fmt: skip
@@ -208,6 +210,6 @@ def test_the_estimate_follows_what_was_measured(archive, tmp_path):
     better = estimate(planned, workers=2, measured=told)
     assert better.seconds == pytest.approx(3.0 * pixels)
     assert better.size_bytes == pytest.approx(1e6 * pixels)
-    assert "500 exposures" in better.time_from
+    assert "500 exposures" in better.measured_on
     few = Measured(n_exposures=5, seconds_per_megapixel=3.0, bytes_per_megapixel=1e6)
     assert estimate(planned, workers=2, measured=few) == rough

@@ -11,6 +11,7 @@ from rich.console import Console
 
 from ssosd.crew import gather
 from ssosd.errors import BadInput
+from ssosd.filters.settings import ChainSettings
 from ssosd.plumbing.text import counted
 from ssosd.replay import Planned, Survey, estimate, survey
 from ssosd.station import Station
@@ -46,7 +47,8 @@ def plan_replay(
     )
     for plan in found.planned:
         _say(console, sequence_line(plan))
-    for line in summary(found, minimum=station.config["MIN_EXPOSURES"]):
+    fewest = ChainSettings.from_mapping(station.config).fewest_detections
+    for line in summary(found, minimum=station.config["MIN_EXPOSURES"], fewest=fewest):
         _say(console, line)
     if not found.planned:
         raise BadInput("nothing to replay: no file is a usable exposure")
@@ -54,9 +56,8 @@ def plan_replay(
     rough = estimate(found.linked, workers=workers, measured=measured(station.target))
     _say(
         console,
-        f"about {time_text(rough.seconds)} with {counted(workers, 'worker')}, from "
-        f"{rough.time_from}; about {size(round(rough.size_bytes))} of results, from {rough.size_from}; "
-        f"{size(_free(station.target))} are free there",
+        f"about {time_text(rough.seconds)} with {counted(workers, 'worker')}, by {rough.measured_on}; "
+        f"{size(round(rough.size_bytes))} of results; {size(_free(station.target))} are free there",
     )
     _say(console, "nothing was written")
 
@@ -73,8 +74,8 @@ def sequence_line(plan: Planned) -> str:
     )
 
 
-def summary(found: Survey, *, minimum: int) -> list[str]:
-    """Totals, and what would be left out and why."""
+def summary(found: Survey, *, minimum: int, fewest: int = 0) -> list[str]:
+    """Totals, and what would be left out and why; a candidate needs `fewest` detections."""
     exposures = sum(len(plan.sequence.exposures) for plan in found.planned)
     fields = {plan.sequence.field for plan in found.planned}
     nights = {plan.sequence.night for plan in found.planned}
@@ -87,6 +88,12 @@ def summary(found: Survey, *, minimum: int) -> list[str]:
     if few:
         least = counted(minimum, "exposure")
         lines.append(f"too few    {counted(few, 'sequence', 'have')} fewer than {least} (MIN_EXPOSURES)")
+    hopeless = sum(not plan.too_few and len(plan.sequence.exposures) < fewest for plan in found.planned)
+    if hopeless:
+        lines.append(
+            f"no result  {counted(hopeless, 'sequence', 'have')} fewer than the {fewest} detections of a "
+            "candidate (DETECTIONS)"
+        )
     if found.duplicates:
         copy, first = found.duplicates[0]
         lines.append(

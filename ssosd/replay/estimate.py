@@ -14,6 +14,7 @@ from ssosd.store import Measured
 SECONDS_PER_MEGAPIXEL = 0.6
 SECONDS_PER_SEQUENCE = 2.0
 BYTES_PER_MEGAPIXEL = 2e6
+_BENCHMARKS = "the machine of docs/benchmarks.md"
 _ENOUGH_EXPOSURES = 20  # measured figures of fewer say little
 
 
@@ -23,8 +24,7 @@ class Estimate:
 
     seconds: float  # wall time
     size_bytes: float  # on disk
-    time_from: str  # what the time comes from
-    size_from: str  # what the disk space comes from
+    measured_on: str  # what they come from
 
 
 def estimate(planned: Iterable[Planned], *, workers: int, measured: Measured | None) -> Estimate:
@@ -41,10 +41,10 @@ def estimate(planned: Iterable[Planned], *, workers: int, measured: Measured | N
     plans = list(planned)
     pixels = sum(plan.megapixels for plan in plans)
     seconds = (SECONDS_PER_MEGAPIXEL * pixels + SECONDS_PER_SEQUENCE * len(plans)) / max(workers, 1)
-    size, time_from, size_from = BYTES_PER_MEGAPIXEL * pixels, "docs/benchmarks.md", "docs/benchmarks.md"
+    size, measured_on = BYTES_PER_MEGAPIXEL * pixels, _BENCHMARKS
     if measured is not None and measured.n_exposures >= _ENOUGH_EXPOSURES:
         said = f"{counted(measured.n_exposures, 'exposure')} that were done here"
-        seconds, time_from = measured.seconds_per_megapixel * pixels, said
+        seconds, measured_on = measured.seconds_per_megapixel * pixels, said
         if measured.bytes_per_megapixel:
-            size, size_from = measured.bytes_per_megapixel * pixels, said
-    return Estimate(seconds=seconds, size_bytes=size, time_from=time_from, size_from=size_from)
+            size = measured.bytes_per_megapixel * pixels
+    return Estimate(seconds=seconds, size_bytes=size, measured_on=measured_on)
