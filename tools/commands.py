@@ -16,8 +16,10 @@ _HEAD = """# Commands
 <!-- written by `python tools/commands.py` from the command line itself; a test compares -->
 
 `ssosd COMMAND --help` prints the same. A command that works takes every parameter as a flag of its name
-(`--PM_UP 150`); parameters are described in [parameters.md](parameters.md). A problem is one line on stderr
-and an exit code that is not 0: 2 for a mistake in the set-up, 1 otherwise.
+(`--PM_UP 150`); parameters are described in [parameters.md](parameters.md). A problem is one line on stderr,
+with its next step, and an exit code that is not 0: 2 for a mistake in the set-up or the command line, 1
+otherwise. `ssosd status` has [exit codes of its own](monitoring.md#exit-code). The order in which they are used
+is in [guide.md](guide.md).
 """
 
 
