@@ -58,6 +58,10 @@ class Inquiry:
         self._store = store
         self._skybot = Breaker(clock=lambda: store.now_s)
 
+    def clock_put_back(self, back_s: float) -> None:
+        """A service that rests does so no longer than it would have."""
+        self._skybot.clock_put_back(back_s)
+
     def access(self, exposures: Sequence[Exposure], station: Station) -> work.Access:
         """What a sequence may use of the services now."""
         return work.Access(

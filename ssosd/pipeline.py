@@ -109,9 +109,14 @@ class Corridor:
 
     def clean_up(self) -> None:
         """Remove what a process left behind that was killed; only for one that holds the target alone."""
-        catalogues = self.station.catalogue_folder("").glob(f"*/{TEMPORARY_PREFIX}*")
-        staged = self.station.target.glob(f"*/{STAGING_PREFIX}*")
-        for path in (*self.station.scratch.iterdir(), *catalogues, *staged):
+        station = self.station
+        half = [
+            *station.catalogue_folder("").glob(f"*/{TEMPORARY_PREFIX}*"),
+            *station.orbit_cache.glob(f"{TEMPORARY_PREFIX}*"),  # a download of 100 MB
+            *station.own_tiles.glob(f"*/{TEMPORARY_PREFIX}*"),
+        ]
+        staged = station.target.glob(f"*/{STAGING_PREFIX}*")
+        for path in (*station.scratch.iterdir(), *half, *staged):
             _remove(path)
 
     # ---- files ---------------------------------------------------------------------------------------

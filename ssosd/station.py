@@ -217,7 +217,12 @@ class Station:
     @property
     def reference_tiles(self) -> Path:
         """Where the tiles of reference stars are kept."""
-        return self.config["REFCAT"] or self.target / ".ssosd" / "refcat"
+        return self.config["REFCAT"] or self.own_tiles
+
+    @property
+    def own_tiles(self) -> Path:
+        """Where they are when REFCAT names no folder, which others may share."""
+        return self.target / ".ssosd" / "refcat"
 
     def staging_folder(self, night: str, field_name: str) -> Path:
         """Where a sequence's files wait, until they are whole, to take the place of its former ones."""

@@ -11,6 +11,7 @@ from apscheduler.schedulers.background import BackgroundScheduler
 
 from ssosd.daemon.backlog import Backlog, Waiting
 from ssosd.daemon.nightwatch import wind_up
+from tests.night_store import file_row, insert
 from tests.painted import exposure
 from tests.replaying import NIGHT
 from tests.sky import shared_sky
@@ -330,6 +331,21 @@ def test_a_clock_that_is_put_forward_while_a_night_is_looked_at_keeps_it_waiting
     live.go(120)
     assert live.states == {"F01": "done"}
     assert (live.night / "candidates.csv").exists()
+
+
+def test_a_clock_that_is_put_back_lets_what_failed_wait_no_longer(rig, one):
+    """A clock that was ahead at the start, as where its battery is empty or it runs on local time."""
+    live = rig(one)
+    live.rounds()
+    inquiry = live.daemon.corridor.inquiry
+    for _ in range(2):
+        inquiry._skybot.failed()
+    row = file_row("bad.fits", "parked", next_try_s=live.store.now_s + 60.0)
+    insert(live.target, "files", row)
+    live.clock.advance(-86400.0)
+    live.daemon.turn()
+    waits_s = live.store.file(row["path"]).next_try_s - live.store.now_s
+    assert (waits_s, inquiry._skybot.next_try_s - live.store.now_s) == (60.0, 60.0)
 
 
 def test_the_clockwork_goes_on_when_the_clock_is_put_back(rig, one, monkeypatch):

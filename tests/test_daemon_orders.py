@@ -111,6 +111,21 @@ def test_work_is_done_with_the_parameters_that_it_was_planned_with(rig, one, mon
     assert used == [planned_with]
 
 
+def test_what_a_killed_process_had_half_written_is_removed_at_the_start(rig, one):
+    live = rig(one)
+    live.die()
+    left = [
+        live.daemon.station.orbit_cache / ".tmp-0-MPCORB.DAT",
+        live.daemon.station.own_tiles / "g" / ".tmp-1.cat",
+    ]
+    for path in left:
+        path.parent.mkdir(parents=True)
+        path.write_text("half")
+    live.start()
+    live.rounds()
+    assert not any(path.exists() for path in left)
+
+
 # ---- house-keeping ------------------------------------------------------------------------------------
 
 

@@ -15,8 +15,10 @@ import sys
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
 import ssosd
+from ssosd.cli import main
 from ssosd.errors import Misconfigured
 from ssosd.setup.service import (
     dry_run,
@@ -167,6 +169,23 @@ def test_paths_up_from_here_are_written_as_systemd_takes_them(tmp_path, monkeypa
     assert [value for name, value in shown.items() if name.startswith("BindReadOnlyPaths")] == [
         "/home/obs/raw", "-/home/obs/semp"
     ]  # fmt: skip
+
+
+def test_the_folder_of_reference_stars_may_be_written_to(tmp_path, monkeypatch):
+    """The rest of the disk is read-only to the service: each new field would stop it."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("ssosd.setup.service._TEMPORARY", ())  # where this test lies
+    monkeypatch.setattr("ssosd.setup.service._HOMES", (tmp_path / "home",))
+    tiles = tmp_path / "home" / "gaia dr3"
+    tiles.mkdir(parents=True)
+    (tmp_path / "default.ssos").write_text(f'REFCAT "{tiles}"\n')
+    given = ["install-service", ".", "-t", "/srv/results", "--dry-run", "--executable", str(EXECUTABLE)]
+    lines = CliRunner().invoke(main, given, catch_exceptions=False).output.splitlines()
+    assert f'ReadWritePaths=/srv/results "-{tiles}"' in lines
+    shown = [line for line in lines if line.startswith("Bind") and "gaia dr3" in line]
+    assert shown == [f'BindPaths="-{tiles}"']
+    inside = rendered(writable=[Path("/srv/results/refcat")])
+    assert service_of(inside)["ReadWritePaths"] == "/srv/results"
 
 
 def test_only_what_is_needed_of_a_home_is_shown():

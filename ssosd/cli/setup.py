@@ -130,6 +130,7 @@ def install_service_(
         user=user,
         executable=executable or find_executable(),
         readable=[*software_folders(), *(value for value in config.values() if isinstance(value, Path))],
+        writable=[config["REFCAT"]] if config["REFCAT"] else [],
         root=root,
     )
     if dry:

@@ -181,7 +181,10 @@ class Daemon:
             return
         log.warning("the clock has been put back by %.0f s", back_s)
         self._resume_s = 0.0
-        self.nights.clock_put_back()
+        self.nights.clock_put_back(back_s)
+        self._orbits.clock_put_back(back_s)
+        self.corridor.inquiry.clock_put_back(back_s)
+        self._guarded(partial(self.store.clock_put_back, back_s))
         self.on_clock_put_back()
 
     def _guarded(self, call: Call) -> None:

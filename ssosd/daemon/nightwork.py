@@ -141,8 +141,9 @@ class NightWork:
         due = max(self.now_s + after_s, self._rest.get(night, 0.0))
         self._due[night] = min(due, self._due.get(night, due))
 
-    def clock_put_back(self) -> None:
+    def clock_put_back(self, back_s: float) -> None:
         """Whatever waited for a time of the clock as it was is looked at now."""
+        self._mails.clock_put_back(back_s)
         self._rest.clear()
         self._write_due.clear()
         self._written_rest.clear()

@@ -49,6 +49,10 @@ class OrbitWork:
     def _now_mjd(self) -> float:
         return mjd_of(self._now_s)
 
+    def clock_put_back(self, back_s: float) -> None:
+        """A download that failed is tried again when it would have been."""
+        self._not_before_s = {name: at_s - back_s for name, at_s in self._not_before_s.items()}
+
     def look(self) -> None:
         """Begin what is due: the download of an old file, or the preparation of the night."""
         station = self._corridor.station

@@ -150,6 +150,10 @@ class NightMails:
             if (night, way) not in self._under_way | self._told:
                 self._send(night, way, now_s, station, executor, again)
 
+    def clock_put_back(self, back_s: float) -> None:
+        """What failed is tried again when it would have been."""
+        self._failed = {way: (tries, at_s - back_s) for way, (tries, at_s) in self._failed.items()}
+
     def _send(
         self,
         night: str,

@@ -69,6 +69,11 @@ class Breaker:
             self.next_try_s = self._clock() + self._rest_s
         return True
 
+    def clock_put_back(self, back_s: float) -> None:
+        """The clock says so much less than it did: a rest becomes no longer."""
+        if self.next_try_s is not None:
+            self.next_try_s -= back_s
+
     def answered(self) -> None:
         """The service answered."""
         self.failures, self.next_try_s, self._rest_s = 0, None, self._first_rest_s

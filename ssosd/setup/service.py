@@ -13,7 +13,7 @@ import re
 import shutil
 import sys
 import sysconfig
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -46,6 +46,7 @@ def service_files(
     user: str = DEFAULT_USER,
     executable: Path,
     readable: Iterable[Path] = (),
+    writable: Iterable[Path] = (),
     root: Path = Path("/"),
 ) -> tuple[ServiceFile, ...]:
     """Put the service's files together, without writing them.
@@ -63,6 +64,9 @@ def service_files(
     readable : iterable of Path
         What else must be readable: the files that the configuration names, Python itself. Matters only for
         what lies in somebody's home.
+    writable : iterable of Path
+        What else it writes to: the folder of REFCAT, where that is not in the target. One that is not there
+        when the service starts is left out.
     root : Path
         Where the files go instead of ``/``.
 
@@ -83,6 +87,8 @@ def service_files(
         raise Misconfigured(
             f"user {user!r}: not for a service", next_step="give an ordinary user's name with --user"
         )
+    others = [_absolute("REFCAT", folder) for folder in writable]
+    others = [folder for folder in dict.fromkeys(others) if not folder.is_relative_to(target)]
     words = ["run", str(data), "-t", str(target), *(() if config is None else ("-c", str(config)))]
     settings = {
         "RequiresMountsFor": f"{_word(data)} {_word(target)}",
@@ -90,11 +96,11 @@ def service_files(
         "ExecStart": " ".join([_word(executable), *(_word(word).replace("$", "$$") for word in words)]),
         "WorkingDirectory": str(target).replace("%", "%%"),
         "User": user,
-        "ReadWritePaths": _word(target),
+        "ReadWritePaths": " ".join([_word(target), *(_word(f"-{folder}") for folder in others)]),
     }
     needed = [executable.parent, *map(_normal, readable), *([config.parent] if config else ())]
     unit = _replace(shipped("systemd/ssosd.service").read_text(encoding="utf-8"), settings)
-    unit = _let_into_homes(unit, target=target, data=data, needed=needed)
+    unit = _let_into_homes(unit, target=target, data=data, needed=needed, writable=others)
     group, exists = _group_of(user)
     folder = f"d     {_word(target)}  0755 {user} {group} -"
     files = [
@@ -217,14 +223,22 @@ def _replace(unit: str, settings: dict[str, str]) -> str:
     return "\n".join(lines)
 
 
-def _let_into_homes(unit: str, *, target: Path, data: Path, needed: Iterable[Path]) -> str:
+def _let_into_homes(
+    unit: str, *, target: Path, data: Path, needed: Iterable[Path], writable: Sequence[Path]
+) -> str:
     """Show the service those folders in homes that it needs, and nothing else there."""
-    read = [f for f in dict.fromkeys([data, *needed]) if _in_home(f) and not f.is_relative_to(target)]
+    own = [target, *writable]
+    read = [f for f in dict.fromkeys([data, *needed]) if _in_home(f)]
+    read = [f for f in read if not any(f.is_relative_to(folder) for folder in own)]
     read = [f for f in read if not any(f != other and f.is_relative_to(other) for other in read)]
-    if not read and not _in_home(target):
+    if not read and not any(_in_home(folder) for folder in own):
         return unit
     lines = ["ProtectHome=tmpfs"]
-    lines += [f"BindPaths={_word(target)}"] if _in_home(target) else []
+    lines += [
+        f"BindPaths={_word(folder if folder == target else f'-{folder}')}"
+        for folder in own
+        if _in_home(folder)
+    ]
     lines += [
         f"BindReadOnlyPaths={_word(str(folder) if folder == data else f'-{folder}')}"
         for folder in sorted(read)

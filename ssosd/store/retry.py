@@ -74,6 +74,15 @@ class Retry(Base):
         """Files that are parked because they could not be opened: nothing in the file tells when they can."""
         return self._parked_rows(_REFUSED)
 
+    def clock_put_back(self, back_s: float) -> None:
+        """The clock says so much less than it did: what is tried again waits no longer than it would have."""
+        with self.db.atomic():
+            for table in ("files", "exposures", "sequences", "asking", "services"):
+                self.db.execute(
+                    f"UPDATE {table} SET next_try_s = next_try_s - ? WHERE next_try_s > ?",  # noqa: S608
+                    [back_s, self.now_s],
+                )
+
     def has_files_to_try(self) -> bool:
         """Whether the time of a parked file has come, as a person makes it come."""
         due = "SELECT 1 FROM files WHERE next_try_s <= ? AND outcome = 'parked' LIMIT 1"

@@ -171,7 +171,8 @@ ENTRIES: tuple[Parameter, ...] = (
         help="Folder of the reference stars that are kept, TARGET for .ssosd/refcat there",
         doc="Where ASTREF_CATALOG `REFCAT` keeps its stars, a FITS-LDAC file for each tile of about a square "
         "degree. The first exposure of a new field has its tiles fetched from REFCAT_URL; from then on no "
-        "network is needed. The folder may be copied to a place without one, and shared by several targets.",
+        "network is needed. The folder may be copied to a place without one, and shared by several targets. "
+        "`ssosd install-service` lets the service write to it; so must its permissions.",
     ),
     Parameter(
         name="REFCAT_MAG",
