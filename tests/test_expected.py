@@ -126,6 +126,12 @@ def test_rejected_names_the_filter_and_the_value():
     assert row["REASON"] == "PM above PM_UP (312.5, limit 300)"
 
 
+def test_of_what_may_be_saturated_it_is_said_how_it_gets_in():
+    table = Sky().object("CERES", 0, mag=8.0, seen=()).object("DIM", 2, mag=18.0, seen=()).outcome()
+    assert table["OUTCOME"].to_dict() == {"CERES": "few detections", "DIM": "few detections"}
+    assert table["REASON"].str.contains("FLAGS_MASK").to_dict() == {"CERES": True, "DIM": False}
+
+
 def test_a_track_counts_as_a_source_of_scamps_does():
     """SCAMP has it in pieces; the tracklet linker has all of it, and its track was rejected."""
     sky = Sky().object("A", 0, scamp=(1, 1, 2, 3, 4), track=90)

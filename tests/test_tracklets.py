@@ -244,6 +244,20 @@ def test_two_frames_of_the_same_instant():
     assert link(Night(hours=(0.0,) * 5, movers=night.movers).table()).sources.empty
 
 
+def test_what_may_not_be_linked_still_tells_how_deep_an_exposure_is():
+    """With REMOVE_REF_SOURCES: without the stars all movers lost their detection in a clouded exposure."""
+    night = Night(movers=ring(12, (20.0, 60.0), snr=40.0), zero_points=(0.0, 0.0, 2.5, 0.0, 0.0), noise=40)
+    table = night.table()
+    linkable = ((table["MOVER"] >= 0) | (table["SNR_WIN"] < 6.0)).to_numpy()
+    linked = link_tracklets(
+        detections=table, linkable=linkable, pm_low=0.5, pm_up=2000.0, min_detections=4
+    ).detections
+    assert found(linked, 12) == ([5] * 12, 0)
+    assert set(zip(linked["RA"], linked["DEC"], strict=True)) <= set(
+        zip(table["RA"][linkable], table["DEC"][linkable], strict=True)
+    )
+
+
 def test_nothing_to_link():
     for night in (Night(stars=0, noise=0), Night(noise=0), Night(hours=(0.0,)), Night(hours=(0.0, 0.2))):
         table = night.table()

@@ -146,13 +146,14 @@ def expected_objects(
         elif fate.n_detected + int(of.blended[i]) >= needed:
             rows.append(fate.blended(int(of.blended[i])))
         else:
-            rows.append(fate.few())
+            rows.append(fate.few(bright=mag < limit.mag - _BRIGHT))
     fates = pd.DataFrame(rows, columns=["N_PREDICTED", "N_DETECTED", *_FATE], index=listed.index)
     whole = listed.join(fates).reindex(columns=list(EXPECTED_COLUMNS))
     whole["SOURCE_NUMBER"] = whole["SOURCE_NUMBER"].astype("Int64")
     return whole.sort_values(["MAG", "NAME", "NUMBER"], ignore_index=True), limit
 
 
+_BRIGHT = 6.0  # mag above the limit: stars of a usual detector are saturated from 7 on
 _TOLD_LOSS = 0.1  # mag; less is not worth a word
 _FATE = ("OUTCOME", "CANDIDATE", "SOURCE_NUMBER", "FILTER", "REASON", "MEASURED", "LIMIT")
 
@@ -273,6 +274,10 @@ class _Fate:
         reason = f'{self._of}; within {BLEND_ARCSEC:g}" of a star in {n}'
         return self._row("blended", reason, compared=(self.n_detected, self.needed))
 
-    def few(self) -> tuple[object, ...]:
+    def few(self, *, bright: bool) -> tuple[object, ...]:
         reason = f"{self._of}, {self.needed} are needed"
+        if bright:
+            reason += (
+                "; as bright as this it may be saturated, which FLAGS_MASK in SCAMP_CONFIG leaves out (4)"
+            )
         return self._row("few detections", reason, compared=(self.n_detected, self.needed))

@@ -6,10 +6,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from ssosd.config import Config
 from ssosd.filters.chain import ChainSettings, run_chain
+from ssosd.grouping import BoolArray
 from ssosd.linker.consistency import made_consistent
 from ssosd.linker.errors import with_position_errors
 from ssosd.linker.merge import (
@@ -118,11 +120,13 @@ def candidates_of(linked: Linked, *, config: Config, progress: Progress) -> Cand
     if linker != "SCAMP" or (settings.filter_motion and settings.motion_fit == "PLANE"):
         positions = tied_to_reference(made_consistent(positions), linked.reference)
         positions = without_swallowed_stars(with_position_errors(positions))
-    detections = _to_be_linked(positions, linked)
+    every, linkable = _with_linking(positions, linked)
+    detections = every if linkable is None else every[linkable].reset_index(drop=True)
     tracklets = None
     if linker != "SCAMP":
         tracklets = link_tracklets(
-            detections=detections,
+            detections=every,
+            linkable=linkable,
             pm_low=settings.pm_low,
             pm_up=settings.pm_up,
             min_detections=settings.fewest_detections,
@@ -134,7 +138,7 @@ def candidates_of(linked: Linked, *, config: Config, progress: Progress) -> Cand
     by_chance = chain.candidates["N_CHANCE"] > MAX_CHANCE
     merged = merge_candidates(chain.candidates[~by_chance].reset_index(drop=True))
     if tracklets is not None:
-        merged = _judged(merged, detections=detections, tracklets=tracklets, settings=settings)
+        merged = _judged(merged, detections=every, tracklets=tracklets, settings=settings)
     return Candidates(
         linked=linked,
         sources=sources,
@@ -148,13 +152,20 @@ def candidates_of(linked: Linked, *, config: Config, progress: Progress) -> Cand
     )
 
 
-def _to_be_linked(positions: pd.DataFrame, linked: Linked) -> pd.DataFrame:
-    """The detections that SCAMP linked, as it linked them, at their positions among all detections."""
+def _with_linking(positions: pd.DataFrame, linked: Linked) -> tuple[pd.DataFrame, BoolArray | None]:
+    """All detections with what SCAMP says of those it linked, and which these are; None for all of them."""
     if linked.measured is linked.detections:
-        return positions
+        return positions, None
     own, every = (pd.MultiIndex.from_frame(table[_IDENTITY]) for table in (linked.detections, positions))
-    rows = positions.iloc[every.get_indexer(own)].reset_index(drop=True)
-    return rows.assign(**{name: linked.detections[name].to_numpy() for name in _LINKING})
+    rows = every.get_indexer(own)
+    linkable = np.zeros(len(positions), dtype=bool)
+    linkable[rows] = True
+    table = positions.copy()
+    for name in _LINKING:
+        values = table[name].to_numpy(copy=True)
+        values[rows] = linked.detections[name].to_numpy()
+        table[name] = values
+    return table, linkable
 
 
 def _judged(

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from ssosd.errors import Misconfigured
-from ssosd.grouping import IntArray
+from ssosd.grouping import BoolArray, IntArray
 from ssosd.linker.tracklets import brightness, pixels, stationary, streaks
 from ssosd.linker.tracklets.collect import first_tracks, fit_tracks, grow
 from ssosd.linker.tracklets.pairs import make_pairs
@@ -46,6 +46,7 @@ def link_tracklets(
     pm_up: float,
     min_detections: int,
     max_chance: float = MAX_CHANCE,
+    linkable: BoolArray | None = None,
 ) -> Tracklets:
     """Link the detections of a sequence that move on great circles at uniform or slightly changing rates.
 
@@ -62,6 +63,9 @@ def link_tracklets(
         Detections, at different instants, that a source needs; 3 or more.
     max_chance : float
         Sources that chance would make more often than this per sequence are left out.
+    linkable : ndarray of bool, shape (n,), optional
+        Rows that may be of a source: without the others, which stars and how deep an exposure is would
+        not be known. All of them by default.
 
     Returns
     -------
@@ -81,7 +85,7 @@ def link_tracklets(
     plane = project(detections)
     if ERR_POSITION not in detections:
         plane = stationary.calibrated(plane)
-    pool, notes = _what_may_move(plane, pm_up)
+    pool, notes = _what_may_move(plane, pm_up, None if linkable is None else linkable[plane.rows])
     if pool.n < min_detections or plane.n_epochs < min_detections:
         return _result(detections, pool, _Chosen(pool.times.size), notes)
     pairs, fastest = make_pairs(pool, pm_low=pm_low, pm_up=pm_up)
@@ -141,7 +145,7 @@ class _Chosen:
         self.followed = np.concatenate([self.followed, judged.followed[taken]])
 
 
-def _what_may_move(plane: Plane, pm_up: float) -> tuple[Pool, list[str]]:
+def _what_may_move(plane: Plane, pm_up: float, linkable: BoolArray | None) -> tuple[Pool, list[str]]:
     """Take away what is at rest, fixed in pixels or of a satellite's trail; doubt what lies on bad lines."""
     found = stationary.places_on_sky(plane)
     solid = stationary.solid_places(plane, found)
@@ -156,6 +160,8 @@ def _what_may_move(plane: Plane, pm_up: float) -> tuple[Pool, list[str]]:
     bad = pixels.bad_lines(plane, keep, standing=standing)
     beside, trails = streaks.satellite_trails(plane, keep, longest=pm_up * plane.exptimes)
     keep &= ~trails
+    if linkable is not None:
+        keep &= linkable
     # what is taken away, or stands on the detector, is no sign that something is at rest there
     moving = hot | trails | (standing >= 0)
     shared -= np.bincount(place[moving], minlength=int(place.max(initial=-1)) + 1)[place]
