@@ -9,9 +9,11 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.spatial import cKDTree
 
 from ssosd.config import PARAMETERS
 from ssosd.filters.settings import ChainSettings
+from ssosd.identify import places as places_module
 from ssosd.identify.evidence import Evidence
 from ssosd.identify.expected import EXPECTED_COLUMNS, OUTCOMES, expected_objects
 from ssosd.identify.known import known_table
@@ -203,6 +205,29 @@ def test_without_a_measured_limit_the_known_objects_give_one():
     )  # fmt: skip
     nothing = limit_from_known(v_mag=np.array([17.0]), places=places, evidence=sky.evidence())
     assert np.isnan(nothing.mag)
+
+
+def test_many_exposures_are_not_asked_one_by_one(monkeypatch):
+    """Each exposure had asked each other one: of a thousand that took 45 s."""
+    asked = []
+
+    class Counted(cKDTree):
+        def query(self, *args, **more):
+            asked.append(args)
+            return super().query(*args, **more)
+
+        def query_ball_point(self, *args, **more):
+            asked.append(args)
+            return super().query_ball_point(*args, **more)
+
+    monkeypatch.setattr(places_module, "cKDTree", Counted)
+    sky = Sky().object("A", 1.0).object("B", 2.0).star_near(3.0, 0)
+    known = np.array([(row[0], row[3], row[4]) for row in sky.known])
+    look(
+        object_=np.repeat([0, 1], N), ra=known[:, 1], dec=known[:, 2], exposure=known[:, 0].astype(np.int64),
+        reach=np.full(len(known), 2.0), evidence=sky.evidence(),
+    )  # fmt: skip
+    assert N < len(asked) <= 5 * N
 
 
 @pytest.mark.parametrize("bands", [("clear", "w"), (None, None)])

@@ -370,6 +370,13 @@ def test_comets_have_their_columns(name: str, columns: str) -> None:
     if name[0].isdigit():
         number, _, bare = name.partition("/")
         assert known_designation(number=number, name=bare).columns == columns
+        # a service that numbers the comet alone has the fragment in its name
+        assert known_designation(number=number.partition("-")[0], name=name).columns == columns
+
+
+def test_a_fragment_may_be_told_by_the_provisional_designation() -> None:
+    assert known_designation(number="141P", name="P/1994 P1-A (Machholz)").columns == "0141P      a"
+    assert known_designation(number="141P", name="P/1994 P1 (Machholz)").columns == "0141P       "
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -71,10 +70,13 @@ def look(
     trees = {number: cKDTree(at[of]) for number, of in rows.items()}
     on_chip = chips_hold(ra=ra, dec=dec, exposure=exposure, evidence=evidence)
     known = _rows_of(exposure)
+    numbers, exposures = np.unique(evidence.exposure, return_inverse=True)
     sky = _Sky(
         stars=cKDTree(sphere.unit_vectors(evidence.star_ra, evidence.star_dec).reshape(-1, 3)),
-        trees=trees,
-        objects=_by_exposure(object_, towards, known),
+        detections=cKDTree(at),
+        exposure=exposures,
+        numbers=numbers,
+        objects=_by_exposure(object_, towards, known, numbers),
     )
     for number, of in known.items():
         blended[of] = sky.has_star(towards[of], object_[of], number, BLEND_ARCSEC)
@@ -133,11 +135,13 @@ def chips_hold(
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class _Sky:
-    """Everything at rest: reference stars, and the detections of each exposure."""
+    """Everything at rest: reference stars, and the detections of all exposures, which are numbered from 0."""
 
     stars: cKDTree
-    trees: Mapping[int, cKDTree]  # by exposure
-    objects: dict[int, FloatArray]  # by exposure: unit vector of each object, NaN where it is not predicted
+    detections: cKDTree
+    exposure: NDArray[np.intp]  # of each detection
+    numbers: NDArray[np.integer[Any]]  # CATALOG_NUMBER of each exposure with detections, ascending
+    objects: FloatArray  # unit vector of each object in each exposure, NaN where it is not predicted
 
     def has_star(
         self, at: FloatArray, object_: NDArray[np.intp], exposure: int, radius_arcsec: float
@@ -145,17 +149,15 @@ class _Sky:
         """Whether a star is at each place, which belongs to an object and is of an exposure."""
         chord = float(_chord(np.array(radius_arcsec)))
         own = float(_chord(np.array(radius_arcsec + NEAR_ARCSEC)))
-        seen, asked = np.zeros(len(at)), np.zeros(len(at))
-        for number, tree in self.trees.items():
-            if number == exposure:
-                continue
-            away = np.ones(len(at), dtype=bool)
-            if number in self.objects:
-                distance = np.linalg.norm(self.objects[number][object_] - at, axis=1)
-                away = ~(distance < own)
-            asked += away
-            seen += away & np.isfinite(tree.query(at, distance_upper_bound=chord)[0])
-        at_rest = (seen > 0) & (2 * seen >= asked)
+        asked = ~(np.linalg.norm(self.objects[:, object_] - at, axis=2) < own).T  # place, exposure
+        asked &= self.numbers != exposure
+        hits: Any = self.detections.query_ball_point(at, chord)
+        place = np.repeat(np.arange(len(at)), [len(found) for found in hits])
+        seen = np.zeros_like(asked)
+        if place.size:
+            seen[place, self.exposure[np.concatenate(hits).astype(np.intp)]] = True
+        n_seen, n_asked = (seen & asked).sum(axis=1), asked.sum(axis=1)
+        at_rest = (n_seen > 0) & (2 * n_seen >= n_asked)
         if self.stars.n:
             at_rest |= np.isfinite(self.stars.query(at, distance_upper_bound=chord)[0])
         return np.asarray(at_rest)
@@ -169,13 +171,18 @@ def _rows_of(numbers: NDArray[np.integer[Any]]) -> dict[int, NDArray[np.intp]]:
 
 
 def _by_exposure(
-    object_: NDArray[np.intp], towards: FloatArray, known: dict[int, NDArray[np.intp]]
-) -> dict[int, FloatArray]:
+    object_: NDArray[np.intp],
+    towards: FloatArray,
+    known: dict[int, NDArray[np.intp]],
+    numbers: NDArray[np.integer[Any]],
+) -> FloatArray:
+    """Unit vectors of the objects, shape (n_exposures, n_objects, 3)."""
     n = int(object_.max()) + 1 if object_.size else 0
-    places = {}
-    for number, of in known.items():
-        places[number] = np.full((n, 3), np.nan)
-        places[number][object_[of]] = towards[of]
+    places = np.full((numbers.size, n, 3), np.nan)
+    for slot, number in enumerate(numbers.tolist()):
+        of = known.get(number)
+        if of is not None:
+            places[slot, object_[of]] = towards[of]
     return places
 
 

@@ -34,6 +34,9 @@ _COMET = re.compile(
     r"(?P<rest>(?:1\d{3}|2[01]\d\d) [A-HJ-Y](?:[1-9]\d*(?:-[A-Z])?|[A-HJ-Z](?:[1-9]\d*)?))(?: .*)?",
     re.ASCII,
 )
+_FRAGMENT_BEFORE_NAME = re.compile(
+    r"\d{1,4}[PDI]-([A-Z]{1,2})(?=/|$)|[PD]/\d{4} [A-HJ-Y][A-Z]?\d*-([A-Z]{1,2})(?= |$)", re.ASCII
+)
 _FRAGMENT_AFTER_NAME = re.compile(r".*-([A-Z]{1,2})")
 
 _TEMPORARY = re.compile(r"[A-Za-z][A-Za-z0-9]{0,6}", re.ASCII)
@@ -163,8 +166,8 @@ def known_designation(*, number: str, name: str) -> Designation:
     number, name = _tidy(number).strip("()"), _tidy(name)
     if number.isascii() and number.isdigit() and int(number) > 0:
         return Designation(number=pack_number(int(number)))
-    if _NUMBERED_COMET.fullmatch(number):
-        return pack_comet(f"{number}/{name}")  # the name may have the fragment
+    if comet := _NUMBERED_COMET.fullmatch(number):
+        return pack_comet(number if comet["fragment"] else _with_fragment(number, name))
     for text in (number, name):
         if _NUMBERED_COMET.fullmatch(text) or re.match(r"[PCDXAI]/", text):
             return pack_comet(text)
@@ -172,6 +175,18 @@ def known_designation(*, number: str, name: str) -> Designation:
     if numbered is not None:
         return Designation(number=pack_number(int(numbered[1] or numbered[2])))
     return Designation(provisional=pack_provisional(name))
+
+
+def _with_fragment(number: str, name: str) -> str:
+    """A numbered comet with the fragment that its name tells, wherever it stands there.
+
+    >>> [_with_fragment("73P", name) for name in ("73P-B/Schwassmann-Wachmann 3", "Schwassmann-Wachmann 3-C")]
+    ['73P-B', '73P/Schwassmann-Wachmann 3-C']
+    >>> _with_fragment("141P", "P/1994 P1-A (Machholz)"), _with_fragment("332P", "P/2010 V1")
+    ('141P-A', '332P/P/2010 V1')
+    """
+    told = _FRAGMENT_BEFORE_NAME.match(name)
+    return f"{number}-{told[1] or told[2]}" if told else f"{number}/{name}"
 
 
 def temporary_designation(text: str) -> Designation:
