@@ -18,8 +18,8 @@ _HEAD = """# Commands
 `ssosd COMMAND --help` prints the same. A command that works takes every parameter as a flag of its name
 (`--PM_UP 150`); parameters are described in [parameters.md](parameters.md). A problem is one line on stderr,
 with its next step, and an exit code that is not 0: 2 for a mistake in the set-up or the command line, 1
-otherwise. `ssosd status` has [exit codes of its own](monitoring.md#exit-code). The order in which they are used
-is in [guide.md](guide.md).
+otherwise. `ssosd status` has [exit codes of its own](monitoring.md#exit-code). The order in which they are
+used is in [guide.md](guide.md).
 """
 
 

@@ -38,7 +38,7 @@ ENTRIES: tuple[Parameter, ...] = (
         stage=_STAGE,
         default="1,2,3",
         kind=WholeNumbers(low=1, digits_run=True),
-        help="Sources with this number of detections are rejected: 1,2,3",
+        help="Numbers of detections that are rejected; 1,2 for three exposures a field",
         doc="Numbers of detections at which a source is rejected by FILTER_DETEC. With the default a "
         "candidate has four detections or more, which chance seldom makes. Fields of three exposures need "
         "`1,2`: with the default they give no candidate at all. The older spelling `123` means 1,2,3; a "

@@ -81,7 +81,7 @@ ENTRIES: tuple[Parameter, ...] = (
         stage="daemon",
         default="0",
         kind=Number(low=0, high=100000, whole=True),
-        help="Exposures of a complete sequence, 0 when unknown",
+        help="Exposures after which a field is linked at once, 0 when unknown",
         doc="A sequence with this many exposures is complete and is linked at once. 0: not known; it is "
         "linked SEQUENCE_TIMEOUT after its last exposure, or when the Sun is up.",
     ),
@@ -92,7 +92,7 @@ ENTRIES: tuple[Parameter, ...] = (
         default="60",
         unit="min",
         kind=Number(low=0, above=True, high=10000),
-        help="Pause after which a sequence is complete",
+        help="Pause after which a field is linked with what it has",
         doc="A field of which no exposure has arrived for this long is complete and is linked. Set it to "
         "more than the longest pause between two visits; a later exposure opens the field again all the "
         "same. With EXPOSURES_PER_FIELD nobody waits for it.",
@@ -120,7 +120,7 @@ ENTRIES: tuple[Parameter, ...] = (
             metavar="HH:MM",
             upper=True,
         ),
-        help="When the summary of the night is written",
+        help="When report and mail are due: DAWN, or HH:MM in UTC",
         doc="When the morning report, the summary and the mail are due: `DAWN` (see DAWN_ALTITUDE), or a "
         "time in UTC. Report and summary are written again whenever a result of the night changes later.",
     ),

@@ -53,12 +53,12 @@ ENTRIES: tuple[Parameter, ...] = (
     _names("SUBMITTER", "Who sends: initials and family name", f"Name of who sends the drafts. {_MISSING}"),
     _names(
         "OBSERVERS",
-        "Names of the observers",
+        'Names, as "A. Nobody,B. Some"',
         'Comma-separated names of the observers, as `"A. Nobody,B. Some"`.',
     ),
     _names(
         "MEASURERS",
-        "Names of who measures",
+        "Names of the people who measure",
         f"Comma-separated names of who measures, a person that is. {_MISSING}",
     ),
     _text(
@@ -67,7 +67,9 @@ ENTRIES: tuple[Parameter, ...] = (
         "Institution of who sends the drafts, in ADES alone. Optional.",
     ),
     _text(
-        "CONTACT", "Postal address", "Postal address of who sends the drafts, in the record CON. Optional."
+        "CONTACT",
+        "Postal address of the submitter",
+        "Postal address of who sends the drafts, in the record CON. Optional.",
     ),
     _names("AC2", "Address that the MPC answers to", "E-mail address of the record AC2 and of a submission."),
     _text(
@@ -105,8 +107,8 @@ ENTRIES: tuple[Parameter, ...] = (
         stage="reports",
         default="CCD",
         kind=Pattern(expression=r"(?i:CCD|CMOS)", description="CCD | CMOS", metavar="WORD", upper=True),
-        help="CCD | CMOS",
+        help="Kind of detector: CCD | CMOS",
         doc="Kind of detector: column 15 of the 80 columns (C, B) and ADES' mode (CCD, CMO).",
     ),
-    _text("COMMENT", "Comment in the header", "A comment on all drafts, in the record COM. Optional."),
+    _text("COMMENT", "Comment on all drafts", "A comment on all drafts, in the record COM. Optional."),
 )

@@ -83,7 +83,7 @@ ENTRIES: tuple[Parameter, ...] = (
         stage="identify",
         default="FIRST",
         kind=Pattern(expression="(?i:FIRST|ALL)", description="FIRST | ALL", metavar="WORD", upper=True),
-        help="Take the first source's answer, or join those of ALL",
+        help="Take the FIRST answer of these, or join ALL",
         doc="`FIRST`: each exposure has the answer of the first of KNOWN_SOURCES that gives one. `ALL`: all "
         "are asked, and objects that only a later one knows of are added.",
     ),

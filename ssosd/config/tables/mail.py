@@ -14,7 +14,7 @@ ENTRIES: tuple[Parameter, ...] = (
         stage="daemon",
         default="False",
         kind=Words(nothing="False"),
-        help="Who is sent the morning report",
+        help="Addresses that get the morning report, False for nobody",
         doc="Comma-separated addresses that the daemon sends the summary to as text, with the report "
         "attached, once a night when both are written; `False` for nobody. What goes wrong with it costs a "
         "line among the events, never the night.",
@@ -36,7 +36,7 @@ ENTRIES: tuple[Parameter, ...] = (
         stage="daemon",
         default="localhost:25",
         kind=Pattern(expression=r"[A-Za-z0-9.-]+:[0-9]{1,5}", description="HOST:PORT", metavar="HOST:PORT"),
-        help="Mail server",
+        help="Mail server, HOST:PORT",
         doc="Name and port of the server that takes the mail.",
     ),
     Parameter(
@@ -50,7 +50,7 @@ ENTRIES: tuple[Parameter, ...] = (
             metavar="WORD",
             upper=True,
         ),
-        help="Encryption on the way to the mail server",
+        help="Encryption on the way to it: NONE | STARTTLS | TLS",
         doc="`STARTTLS` (usual at port 587), `TLS` from the first byte (usual at port 465), or `NONE`. The "
         "server's certificate is checked.",
     ),

@@ -37,7 +37,7 @@ ENTRIES: tuple[Parameter, ...] = (
         kind=Pattern(
             expression=r"(?i:LANCZOS3|SWARP)", description="LANCZOS3 | SWARP", metavar="NAME", upper=True
         ),
-        help="What makes the cutouts",
+        help="What makes the cutouts: LANCZOS3 | SWARP",
         doc="`LANCZOS3`: interpolated by ssosd, all cutouts of a source on one grid, north up, east left. "
         "`SWARP`: by SWarp as SWARP_CONFIG says, one run for each cutout.",
     ),
