@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import shutil
 from collections import deque
 from collections.abc import Callable
@@ -19,6 +20,8 @@ from tests.replaying import QUICK, run
 
 #: What the rigs below work with, over `QUICK`.
 LIVE = {"SETTLE_TIME": "5", "MIN_FREE_DISK": "0", "RETRY_DELAY": "60", "TRIES": "3", "SEQUENCE_TIMEOUT": "60"}
+_OF_MAIL = ("MAIL_TO", "SMTP_SERVER")  # a replay sends none
+_REPLAYED: dict[object, dict[str, object]] = {}
 _STEP_S = 5
 _LONG_STEP_S = 30  # when much time passes
 
@@ -186,12 +189,20 @@ class Rig:
         return self.results()
 
     def replayed(self, reference: Path) -> dict[str, object]:
-        """Results of a replay of the same folder into another target."""
-        other = self.target.parent / "replayed"
-        shutil.rmtree(other, ignore_errors=True)
-        given = {name.replace("-", "__"): value for name, value in self.parameters.items()}
-        run(other, self.root, reference=reference, **given)
-        return results(other)
+        """Results of a replay of the same folder into another target; of the same files only one is made."""
+        files = sorted(path for path in self.root.rglob("*") if path.is_file())
+        asked = (
+            tuple((str(path.relative_to(self.root)), path.read_bytes()) for path in files),
+            tuple(sorted((name, value) for name, value in self.parameters.items() if name not in _OF_MAIL)),
+            reference,
+        )
+        if asked not in _REPLAYED:
+            other = self.target.parent / "replayed"
+            shutil.rmtree(other, ignore_errors=True)
+            given = {name.replace("-", "__"): value for name, value in self.parameters.items()}
+            run(other, self.root, reference=reference, **given)
+            _REPLAYED[asked] = results(other)
+        return copy.deepcopy(_REPLAYED[asked])
 
 
 def results(target: Path) -> dict[str, object]:
