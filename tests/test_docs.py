@@ -136,6 +136,10 @@ def test_sql_of_the_docs_runs_on_a_store(tmp_path):
     assert len(queries) >= 4
     for _, query in queries:
         connection.execute(query)
+    table = TEXT[REPOSITORY / "docs" / "monitoring.md"].split("| table or view |")[1].split("\n\n")[0]
+    listed = re.findall(r"`([a-z_]+)`", "".join(row.split("|")[1] for row in table.splitlines()[1:] if row))
+    assert len(listed) > 10
+    assert set(listed) <= {name for (name,) in connection.execute("SELECT name FROM sqlite_master")}
     connection.close()
 
 

@@ -53,7 +53,7 @@ def render_docs() -> str:
         parts += [_paragraph(parameter) for parameter in parameters]
     parts.append("## Names of older seed files\n\n")
     parts += [f"- `{name}` is accepted and {why}.\n" for name, why in WITHOUT_EFFECT.items()]
-    parts += [f"- `{old}` is now `{new}`.\n" for old, new in REPLACED.items()]
+    parts += [f"- `{old}` is refused: it is now `{new}`.\n" for old, new in REPLACED.items()]
     return "".join(parts)
 
 
