@@ -336,6 +336,25 @@ def test_of_the_ledger_of_years_a_minute_is_compared(monkeypatch):
     assert sum(compared) < 10
 
 
+def test_of_an_exposures_positions_those_near_each_other_are_compared():
+    """All pairs of 2,000 objects in five exposures took 1.2 s, of 10,000 half a minute."""
+    header, records = PSV.splitlines()[: FIRST - 1], PSV.splitlines()[FIRST - 1 :]
+    many = [
+        record.replace("sFxe000", f"sFx{k:04d}").replace("+13.", f"+{13 + k}.")
+        for k in range(40)
+        for record in records
+    ]
+    twice = many[0].replace("sFx0000", "sFx9999")  # under another name
+    elsewhere = many[3].replace("34.527559", "34.557559")  # the same object at the same time
+    text = "\n".join([*header, *many, twice, elsewhere])
+    pairs = sky._at_one_time(linter.sightings_of(text))
+    assert pairs == [(0, len(many)), (3, len(many) + 1)]
+    problems = [p[:3] for p in found(text)]
+    last = FIRST + len(many)
+    assert (last, "ra", "duplicate") in problems
+    assert (last + 1, "ra", "two-places") in problems
+
+
 @pytest.mark.parametrize("seconds", [0.0, 0.02, 1.0])
 def test_the_middle_of_the_shortest_exposure_is_within_it(seconds):
     """Frames of a video camera are shorter than what rounding to the sixth decimal of the day may be off."""

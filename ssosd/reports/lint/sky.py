@@ -10,6 +10,7 @@ from itertools import groupby
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.spatial import cKDTree
 
 from ssosd.days import DAY_S, mjd_of
 from ssosd.errors import Misconfigured
@@ -138,21 +139,36 @@ def _horizon(sightings: Sequence[Sighting], site: Site) -> Iterable[Problem]:
 
 def _twice(sightings: Sequence[Sighting]) -> Iterable[Problem]:
     """One position written twice, under whatever name."""
-    ordered = sorted(sightings, key=lambda s: (s.mjd, s.row))
-    for i, s in enumerate(ordered):
-        for earlier in reversed(ordered[:i]):
-            if (s.mjd - earlier.mjd) * DAY_S > _SAME_SECONDS:
-                break
-            if s.key != earlier.key and 3600.0 * abs(s.dec_deg - earlier.dec_deg) >= _SAME_ARCSEC:
-                continue
-            later, former = (s, earlier) if s.row > earlier.row else (earlier, s)
-            distance = float(separation_arcsec(s.ra_deg, s.dec_deg, earlier.ra_deg, earlier.dec_deg))
-            if distance < _SAME_ARCSEC:
-                said = f"this position is in line {former.row} already"
-                yield Problem(later.row, later.columns[1], "duplicate", "error", said)
-            elif s.key == earlier.key:
-                said = f'{s.key} is {distance:.1f}" away at the same time in line {former.row}'
-                yield Problem(later.row, later.columns[1], "two-places", "error", said)
+    for i, j in _at_one_time(sightings):
+        former, later = sorted((sightings[i], sightings[j]), key=lambda s: s.row)
+        if abs(later.mjd - former.mjd) * DAY_S > _SAME_SECONDS:
+            continue
+        distance = float(separation_arcsec(later.ra_deg, later.dec_deg, former.ra_deg, former.dec_deg))
+        if distance < _SAME_ARCSEC:
+            said = f"this position is in line {former.row} already"
+            yield Problem(later.row, later.columns[1], "duplicate", "error", said)
+        elif later.key == former.key:
+            said = f'{later.key} is {distance:.1f}" away at the same time in line {former.row}'
+            yield Problem(later.row, later.columns[1], "two-places", "error", said)
+
+
+def _at_one_time(sightings: Sequence[Sighting]) -> list[tuple[int, int]]:
+    """Pairs at about one time that are of one object, or at about one declination."""
+    if len(sightings) < 2:
+        return []
+    seconds = (np.array([s.mjd for s in sightings]) - sightings[0].mjd) * DAY_S
+    north = 3600.0 * np.array([s.dec_deg for s in sightings])
+    near = cKDTree(np.column_stack([seconds / _SAME_SECONDS, north / _SAME_ARCSEC]))
+    pairs = {(i, j) for i, j in near.query_pairs(1.001, p=np.inf, output_type="ndarray").tolist()}
+    _, key = np.unique([s.key for s in sightings], return_inverse=True)
+    order = np.lexsort((seconds, key))
+    for step in range(1, len(sightings)):
+        i, j = order[:-step], order[step:]
+        same = (key[i] == key[j]) & (seconds[j] - seconds[i] <= 1.001 * _SAME_SECONDS)
+        if not same.any():
+            break
+        pairs |= {(min(a, b), max(a, b)) for a, b in zip(i[same].tolist(), j[same].tolist(), strict=True)}
+    return sorted(pairs)
 
 
 def _object(sightings: list[Sighting], lon_deg: float) -> Iterable[Problem]:
