@@ -33,7 +33,8 @@ from ssosd.analysis.painter.options import MoverClass
 from ssosd.analysis.painter.psf import Psf
 from ssosd.astromatic import find
 from ssosd.cli import main
-from ssosd.config import load_config
+from ssosd.config import Config, load_config
+from ssosd.errors import Retriable
 from ssosd.ldac import objects_frame, read_ldac
 from ssosd.plumbing.lock import TargetLock
 from ssosd.sphere import unit_vectors
@@ -209,6 +210,23 @@ def test_the_command_measures_a_night_afterwards_and_leaves_the_target_as_it_is(
     assert f"{plain.night}/F01: {counts(injected)['n_found'].sum()} of " in done.stderr
     assert "extracted" not in done.stderr  # what is being done is for a terminal
     assert contents(plain.target) == before
+
+
+def test_the_reference_stars_are_those_that_the_target_has(
+    measured: tuple[Outcome, Outcome], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not fetched again into the scratch folder, where a telescope without a network has none."""
+    plain, _ = measured
+    used: list[Path] = []
+
+    def opened(config: Config, target: Path) -> Station:
+        used.append(Station.to_look(config, target).reference_tiles)
+        raise Retriable("enough is known")
+
+    monkeypatch.setattr(Station, "open", staticmethod(opened))
+    with pytest.raises(Retriable):
+        inject_night(plain.target, night=plain.night, texts={"INJECT": "20"})
+    assert used == [plain.target / ".ssosd" / "refcat"]
 
 
 def test_what_is_being_done_is_told(measured: tuple[Outcome, Outcome]) -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 from urllib.parse import urlsplit
 
 import numpy as np
 import pandas as pd
 import pytest
+from starlette.responses import PlainTextResponse
 
 from ssosd.analysis.cutouts import cutout_name
 from ssosd.analysis.stamps import in_noise, read_stamp
@@ -16,6 +18,7 @@ from ssosd.plumbing.lock import TargetLock
 from ssosd.reports.recovered import FILE_NAME as RECOVERED
 from ssosd.store import STORE_NAME, Store, utc_now
 from ssosd.web.describe import by_urgency
+from ssosd.web.guard import Guard
 from ssosd.web.opening import find_meant
 from ssosd.web.serve import open_socket
 from tests.inspecting import (
@@ -104,6 +107,30 @@ def test_another_name_of_this_machine_is_refused(client, inspectable):
         assert client.ask(page, Host=host).status == 421, host
     for host in (f"localhost:{port}", "localhost:9999", f"[::1]:{port}"):  # a tunnel has a port of its own
         assert client.ask(page, Host=host).status == 200, host
+
+
+@pytest.mark.parametrize(
+    ("host", "status"),
+    [
+        ("192.0.2.7:8731", 200),
+        ("localhost:8731", 200),
+        ("192.0.2.8:8731", 421),
+        ("evil.example", 421),
+        ("", 421),
+    ],
+)
+def test_served_to_a_network_it_answers_by_the_address_that_was_asked(host, status):
+    """`--host 0.0.0.0`: which of its addresses is meant is known only when somebody asks."""
+    guard = Guard(PlainTextResponse("here"), token="t", hosts={"localhost"})
+    answers = []
+
+    async def send(message):
+        answers.append(message)
+
+    scope = {"type": "http", "method": "GET", "path": "/t/", "server": ("192.0.2.7", 8731),
+             "headers": [(b"host", host.encode())]}  # fmt: skip
+    asyncio.run(guard(scope, None, send))
+    assert answers[0]["status"] == status
 
 
 @pytest.mark.parametrize(

@@ -66,7 +66,8 @@ def inject_night(
         catalogues = store.catalogues(exposures)
     with tempfile.TemporaryDirectory(prefix="ssosd-inject-") as scratch:
         config = recorded_config(run["parameters"]).replace(**parameters)
-        station = Station.open(config, Path(scratch))
+        tiles = Station.to_look(config, target).reference_tiles  # there already, whatever the network does
+        station = Station.open(config.replace(REFCAT=tiles), Path(scratch))
         rows = [
             row
             for sequence in sequences

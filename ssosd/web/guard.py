@@ -3,8 +3,8 @@
 Other users and other web pages of this machine can reach a port of the loopback interface too. So
 
 - each address begins with a random token, compared in constant time;
-- the Host header has to name this machine (a page elsewhere whose name is made to resolve to 127.0.0.1, DNS
-  rebinding, still sends its own name);
+- the Host header has to name this machine, or the very address that the request came to (a page elsewhere
+  whose name is made to resolve to 127.0.0.1, DNS rebinding, still sends its own name);
 - what changes something has to come from a page of the same origin (Origin, Sec-Fetch-Site), as JSON;
 - every answer carries a Content-Security-Policy that lets the page load nothing but our own files.
 """
@@ -19,7 +19,8 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
+LOCALHOST = "localhost"
+LOOPBACK = frozenset({LOCALHOST, "127.0.0.1", "::1"})
 _LARGEST_BODY = 16_384  # bytes
 _SAFE = frozenset({"GET", "HEAD"})
 _HEADERS = {
@@ -69,15 +70,16 @@ class Guard:
 
         headers = Headers(scope=scope)
         first = scope["path"].removeprefix("/").partition("/")[0]
-        refused = self._refusal(headers, first, scope["method"])
+        here = (scope.get("server") or ("",))[0]
+        refused = self._refusal(headers, first, scope["method"], here=here)
         if refused:
             await PlainTextResponse(f"{refused[1]}\n", status_code=refused[0])(scope, receive, send_guarded)
             return
         await self._app({**scope, "root_path": f"/{self._token}"}, receive, send_guarded)
 
-    def _refusal(self, headers: Headers, token: str, method: str) -> tuple[int, str] | None:
-        """Status and reason of a refusal, None to let a request pass."""
-        if _name(headers.get("host", "")) not in self._hosts:
+    def _refusal(self, headers: Headers, token: str, method: str, *, here: str) -> tuple[int, str] | None:
+        """Status and reason of a refusal, None to let a request pass; `here` is where it has arrived."""
+        if _name(headers.get("host", "")) not in {*self._hosts, here or LOCALHOST}:
             return 421, "this machine is not called so"
         if not secrets.compare_digest(token.encode(), self._token.encode()):
             return 403, "wrong or no token: open the address that ssosd printed"
