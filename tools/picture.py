@@ -19,7 +19,8 @@ PICTURE = Path(__file__).resolve().parents[1] / "docs" / "images" / "inspect.gif
 SSOSD = (sys.executable, "-m", "ssosd.cli")
 SIZE = {"width": 1180, "height": 700}
 NUMBER_IN_THE_LIST = 3  # a fast mover in the middle of its field, in all five exposures
-FRAMES, FRAME_MS, COLOURS = 5, 600, 64
+FRAMES, FRAME_MS = 5, 600
+GREYS, FLAT_COLOURS = 36, 92
 
 
 def shots(url: str) -> list[Image.Image]:
@@ -42,6 +43,16 @@ def shots(url: str) -> list[Image.Image]:
     return taken
 
 
+def palette_of(shot: Image.Image) -> Image.Image:
+    """Greys for the sky, and the colours of which the page has the most."""
+    counted = sorted(shot.getcolors(shot.width * shot.height), reverse=True)
+    colours = [colour for _, colour in counted[:FLAT_COLOURS]]
+    colours += [(round(255 * k / (GREYS - 1)),) * 3 for k in range(GREYS)]
+    palette = Image.new("P", (1, 1))
+    palette.putpalette([value for colour in colours for value in colour])
+    return palette
+
+
 def main() -> None:
     """Paint, replay, look, and write the picture."""
     with tempfile.TemporaryDirectory() as folder:
@@ -53,7 +64,7 @@ def main() -> None:
         ) as served:
             taken = shots(served.stdout.readline().strip())
             served.terminate()
-    palette = taken[0].quantize(COLOURS, method=Image.Quantize.MAXCOVERAGE)
+    palette = palette_of(taken[0])
     frames = [shot.quantize(palette=palette, dither=Image.Dither.NONE) for shot in taken]
     PICTURE.parent.mkdir(exist_ok=True)
     frames[0].save(PICTURE, save_all=True, append_images=frames[1:], duration=FRAME_MS, loop=0, optimize=True)
