@@ -240,6 +240,8 @@ def test_who_was_told_is_not_told_again_for_others(
         mails = NightMails(Errands(inbox), store=store)
         for now_s in (0.0, 1e6, 2e6, 3e6):
             assert store.is_mailed(NIGHT) == (now_s > 2e6)
+            if now_s == 1e6 and mended:  # the daemon is started again while a note is still to be tried
+                mails = NightMails(Errands(inbox), store=store)
             mails.send_if_due(NIGHT, now_s=now_s, station=station, executor=Now(), again=lambda _: None)
             while not inbox.empty():
                 inbox.get()()

@@ -245,3 +245,9 @@ def extended_candidates(db: Database) -> None:
 def notes_of_fields(db: Database) -> None:
     """What a person should know of how a sequence was linked."""
     db.execute("ALTER TABLE sequences ADD COLUMN notes TEXT")  # JSON: a list of sentences
+
+
+@migrations()
+def who_was_told(db: Database) -> None:
+    """By which ways people were told of a night so far, while others are still tried."""
+    db.execute("ALTER TABLE nights ADD COLUMN told TEXT NOT NULL DEFAULT '[]'")  # JSON list of parameters

@@ -107,7 +107,7 @@ class NightMails:
     """Tells people of each night once, and tries again what failed; none of it holds the night up.
 
     Each way to tell counts its own tries: those whom the mail has reached are not sent it again because a
-    note could not be delivered.
+    note could not be delivered, nor by a daemon that was started meanwhile.
 
     Parameters
     ----------
@@ -119,7 +119,6 @@ class NightMails:
         self._errands = errands
         self._store = store
         self._under_way: set[tuple[str, str]] = set()  # (night, way)
-        self._told: set[tuple[str, str]] = set()
         self._failed: dict[tuple[str, str], tuple[int, float]] = {}  # its tries and the time (s) of the next
 
     def send_if_due(
@@ -147,7 +146,7 @@ class NightMails:
         if self._store.is_mailed(night):
             return
         for way in _wanted(station.config):
-            if (night, way) not in self._under_way | self._told:
+            if (night, way) not in self._under_way and way not in self._store.told_by(night):
                 self._send(night, way, now_s, station, executor, again)
 
     def clock_put_back(self, back_s: float) -> None:
@@ -179,7 +178,7 @@ class NightMails:
                 self._warn(night, way, str(outcome))
                 again(delay_s)
             else:
-                self._told.add((night, way))
+                self._store.record_told(night, way)
                 log.info("told of the night %s: %s", night, way)
                 if outcome:
                     self._warn(night, way, f"refused for {'; '.join(outcome)}")
@@ -198,7 +197,8 @@ class NightMails:
 
     def _note_end(self, night: str, config: Config) -> None:
         """Remember for good that people were told, as soon as nothing is left to try."""
-        ways = [(night, way) for way in _wanted(config)]
-        given_up = {way for way in ways if self._failed.get(way, (0, 0.0))[0] >= config["TRIES"]}
-        if not self._told.isdisjoint(ways) and self._told.union(given_up).issuperset(ways):
+        ways = set(_wanted(config))
+        given_up = {way for way in ways if self._failed.get((night, way), (0, 0.0))[0] >= config["TRIES"]}
+        told = self._store.told_by(night) & ways
+        if told and told | given_up >= ways:
             self._store.record_mailed(night)

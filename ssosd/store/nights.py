@@ -130,6 +130,16 @@ class Nights(Base):
         with self.db.atomic():
             self.db.table("nights").update(night, {"mailed": 1})
 
+    def told_by(self, night: str) -> set[str]:
+        """The ways by which people were told of a night, also while others are still tried."""
+        found = self.rows("SELECT told FROM nights WHERE night = ?", [night])
+        return set(json.loads(found[0]["told"])) if found else set()
+
+    def record_told(self, night: str, way: str) -> None:
+        """Record that people were told of a night by this way."""
+        with self.db.atomic():
+            self.db.table("nights").update(night, {"told": json.dumps(sorted({*self.told_by(night), way}))})
+
     def _set_night(self, night: str, **columns: int) -> None:
         with self.db.atomic():
             self.db.table("nights").upsert({"night": night, "written": 0, **columns}, pk="night")
