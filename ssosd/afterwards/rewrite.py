@@ -57,6 +57,17 @@ def rewrite_night(target: Path, *, night: str | None) -> Rewritten:
         return Rewritten(page=page, written=True)
 
 
+def follow_ledger(target: Path, *, night: str) -> Rewritten:
+    """Write a night's files again after its ledger of submissions has changed.
+
+    Parameters and errors are those of `rewrite_night`. A daemon that holds the target has seen the change;
+    the summary does not become due by it.
+    """
+    if is_held(target / ".ssosd" / "lock"):
+        return Rewritten(page=target / night / REPORT_NAME, written=False)
+    return rewrite_night(target, night=night)
+
+
 def as_last_run(store: Store, target: Path) -> tuple[Station, list[Path]]:
     """Station and data folders of the last run on a target.
 

@@ -70,7 +70,7 @@ def report(night: datetime | None, *, target: Path, as_text: bool) -> None:
     "--sent",
     "draft",
     type=_GROUP,
-    help="Record that this draft was sent: the linter then knows its positions.",
+    help="Record that this draft was sent: the drafts are written again without its positions.",
 )
 @click.option(
     "--not-sent",
@@ -84,7 +84,7 @@ def mpc(night: datetime, *, target: Path, draft: str | None, not_sent: str | Non
     It says what is in each draft, what is missing, and the command that test-submits it. The parameters are
     those of the last run. ssosd itself never sends a draft: send it yourself, then record that with --sent.
     """
-    from ssosd.afterwards.rewrite import rewrite_night
+    from ssosd.afterwards.rewrite import follow_ledger, rewrite_night
     from ssosd.afterwards.sent import record_sent, take_back_sent
 
     wanted = f"{night:%Y-%m-%d}"
@@ -94,10 +94,12 @@ def mpc(night: datetime, *, target: Path, draft: str | None, not_sent: str | Non
         count, at = take_back_sent(target, night=wanted, draft=not_sent)
         taken = counted(count, "position")
         click.echo(f"{taken} of {wanted} {not_sent}, recorded as sent at {at}, taken back")
+        follow_ledger(target, night=wanted)
         return
     if draft:
         count = record_sent(target, night=wanted, draft=draft)
         click.echo(f"{counted(count, 'position')} of {wanted} {draft} recorded as sent")
+        follow_ledger(target, night=wanted)
         return
     done = rewrite_night(target, night=wanted)
     if not done.written:

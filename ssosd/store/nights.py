@@ -140,6 +140,9 @@ class Nights(Base):
         with self.db.atomic():
             self.db.table("nights").update(night, {"told": json.dumps(sorted({*self.told_by(night), way}))})
 
+    def _spoil(self, night: str) -> None:
+        self.db.execute("UPDATE nights SET written = 0 WHERE night = ?", [night])
+
     def _set_night(self, night: str, **columns: int) -> None:
         with self.db.atomic():
             self.db.table("nights").upsert({"night": night, "written": 0, **columns}, pk="night")
@@ -171,6 +174,8 @@ class Nights(Base):
     def record_sent(self, night: str, draft: str, positions: Iterable[Mapping[str, Any]]) -> int:
         """Record the positions of a draft as sent; returns how many were not recorded before.
 
+        The night's files are to be written again: its drafts leave out what was sent.
+
         Parameters
         ----------
         night, draft : str
@@ -182,6 +187,7 @@ class Nights(Base):
             (before,) = self.db.execute("SELECT count(*) FROM sent_positions").fetchone()
             self.db.table("sent_positions").insert_all(({**common, **row} for row in positions), ignore=True)
             (after,) = self.db.execute("SELECT count(*) FROM sent_positions").fetchone()
+            self._spoil(night)
         return int(after - before)
 
     def take_back_sent(self, night: str, draft: str) -> tuple[int, str]:
@@ -202,6 +208,7 @@ class Nights(Base):
             count = self.db.execute(
                 "DELETE FROM sent_positions WHERE night = ? AND draft = ? AND at = ?", given
             ).rowcount
+            self._spoil(night)
         if count:
             self.event(
                 "info",
