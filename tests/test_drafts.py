@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import re
+import shlex
 import subprocess
 import sys
 from datetime import UTC, datetime, timedelta
@@ -335,6 +336,14 @@ def test_a_field_of_an_older_version_lacks_a_column_and_not_its_draft(night, tmp
     assert table[["NEO_SCORE", "CHI2_DOF", "EXTENDED"]].isna().all(axis=None)
 
 
+def typed_there(readme, folder):
+    """The target and the file that the commands of a README mean when they are typed in this folder."""
+    test, then = (re.search(rf"^  {word} +(.*)$", readme, re.MULTILINE)[1] for word in ("test", "then"))
+    (source,) = (word.partition("<")[2] for word in shlex.split(test) if word.startswith("source="))
+    target = shlex.split(then)[shlex.split(then).index("-t") + 1]
+    return (folder / target).resolve(), (folder / source).resolve()
+
+
 @pytest.mark.binaries
 def test_what_was_sent_is_in_the_ledger(night, tmp_path):
     out = run(tmp_path / "out", night.directory, reference=night.refcat, DRAFT_POLICY="ALL", **HEADER)
@@ -347,7 +356,7 @@ def test_what_was_sent_is_in_the_ledger(night, tmp_path):
     assert said.output == f"0 positions of {out.night} unchecked recorded as sent\n"
     assert not (folder(out) / "unchecked.txt").exists()  # or it might be sent once more
     printed = CliRunner().invoke(main, ["mpc", out.night, "-t", str(out.target)])
-    assert printed.output == (folder(out) / "README.txt").read_text()
+    assert "positions are left out: they were sent before" in printed.output
     back = ["mpc", out.night, "-t", str(out.target), "--not-sent", "unchecked"]
     said = CliRunner().invoke(main, back)
     assert said.output.startswith(f"{n} positions of {out.night} unchecked, recorded as sent at 20")
@@ -356,6 +365,12 @@ def test_what_was_sent_is_in_the_ledger(night, tmp_path):
         (event,) = store.rows("SELECT message FROM events WHERE subject = ?", [f"{out.night} unchecked"])
         assert event["message"].startswith(f"{n} positions, recorded as sent at ")
     draft = folder(out) / "unchecked.txt"  # there again
+    printed, written = (
+        CliRunner().invoke(main, ["mpc", out.night, "-t", str(out.target)]).output,
+        draft.parent,
+    )
+    for said, where in ((printed, Path.cwd()), ((written / "README.txt").read_text(), written)):
+        assert typed_there(said, where) == (out.target, folder(out) / "unchecked.xml")
     draft.write_text(draft.read_text().replace("COD 493\n", "COD 493\nOBS J. Møller\n", 1), encoding="utf-8")
     said = CliRunner().invoke(main, ["mpc", out.night, "-t", str(out.target), "--sent", "unchecked"])
     assert said.output.startswith(f"{n} positions")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 
 from ssosd.errors import BadInput
@@ -38,7 +39,8 @@ def record_sent(target: Path, *, night: str, draft: str) -> int:
         for s in sightings_of(text)
     ]
     if not positions:
-        raise BadInput(f"{path}: no position in it can be read", next_step=f"`ssosd lint {path}` says why")
+        look = f"ssosd lint {shlex.quote(str(path))}"
+        raise BadInput(f"{path}: no position in it can be read", next_step=f"`{look}` says why")
     with Store(store_path) as store:
         return store.record_sent(night, draft, positions)
 

@@ -86,6 +86,7 @@ def mpc(night: datetime, *, target: Path, draft: str | None, not_sent: str | Non
     """
     from ssosd.afterwards.rewrite import follow_ledger, rewrite_night
     from ssosd.afterwards.sent import record_sent, take_back_sent
+    from ssosd.night.typed import typed_here
 
     wanted = f"{night:%Y-%m-%d}"
     if draft and not_sent:
@@ -105,7 +106,8 @@ def mpc(night: datetime, *, target: Path, draft: str | None, not_sent: str | Non
     if not done.written:
         click.echo("left to the daemon, which writes them within seconds")
         return
-    click.echo((done.page.parent / "drafts" / "README.txt").read_text(encoding="utf-8"), nl=False)
+    readme = (done.page.parent / "drafts" / "README.txt").read_text(encoding="utf-8")
+    click.echo(typed_here(readme, target=target, night=wanted), nl=False)
 
 
 @click.command()

@@ -16,7 +16,7 @@ from typing import Literal
 
 import click
 
-from ssosd.cli.options import of_a_run, of_results, say_where
+from ssosd.cli.options import of_a_run, of_results, say_where, there
 from ssosd.config import ParameterCommand, add_parameter_flags, load_config
 from ssosd.plumbing.forkserver import start_fork_server
 
@@ -259,10 +259,11 @@ def retry(subjects: tuple[str, ...], *, everything: bool, reason: str | None, ta
         store.take_up_again(chosen)
     for row in chosen:
         click.echo(f"{row.kind:<10}{row.subject}")
+    listed = f"`ssosd status{there(target)}` lists what is"
     if unknown:
-        raise BadInput(f"{', '.join(unknown)}: not parked", next_step="`ssosd status` lists what is")
+        raise BadInput(f"{', '.join(unknown)}: not parked", next_step=listed)
     if chosen:
         return
     if not everything:
-        raise BadInput("nothing is parked for such a reason", next_step="`ssosd status` lists what is")
+        raise BadInput("nothing is parked for such a reason", next_step=listed)
     click.echo("nothing is parked")

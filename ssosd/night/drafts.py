@@ -15,6 +15,7 @@ import pandas as pd
 from ssosd import __version__
 from ssosd.days import DAY_S
 from ssosd.identify.triage import NEO_LIMIT
+from ssosd.night.typed import BESIDE_IT, FROM_DRAFTS
 from ssosd.plumbing.files import atomic_write_text
 from ssosd.plumbing.text import counted
 from ssosd.reports.ades.draft import render_ades
@@ -257,7 +258,8 @@ def _readme(prepared: _Prepared, drafts: Sequence[Draft], *, without: int, stati
     """What each draft is, whether it is ready, and the command that would test-submit it."""
     config, night = station.config, prepared.night
     mail = ", ".join(config["AC2"]) or "YOUR@ADDRESS"
-    lines = [f"Drafts of the night {night}, policy {config['DRAFT_POLICY']}. ssosd sends nothing.", ""]
+    lines = [f"Drafts of the night {night}, policy {config['DRAFT_POLICY']}. ssosd sends nothing."]
+    lines += [BESIDE_IT, ""]
     if near := sorted(((s, c) for c, s in prepared.scores.items() if s >= NEO_LIMIT), reverse=True):
         lines += [f"NEO score {NEO_LIMIT:.0f} or more and no known object, in a draft or not:"]
         lines += [f"  {candidate}  {score:.0f}" for score, candidate in near]
@@ -279,7 +281,7 @@ def _readme(prepared: _Prepared, drafts: Sequence[Draft], *, without: int, stati
         lines += [
             f"  ACK {draft.acknowledgement}",
             f"  test  curl {_TEST_SERVICE} {' '.join(f'-F {shlex.quote(field)}' for field in fields)}",
-            f"  then  ssosd mpc {night} --sent {draft.group}",
+            f"  then  ssosd mpc {night} {FROM_DRAFTS} --sent {draft.group}",
             "",
         ]
     if prepared.n_sent:
@@ -303,5 +305,6 @@ def _waiting(count: int, night: str, *, policy: str) -> list[str]:
         return []
     candidates = counted(count, "candidate", "wait")
     return [
-        f"  {candidates} for the verdict asteroid, as DRAFT_POLICY {policy} has it: ssosd inspect {night}"
+        f"  {candidates} for the verdict asteroid, as DRAFT_POLICY {policy} has it: "
+        f"ssosd inspect {night} {FROM_DRAFTS}"
     ]

@@ -31,7 +31,7 @@ def render_status(status: Status, *, colour: bool = False) -> str:
     lines = _head(status, paint)
     if status["night"] is not None:
         lines += ["", paint(f"night {status['night']}", _BOLD), *_glance(status)]
-        lines += _fields(status["fields"])
+        lines += _fields(status["fields"], more_by=_as_json(status))
     elif status["exit_code"] <= EXIT_TROUBLE:
         lines += ["", "no exposures yet", *_glance(status)]
     lines += _parked(status, paint)
@@ -144,7 +144,13 @@ def _disk(disk: dict[str, Any]) -> str:
     return f"{size(disk['free_bytes'])} free of {size(disk['total_bytes'])}"
 
 
-def _fields(fields: list[dict[str, Any]]) -> list[str]:
+def _as_json(status: Status) -> str:
+    """The command that prints all that is known of the night."""
+    night = f" --night {status['night']}" if status["night"] else ""
+    return f"ssosd status --json{night} -t {shlex.quote(status['target'])}"
+
+
+def _fields(fields: list[dict[str, Any]], *, more_by: str) -> list[str]:
     if not fields:
         return []
     width = max(5, *(len(row["field"]) for row in fields))
@@ -163,7 +169,7 @@ def _fields(fields: list[dict[str, Any]]) -> list[str]:
             f"   {'; '.join(filter(None, notes))}".rstrip()
         )
     more = len(fields) - len(ordered)
-    return [*lines, f"  and {more} more: ssosd status --json"] if more else lines
+    return [*lines, f"  and {more} more: {more_by}"] if more else lines
 
 
 def _parked(status: Status, paint: Any) -> list[str]:
@@ -179,7 +185,7 @@ def _parked(status: Status, paint: Any) -> list[str]:
         lines += [f"      {reason}"] if reason else []
         lines += [f"      next: {row['next_step']}"] if row["next_step"] else []
     more = status["parked_total"] - min(_SHOWN_PARKED, len(status["parked"]))
-    lines += [f"  and {more} more: ssosd status --json, or the view `parked` of the store"] if more else []
+    lines += [f"  and {more} more: {_as_json(status)}, or the view `parked` of the store"] if more else []
     return [*lines, f"  take all up again with: ssosd retry --all -t {shlex.quote(status['target'])}"]
 
 
