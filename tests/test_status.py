@@ -222,16 +222,42 @@ def test_the_screen_says_it_all(target):
     night_of_work(target)
     text = render_status(read_status(target, now_s=NOW_S))
     for words in (
-        "night 2026-11-14", "9 seen: 5 exposures, 1 duplicates, 1 ignored, 2 parked, 0 gone",
+        "night 2026-11-14", "9 seen: 5 exposures, 1 duplicate, 1 ignored, 2 parked, 0 gone",
         "3: 1 open, 0 linking, 1 done (1 partial), 1 parked", "the oldest came 8 min 20 s ago",
         "SkyBoT: 1 sequence unchecked: SkyBoT does not answer", "partial: 3 linked", "1 left out",
-        "parked (4)", "x.fits: no WCS", "next: solve it", "again in 30 s", f"retry --all -t '{target}'", "ssosd 0.1.0",
+        "parked (4)", "x.fits: no WCS", "next: solve it", f"retry --all -t '{target}'", "ssosd 0.1.0",
         "/r/mpc80.txt", "2026-11-13 (0 candidates)", "parked in other nights: 1",
         "sequence 2026-11-14/C", "\n      2 usable exposures, 3 are needed\n", f"{NIGHT}/C: 2 usable exposures",
     ):  # fmt: skip
         assert words in text
     assert "\x1b" not in text
     assert "\x1b" in render_status(read_status(target, now_s=NOW_S), colour=True)
+
+
+def test_only_a_daemon_is_said_to_ask_again(target, hold):
+    night_of_work(target)
+    insert(target, "services", {"name": "SkyBoT", "state": "resting", "detail": "HTTP 503", "failures": 3,
+                                "next_try_s": NOW_S + 90})  # fmt: skip
+    with Store(target / STORE_NAME) as store:
+        store.begin_run(command="replay raw -t out", parameters="", versions={})
+    promises = (
+        "asked again in 1 min 30 s",
+        "2 tries, again in 30 s",
+        "the next in 30 s",
+        "retry --all",
+    )
+    instead = (
+        "; no daemon asks again, but, from the same folder: ssosd replay raw -t out\n",
+        "1 to be tried again, by the next run\n",
+        "try all again, from the same folder, with: ssosd replay raw -t out\n",
+    )
+    left_alone = render_status(read_status(target, now_s=NOW_S))
+    assert [text for text in instead if text not in left_alone] == []
+    assert not any(text in left_alone for text in promises)
+    beat(target, hold().pid)
+    kept = render_status(read_status(target, now_s=NOW_S))
+    assert [text for text in promises if text not in kept] == []
+    assert not any(text in kept for text in instead)
 
 
 def test_another_night_has_its_own_files_alone(target):

@@ -14,7 +14,6 @@ _SHOWN_PARKED = 8
 _SHOWN_FIELDS = 30
 _STATE_ORDER = ("linking", "open", "parked", "done")
 _GREEN, _YELLOW, _RED, _BOLD, _PLAIN = "\x1b[32m", "\x1b[33m", "\x1b[31m", "\x1b[1m", "\x1b[0m"
-_NAMES = {"exposure": "exposures", "duplicate": "duplicates"}
 
 
 def render_status(status: Status, *, colour: bool = False) -> str:
@@ -63,11 +62,20 @@ def _head(status: Status, paint: Any) -> list[str]:
     lines += [f"  {paint(reason, colour)}" for reason in status["because"]]
     if daemon["state"] in ("dead", "stopped", "never") and not daemon["held_by"]:
         folder, target = (shlex.quote(path) for path in (daemon["folder"] or "FOLDER", status["target"]))
-        last = status["run"]["command"] if status["run"] else ""
+        last = _last_command(status)
         command = last if last.startswith("run ") else f"run {folder} -t {target}"  # with all its flags
         where = ", from the same folder" if command == last else ""
         lines.append(f"  start it with: systemctl start ssosd   (or{where}: ssosd {command})")
     return lines
+
+
+def _last_command(status: Status) -> str:
+    return str(status["run"]["command"]) if status["run"] else ""
+
+
+def _is_kept(status: Status) -> bool:
+    """Whether a daemon does by itself what is due."""
+    return status["daemon"]["state"] in RUNNING
 
 
 def _glance(status: Status) -> list[str]:
@@ -75,7 +83,7 @@ def _glance(status: Status) -> list[str]:
     partial = f" ({sequences['partial']} partial)" if sequences["partial"] else ""
     found = status["candidates"]
     rows = [
-        ("files", f"{files['seen']} seen: " + _counts({_NAMES.get(k, k): files[k] for k in list(files)[1:]})),
+        ("files", f"{files['seen']} seen: " + _files(files)),
         ("exposures", f"{exposures['total']}: " + _counts(exposures, skip="total")),
         (
             "sequences",
@@ -83,8 +91,8 @@ def _glance(status: Status) -> list[str]:
             f"{sequences['done']} done{partial}, {sequences['parked']} parked",
         ),
         ("candidates", f"{found['total']}: " + _counts(found, skip="total")),
-        ("queue", _queue(status["queue"])),
-        ("known objects", _skybot(status["services"]["skybot"])),
+        ("queue", _queue(status["queue"], is_kept=_is_kept(status))),
+        ("known objects", _skybot(status)),
         *_orbits(status["services"]["orbits"]),
         ("disk", _disk(status["disk"])),
     ]
@@ -102,7 +110,16 @@ def _counts(numbers: dict[str, int], *, skip: str = "") -> str:
     return ", ".join(f"{count} {name}" for name, count in numbers.items() if name != skip)
 
 
-def _queue(queue: dict[str, Any]) -> str:
+def _files(files: dict[str, int]) -> str:
+    nouns = ("exposure", "duplicate")
+    return ", ".join(
+        counted(files[name], name) if name in nouns else f"{files[name]} {name}"
+        for name in files
+        if name != "seen"
+    )
+
+
+def _queue(queue: dict[str, Any], *, is_kept: bool) -> str:
     parts = [
         f"{counted(queue['settling'], 'file')} settling",
         f"{counted(queue['exposures'], 'exposure')} to extract",
@@ -111,19 +128,23 @@ def _queue(queue: dict[str, Any]) -> str:
         parts[-1] += f" (the oldest came {duration(queue['oldest_age_s'])} ago)"
     parts.append(f"{counted(queue['linking'], 'sequence')} linking")
     if queue["retries"]:
-        parts.append(
-            f"{queue['retries']} to be tried again, the next in {duration(queue['next_retry_in_s'])}"
-        )
+        when = f"the next in {duration(queue['next_retry_in_s'])}" if is_kept else "by the next run"
+        parts.append(f"{queue['retries']} to be tried again, {when}")
     return ", ".join(parts)
 
 
-def _skybot(skybot: dict[str, Any]) -> str:
+def _skybot(status: Status) -> str:
+    skybot = status["services"]["skybot"]
     if skybot["state"] == "unchecked":
         text = f"SkyBoT: {counted(skybot['unchecked'], 'sequence')} unchecked: {'; '.join(skybot['because'])}"
     else:
         text = f"SkyBoT {skybot['state']}"
-    if skybot["next_try_in_s"] is not None:
+    rests = skybot["next_try_in_s"] is not None
+    if rests and _is_kept(status):
         text += f"; it rests and is asked again in {duration(skybot['next_try_in_s'])}"
+    elif (rests or skybot["state"] == "unchecked") and not _is_kept(status):
+        last = _last_command(status)
+        text += "; no daemon asks again" + (f", but, from the same folder: ssosd {last}" if last else "")
     return text
 
 
@@ -179,14 +200,18 @@ def _parked(status: Status, paint: Any) -> list[str]:
     for row in status["parked"][:_SHOWN_PARKED]:
         tries = f"   {row['tries']} tries" if row["tries"] > 1 else ""
         again = row["next_try_in_s"]
-        later = "" if again is None else f", again in {duration(again)}"
+        later = "" if again is None or not _is_kept(status) else f", again in {duration(again)}"
         lines.append(f"  {row['kind']} {row['subject']}{tries}{later}")
         reason = _one_line(without_subject(row["reason"] or "", row["subject"]))
         lines += [f"      {reason}"] if reason else []
         lines += [f"      next: {row['next_step']}"] if row["next_step"] else []
     more = status["parked_total"] - min(_SHOWN_PARKED, len(status["parked"]))
     lines += [f"  and {more} more: {_as_json(status)}, or the view `parked` of the store"] if more else []
-    return [*lines, f"  take all up again with: ssosd retry --all -t {shlex.quote(status['target'])}"]
+    retry = f"ssosd retry --all -t {shlex.quote(status['target'])}"
+    last = _last_command(status)
+    if last.startswith("replay ") and not _is_kept(status):  # which tries everything again
+        return [*lines, f"  try all again, from the same folder, with: ssosd {last}"]
+    return [*lines, f"  take all up again with: {retry}"]
 
 
 def _last_error(error: dict[str, Any] | None, paint: Any) -> list[str]:

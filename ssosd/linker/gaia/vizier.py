@@ -129,7 +129,7 @@ class _Asking:
         why = self._failure or f"no complete answer within {self._limit_s:.3g} s"
         raise ServiceUnavailable(
             f"{host}: {why}",
-            next_step="it is asked again; ASTREF_CATALOG takes a file, which needs no network",
+            next_step="the next try asks it again; ASTREF_CATALOG takes a file, which needs no network",
         )
 
     def _run(self) -> None:
