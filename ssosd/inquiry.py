@@ -28,7 +28,7 @@ from ssosd.plumbing.files import flush_folder, flush_tree
 from ssosd.station import Station
 from ssosd.store import Patience, SequenceRow, Store
 from ssosd.work import Identified
-from ssosd.work.asking import ORBITS, SKYBOT
+from ssosd.work.asking import COMETS, ORBITS, SKYBOT
 from ssosd.work.identifying import FILES, FOLDERS, REGIONS
 
 log = logging.getLogger("ssosd.daemon")
@@ -221,6 +221,18 @@ class Inquiry:
             self._store.record_service(
                 ORBITS, state="answering", detail=str(path), failures=0, answered_s=path.stat().st_mtime
             )
+            self.heard_of_comets(answers.failures.get(COMETS, ""))
+
+    def heard_of_comets(self, why_not: str) -> None:
+        """Take in whether the comets' file is of use, "" when nothing is wrong with it; news are told."""
+        before = self._store.services().get(COMETS, {}).get("detail", "")
+        if why_not == before:
+            return
+        state = "failing" if why_not else "answering"
+        self._store.record_service(COMETS, state=state, detail=why_not, failed_s=self._store.now_s)
+        said = f"asteroids alone are known: {why_not}" if why_not else "the comets are known again"
+        self._store.event("warning" if why_not else "info", COMETS, said)
+        log.log(logging.WARNING if why_not else logging.INFO, "%s", said)
 
 
 def identify_again(job: IdentifyJob, *, station: Station) -> tuple[Path, Identified] | SsosdError:

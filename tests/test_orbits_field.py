@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -20,9 +21,13 @@ from ssosd.identify.orbits.observe import magnitude_comet, observer_at, see
 from ssosd.identify.orbits.planets import ErfaEphemeris
 from ssosd.identify.orbits.prepare import midnight_of, prepare_night
 from ssosd.identify.orbits.uncertainty import heliocentric_error_arcsec, runoff_arcsec_per_year
+from ssosd.inquiry import Inquiry
 from ssosd.model import Exposure
 from ssosd.site import site_from_code
 from ssosd.sphere import separation_arcsec, to_radec
+from ssosd.store import STORE_NAME, Store
+from ssosd.work import Access, ask_all
+from ssosd.work.orbits import prepare as prepare_orbits
 from ssosd.work.orbits import refresh
 from tests.orbit_lines import elements_of, line, served
 from tests.watched import station_for
@@ -253,6 +258,43 @@ def test_comets(tmp_path, orbits):
     row = found[found["NUMBER"] == "1P"].iloc[0]
     assert (row["NAME"], row["CLASS"]) == ("Halley", "Comet")
     assert separation_arcsec(row["RA"], row["DEC"], seen.ra[0], seen.dec[0]) < 0.01
+
+
+def test_a_file_that_holds_no_comets_costs_no_asteroid(tmp_path):
+    """Of comets in a page instead of a file: the asteroids are named, and why no comets are is told once."""
+    orbits, comets = tmp_path / "MPCORB.DAT", tmp_path / "CometEls.txt"
+    orbits.write_text(CERES + "\n")
+    comets.write_text("<html>Log in" + " " * 300 + "</html>\n" * 9)
+    station = station_for(
+        tmp_path,
+        CROSSMATCH_SKYBOT="False",
+        FOV_DIMENSIONS="1x1",
+        ORBITS=str(orbits),
+        COMETS=str(comets),
+        OBSERVATORY_CODE="493",
+    )
+    place = known_objects_from_orbits(
+        exposures=[frame(60796.2, 0.0, 0.0, size=350.0)],
+        site=station.site,
+        orbits=orbits,
+        cache=station.orbit_cache,
+    ).table
+    there = place[place["NUMBER"] == "1"].iloc[0]
+    answers = ask_all([frame(60796.2, there["RA"], there["DEC"])], station, Access())
+    assert answers.known.checked == (1,)
+    assert "1" in answers.known.table["NUMBER"].tolist()
+    assert (answers.answered, list(answers.failures), answers.wants) == (("ORBITS",), ["COMETS"], "")
+    ready = prepare_orbits(60796.2, station=station)
+    assert ready is not None
+    assert ready[1] == answers.failures["COMETS"]
+    with Store(tmp_path / STORE_NAME) as store:
+        for heard in (answers, answers, replace(answers, failures={})):
+            Inquiry(store).heard(heard, station)
+        told = [row["message"] for row in store.rows("SELECT message FROM events WHERE subject = 'COMETS'")]
+    assert told == [
+        f"asteroids alone are known: COMETS {comets}: no line is a comet in the format of CometEls.txt",
+        "the comets are known again",
+    ]
 
 
 @pytest.mark.parametrize(

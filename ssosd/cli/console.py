@@ -86,6 +86,8 @@ def _show_known(identified: Identified, console: Console) -> None:
         console.print(
             f"    [yellow]unchecked:[/yellow] {escape(identified.rows.unchecked_because)}", highlight=False
         )
+    if no_comets := identified.answers.failures.get("COMETS"):
+        console.print(f"    [yellow]asteroids alone:[/yellow] {escape(no_comets)}", highlight=False)
     if not len(identified.expected):
         return
     for line in identified.histogram.splitlines():

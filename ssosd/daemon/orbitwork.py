@@ -6,7 +6,6 @@ import logging
 from collections.abc import Callable
 from concurrent.futures import Executor
 from functools import partial
-from pathlib import Path
 
 from ssosd.days import DAY_S, mjd_of
 from ssosd.errands import Errands
@@ -121,10 +120,12 @@ class OrbitWork:
             store.record_service("ORBITS", state="failing", detail=outcome.message, failed_s=self._now_s)
             store.event("warning", "ORBITS", f"not ready for the night: {outcome}")
             log.warning("orbits are not ready for the night: %s", outcome)
-        elif isinstance(outcome, Path):
+        elif isinstance(outcome, tuple):
+            path, no_comets = outcome
             store.record_service(
-                "ORBITS", state="answering", detail=str(outcome), answered_s=outcome.stat().st_mtime
+                "ORBITS", state="answering", detail=str(path), answered_s=path.stat().st_mtime
             )
+            self._corridor.inquiry.heard_of_comets(no_comets)
             log.info("orbits of %s are ready for the night", station.config["ORBITS"])
 
 

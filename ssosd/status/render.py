@@ -156,6 +156,8 @@ def _orbits(orbits: dict[str, Any]) -> list[tuple[str, str]]:
     text = f"{orbits['state']}{age}: {orbits['detail']}"
     if orbits["download"] == "failing":
         text += f"; not fetched: {orbits['download_detail']}"
+    if orbits["no_comets"]:
+        text += f"; asteroids alone: {orbits['no_comets']}"
     return [("orbits", text)]
 
 

@@ -44,6 +44,7 @@ def _orbits(rows: dict[str, dict[str, Any]], now_s: float) -> dict[str, Any]:
         "download": "failing" if failing else "answering" if fetched else "not wanted",
         "download_detail": failing[0]["detail"] if failing else "",
         "next_try_in_s": _until(failing[0]["next_try_s"], now_s) if failing else None,
+        "no_comets": rows.get("COMETS", {}).get("detail", ""),
     }
 
 

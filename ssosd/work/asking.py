@@ -6,6 +6,8 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from pathlib import Path
+from typing import TypeVar
 
 import pandas as pd
 
@@ -17,7 +19,9 @@ from ssosd.model import Exposure
 from ssosd.plumbing.background import begin
 from ssosd.station import ORBIT_FILES, Station
 
-SKYBOT, ORBITS = "SKYBOT", "ORBITS"
+_T = TypeVar("_T")
+
+SKYBOT, ORBITS, COMETS = "SKYBOT", "ORBITS", "COMETS"
 #: Orbits of a night take some hundred MB: one sequence at a time has them in memory.
 ORBITS_IN_MEMORY = threading.Lock()
 
@@ -38,7 +42,7 @@ class Answers:
     asked_with: str  # what the answers depend on besides, `Station.known_settings` before anybody was asked
     wants: str  # why a source is to be asked again that comes before those that answered; "" for none
     was_asked: bool = False  # whether SkyBoT was asked anything
-    failures: Mapping[str, str]  # source: why it failed
+    failures: Mapping[str, str]  # source, or COMETS: why it failed
     answered: tuple[str, ...]  # sources that answered when they were asked
     replies: Mapping[str, tuple[str, bytes]]  # new ones of SkyBoT: question to exposure's digest and reply
 
@@ -129,7 +133,8 @@ def _ask_all(
             of_service = skybot()
             said, memory = of_service.known, of_service.memory
         else:
-            said = _orbits(exposures, station)
+            said, no_comets = _orbits(exposures, station)
+            failures |= {COMETS: no_comets} if no_comets else {}
         if said.unchecked:
             wants = wants or said.because
             failures[source] = next(iter(said.unchecked.values()))
@@ -173,25 +178,63 @@ def _skybot(exposures: Sequence[Exposure], station: Station, access: Access) -> 
     return _Said(known=known, memory=memory)
 
 
-def _orbits(exposures: Sequence[Exposure], station: Station) -> KnownObjects:
-    """Predictions from the files of orbits; without a file that can be used there is no answer."""
+def _orbits(exposures: Sequence[Exposure], station: Station) -> tuple[KnownObjects, str]:
+    """Predictions from the files of orbits, and why there are no comets among them.
+
+    Without a file of orbits that can be used there is no answer.
+    """
     orbits, comets = (station.orbit_file(name) for name in ORBIT_FILES)
-    why = ""
     if orbits is None or not orbits.is_file():
         why = f"ORBITS {orbits}: no such file yet"
     else:
+        file = orbits
+
+        def predict(comets: Path | None) -> KnownObjects:
+            return known_objects_from_orbits(
+                exposures=exposures,
+                site=station.site,
+                orbits=file,
+                comets=comets,
+                cache=station.orbit_cache,
+            )
+
         try:
             with ORBITS_IN_MEMORY:
-                return known_objects_from_orbits(
-                    exposures=exposures,
-                    site=station.site,
-                    orbits=orbits,
-                    comets=comets if comets is not None and comets.is_file() else None,
-                    cache=station.orbit_cache,
-                )
+                return or_without_comets(predict, comets)
         except (BadInput, Misconfigured) as error:
             why = error.message
-    return unchecked(dict.fromkeys(range(1, len(exposures) + 1), why))
+    return unchecked(dict.fromkeys(range(1, len(exposures) + 1), why)), ""
+
+
+def or_without_comets(compute: Callable[[Path | None], _T], comets: Path | None) -> tuple[_T, str]:
+    """What comes of the files of orbits, without that of the comets when it cannot be used.
+
+    Parameters
+    ----------
+    compute : callable
+        Given the file of the comets, or None for none.
+    comets : Path, optional
+        The file of COMETS; it need not be there.
+
+    Returns
+    -------
+    outcome
+        Of `compute`.
+    why : str
+        Why the comets are left out; "" when they are not, or are not wanted.
+
+    Raises
+    ------
+    BadInput, Misconfigured
+        It is not the comets' fault.
+    """
+    file = comets if comets is not None and comets.is_file() else None
+    try:
+        return compute(file), ""
+    except (BadInput, Misconfigured) as error:
+        if file is None:
+            raise
+        return compute(None), error.message
 
 
 def _joined(parts: Sequence[KnownObjects], numbers: Sequence[int], *, only_first: bool) -> KnownObjects:

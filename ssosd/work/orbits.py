@@ -11,7 +11,7 @@ from ssosd.identify.orbits import count_orbits, midnight_of, prepare_night, read
 from ssosd.plumbing.fetch import download
 from ssosd.plumbing.files import atomic_path
 from ssosd.station import DOWNLOAD, ORBIT_FILES, Station
-from ssosd.work.asking import ORBITS_IN_MEMORY
+from ssosd.work.asking import ORBITS_IN_MEMORY, or_without_comets
 from ssosd.work.failure import failure
 
 TIME_LIMIT_S = 3600.0  # for some 100 MB over a slow line
@@ -78,31 +78,36 @@ def refresh(name: str, *, station: Station, now_s: float) -> Path | SsosdError:
     return path
 
 
-def prepare(mjd: float, *, station: Station) -> Path | None:
+def prepare(mjd: float, *, station: Station) -> tuple[Path, str] | None:
     """Make the orbits ready for the night that a moment (UTC MJD) belongs to; kept in the target's cache.
 
     Returns
     -------
-    Path or None
-        The file of orbits; None when there is none yet.
+    (Path, str) or None
+        The file of orbits, and why there are no comets, "" for no reason; None when there is no file yet.
 
     Raises
     ------
     Misconfigured, BadInput, Retriable
-        The files cannot be used.
+        The file cannot be used.
     """
     orbits, comets = (station.orbit_file(name) for name in ORBIT_FILES)
     if orbits is None or not orbits.is_file():
         return None
-    with ORBITS_IN_MEMORY:
+    file = orbits
+
+    def ready(comets: Path | None) -> None:
         prepare_night(
-            orbits=orbits,
-            comets=comets if comets is not None and comets.is_file() else None,
+            orbits=file,
+            comets=comets,
             cache=station.orbit_cache,
             site=station.site,
             midnight_utc=midnight_of(mjd, station.site),
         )
-    return orbits
+
+    with ORBITS_IN_MEMORY:
+        _, why = or_without_comets(ready, comets)
+    return orbits, why
 
 
 def count_in(name: str, path: Path) -> int:
