@@ -93,11 +93,12 @@ def stars_around(tile: tiles.Tile, n: int = 1500, seed: int = 2) -> pd.DataFrame
     return stars
 
 
-@pytest.mark.parametrize("number", [0, 41])
-def test_a_tile_as_vizier_has_it(number):
+@pytest.mark.parametrize(("number", "way"), [(0, "right"), (41, "right"), (41, "twice")])
+def test_a_tile_as_vizier_has_it(number, way):
+    """Each star once, be it in two resources."""
     tile = tiles.Tile(band=103, number=number)
     stars = stars_around(tile)
-    with VizierService(stars) as service:
+    with VizierService(stars, way=way) as service:
         got = ask_for_stars(tile, faintest_mag=19.5, url=service.url, time_limit_s=20.0)
     inside = stars[tile.holds(stars["RA"].to_numpy(), stars["DEC"].to_numpy()) & (stars["MAG"] <= 19.5)]
     inside = inside.sort_values("DEC", ignore_index=True)

@@ -55,6 +55,7 @@ WAYS = (
     "drip",
     "fewer-columns",
     "text-column",
+    "twice",
     *PARTS,
 )
 
@@ -119,6 +120,9 @@ class _Handler(LoopbackHandler):
             page = page.replace(
                 'name="Gmag" ucd="" datatype="double"', 'name="Gmag" datatype="char" arraysize="*"'
             )
+        if way == "twice":  # in two resources, as of a catalogue and its copy
+            first, end = page.index("<RESOURCE"), page.index("</VOTABLE>")
+            page = page[:end] + page[first:end].replace('ID="', 'ID="copy_') + page[end:]
         if way == "no-table":
             page = page[: page.index("<TABLE")] + "</RESOURCE></VOTABLE>"
         data = page.encode()

@@ -1,10 +1,11 @@
-"""Ask VizieR for the stars of Gaia DR3 in a tile of the sky, through astroquery.
+"""Ask VizieR for the stars of Gaia DR3 in a tile of the sky, in the words of astroquery.
 
 The catalogue is I/355/gaiadr3 (Gaia Collaboration 2023, A&A 674, A1), positions ICRS at epoch 2016.0.
 """
 
 from __future__ import annotations
 
+import io
 import re
 import threading
 import warnings
@@ -16,7 +17,7 @@ import pandas as pd
 
 from ssosd.errors import Misconfigured, ServiceUnavailable
 from ssosd.linker.gaia.tiles import Tile
-from ssosd.plumbing.fetch import LOOPBACK
+from ssosd.plumbing.fetch import LOOPBACK, USER_AGENT
 
 if TYPE_CHECKING:
     from astropy.table import Table
@@ -74,23 +75,9 @@ def ask_for_stars(tile: Tile, *, faintest_mag: float, url: str, time_limit_s: fl
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise Misconfigured(f"REFCAT_URL {url!r} is not a web address", next_step=f"e.g. {ENDPOINT}")
     ra, dec, radius = tile.circle_deg
-    table = _Asking(url, time_limit_s, where=(ra, dec, radius), faintest_mag=faintest_mag).answer(
-        parts.hostname
-    )
-    missing = [name for name in _COLUMNS if name not in table.colnames]
-    if missing:
-        raise ServiceUnavailable(f"{parts.hostname}: its answer has no column {' and '.join(missing)}")
-    try:
-        stars = pd.DataFrame(
-            {
-                name: np.ma.filled(np.ma.asarray(table[column], dtype=np.float64), np.nan) * factor
-                for column, (name, factor) in _COLUMNS.items()
-            }
-        )
-    except (TypeError, ValueError) as error:
-        raise ServiceUnavailable(
-            f"{parts.hostname}: its answer has text where numbers should be: {error}"
-        ) from error
+    asking = _Asking(url, time_limit_s, where=(ra, dec, radius), faintest_mag=faintest_mag)
+    tables = [_stars(table, parts.hostname) for table in asking.answer(parts.hostname)]
+    stars = pd.concat(tables, ignore_index=True).drop_duplicates(["RA", "DEC"])  # in two resources each
     right = np.isfinite(stars[["RA", "DEC", "MAG"]].to_numpy()).all(axis=1)
     right &= stars["MAG"].to_numpy() <= faintest_mag
     right &= tile.holds(stars["RA"].to_numpy(), stars["DEC"].to_numpy())
@@ -98,6 +85,22 @@ def ask_for_stars(tile: Tile, *, faintest_mag: float, url: str, time_limit_s: fl
     if stars.empty:
         raise ServiceUnavailable(f"{parts.hostname}: its answer has no star in the tile {tile}")
     return stars.sort_values(["DEC", "RA"], kind="stable", ignore_index=True)
+
+
+def _stars(table: Table, host: str) -> pd.DataFrame:
+    """Rows of an answer in our columns and units."""
+    missing = [name for name in _COLUMNS if name not in table.colnames]
+    if missing:
+        raise ServiceUnavailable(f"{host}: its answer has no column {' and '.join(missing)}")
+    try:
+        return pd.DataFrame(
+            {
+                name: np.ma.filled(np.ma.asarray(table[column], dtype=np.float64), np.nan) * factor
+                for column, (name, factor) in _COLUMNS.items()
+            }
+        )
+    except (TypeError, ValueError) as error:
+        raise ServiceUnavailable(f"{host}: its answer has text where numbers should be: {error}") from error
 
 
 class _Asking:
@@ -108,77 +111,93 @@ class _Asking:
     ) -> None:
         self._url, self._limit_s = url, time_limit_s
         self._where, self._mag = where, faintest_mag
-        self._table: Table | None = None
+        self._tables: list[Table] = []
         self._failure = ""
 
-    def answer(self, host: str) -> Table:
-        """The table of the answer.
+    def answer(self, host: str) -> list[Table]:
+        """The tables of the answer, one at least.
 
         Raises
         ------
         ServiceUnavailable
             There is none.
         """
-        import astroquery.vizier  # noqa: F401 - a second that is not the server's
-
-        thread = threading.Thread(target=self._run, name=f"ask {host}", daemon=True)
+        question = self._question()  # takes time that is not the server's
+        thread = threading.Thread(target=self._run, args=(question,), name=f"ask {host}", daemon=True)
         thread.start()
         thread.join(self._limit_s)
-        if self._table is not None:
-            return self._table
+        if self._tables:
+            return self._tables
         why = self._failure or f"no complete answer within {self._limit_s:.3g} s"
         raise ServiceUnavailable(
             f"{host}: {why}",
             next_step="the next try asks it again; ASTREF_CATALOG takes a file, which needs no network",
         )
 
-    def _run(self) -> None:
-        from astropy import units as u
-        from astropy.coordinates import SkyCoord
-        from astroquery.exceptions import TableParseError
-        from astroquery.vizier import VizierClass
-        from requests import RequestException, Timeout
+    def _run(self, question: str) -> None:
+        from astropy.io.votable.exceptions import VOWarning
+        from requests import RequestException, Session, Timeout
 
-        address = self._url
-
-        class Vizier(VizierClass):
-            """Of any address: astroquery knows the name of a server alone, and https."""
-
-            def _server_to_url(self, return_type: str = "votable") -> str:  # noqa: ARG002
-                return address
-
-        ra, dec, radius = self._where
-        service = Vizier(
-            columns=list(_COLUMNS),
-            column_filters={"Gmag": f"<={self._mag:g}"},
-            row_limit=-1,
-            timeout=self._limit_s,
-        )
-        service._session.trust_env = urlsplit(address).hostname not in LOOPBACK  # or a proxy were asked
-        try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")
-                response = service.query_region_async(
-                    SkyCoord(ra, dec, unit="deg", frame="icrs"),
-                    radius=radius * u.deg,
-                    catalog=CATALOGUE,
-                    frame="icrs",
-                    cache=False,
+        with Session() as session:
+            session.trust_env = urlsplit(self._url).hostname not in LOOPBACK  # or a proxy were asked
+            try:
+                response = session.post(
+                    self._url,
+                    data=question.encode(),
+                    headers={"User-Agent": USER_AGENT},
+                    timeout=self._limit_s,
                 )
                 response.raise_for_status()
-                self._failure = _complaint(response.content)
-                if self._failure:
-                    return
-                tables = service._parse_result(response)  # as query_region does
-        except Timeout:
-            return  # as long as `answer` waits: which of the two ends first is chance
-        except (RequestException, TableParseError, OSError, ValueError) as error:
-            self._failure = _gist(error)
+                content = response.content
+            except Timeout:
+                return  # as long as `answer` waits: which of the two ends first is chance
+            except (RequestException, OSError) as error:
+                self._failure = _gist(error)
+                return
+        self._failure = _complaint(content)
+        if self._failure:
             return
-        if tables is None or len(tables) != 1:
+        try:
+            tables = _tables(content)
+        except (TypeError, ValueError, SyntaxError, VOWarning) as error:
+            self._failure = f"its answer cannot be read: {' '.join(str(error).split())[:120]}"
+            return
+        if not tables:
             self._failure = f"its answer holds no table of {CATALOGUE}"
             return
-        self._table = tables[0]
+        self._tables = tables
+
+    def _question(self) -> str:
+        """In VizieR's language, and astroquery's; which itself asks servers by name alone, and by https."""
+        from astropy import units as u
+        from astropy.coordinates import SkyCoord
+        from astroquery.vizier import VizierClass
+
+        ra, dec, radius = self._where
+        service = VizierClass(
+            columns=list(_COLUMNS), column_filters={"Gmag": f"<={self._mag:g}"}, row_limit=-1
+        )
+        return str(
+            service.query_region(
+                SkyCoord(ra, dec, unit="deg", frame="icrs"),
+                radius=radius * u.deg,
+                catalog=CATALOGUE,
+                frame="icrs",
+                get_query_payload=True,
+            )
+        )
+
+
+def _tables(body: bytes) -> list[Table]:
+    """All tables of a VOTable that have rows; none of what is something else."""
+    from astropy.io import votable
+
+    if not body.lstrip().startswith(b"<?xml"):
+        return []
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        document = votable.parse(io.BytesIO(body), verify="ignore", invalid="mask")
+        return [t.to_table(use_names_over_ids=True) for t in document.iter_tables() if len(t.array)]
 
 
 def _complaint(body: bytes) -> str:
@@ -199,8 +218,6 @@ def _gist(error: Exception) -> str:
     if status:
         return f"HTTP {status}"
     text = " ".join(str(error).split())
-    if "parse" in text:
-        return "its answer cannot be read: " + text.rpartition("Exception: ")[2][:120]
     cause: BaseException | None = error
     while cause is not None:  # below three layers of libraries
         if isinstance(cause, OSError) and cause.strerror:
