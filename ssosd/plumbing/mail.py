@@ -11,11 +11,9 @@ from dataclasses import dataclass
 from email.message import EmailMessage
 from pathlib import Path
 from threading import Timer
-from typing import Literal
+from typing import Any, Literal
 
 from ssosd.errors import Misconfigured, ServiceUnavailable
-
-_READY = 220  # what a server's greeting begins with
 
 Security = Literal["NONE", "STARTTLS", "TLS"]
 
@@ -73,29 +71,17 @@ def send_mail(message: EmailMessage, server: Server) -> tuple[str, ...]:
     where = f"{server.host}:{server.port}"
     user, password = _login(server.login)
     context = ssl.create_default_context()
+    begun: list[smtplib.SMTP] = []
+    over = Timer(server.time_limit_s, _shut, [begun])
+    over.daemon = True
+    over.start()
     try:
-        connection = (
-            smtplib.SMTP_SSL(timeout=server.time_limit_s, context=context)
-            if server.security == "TLS"
-            else smtplib.SMTP(timeout=server.time_limit_s)
-        )
-        # whose certificate is checked; only the constructor notes it, and connects at once
-        connection._host = server.host  # type: ignore[attr-defined]
-        over = Timer(server.time_limit_s, _shut, [connection])  # before it waits for the server's greeting
-        over.daemon = True
-        over.start()
-        try:
-            with connection:
-                code, greeting = connection.connect(server.host, server.port)
-                if code != _READY:
-                    raise smtplib.SMTPConnectError(code, greeting)
-                if server.security == "STARTTLS":
-                    connection.starttls(context=context)
-                if user:
-                    connection.login(user, password)
-                refused = connection.send_message(message)
-        finally:
-            over.cancel()
+        with _connected(server, context, begun) as connection:
+            if server.security == "STARTTLS":
+                connection.starttls(context=context)
+            if user:
+                connection.login(user, password)
+            refused = connection.send_message(message)
     except (
         smtplib.SMTPAuthenticationError,
         smtplib.SMTPRecipientsRefused,
@@ -106,6 +92,8 @@ def send_mail(message: EmailMessage, server: Server) -> tuple[str, ...]:
         ) from error
     except (smtplib.SMTPException, OSError) as error:
         raise ServiceUnavailable(f"{where}: the mail is not sent: {error}") from error
+    finally:
+        over.cancel()
     return tuple(
         f"{address}: {code} {said.decode(errors='replace')}" for address, (code, said) in refused.items()
     )
@@ -153,9 +141,28 @@ def _login(path: Path | None) -> tuple[str, str]:
     return user, password.strip()
 
 
-def _shut(connection: smtplib.SMTP) -> None:
+class _Noted(smtplib.SMTP):
+    """Known before it has connected, which its constructor does: a server's greeting may never end."""
+
+    def __init__(self, begun: list[smtplib.SMTP], **options: Any) -> None:
+        begun.append(self)
+        super().__init__(**options)
+
+
+class _NotedTLS(_Noted, smtplib.SMTP_SSL):
+    """The same, with TLS from the first byte."""
+
+
+def _connected(server: Server, context: ssl.SSLContext, begun: list[smtplib.SMTP]) -> smtplib.SMTP:
+    options = {"host": server.host, "port": server.port, "timeout": server.time_limit_s}
+    if server.security == "TLS":
+        return _NotedTLS(begun, **options, context=context)
+    return _Noted(begun, **options)
+
+
+def _shut(begun: Sequence[smtplib.SMTP]) -> None:
     """End an exchange that takes too long, whatever it waits for."""
-    sock = connection.sock
-    if sock is not None:
-        with suppress(OSError):
-            sock.shutdown(socket.SHUT_RDWR)
+    for sock in (connection.sock for connection in begun):
+        if sock is not None:
+            with suppress(OSError):
+                sock.shutdown(socket.SHUT_RDWR)
