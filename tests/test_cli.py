@@ -119,6 +119,27 @@ def test_what_is_meant_is_named(arguments: list[str], meant: str, tmp_path: Path
     assert "--map" not in result.stderr
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["replay", ".", "-t", "caf\udce9"],
+        ["replay", "caf\udce9"],
+        ["run", "."],
+        ["status", "--target=caf\udce9"],
+    ],
+)
+def test_paths_that_are_not_utf8_are_refused(
+    arguments: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A folder with a name in Latin-1: in a path that is given, or that of the working directory."""
+    (tmp_path / "caf\udce9").mkdir()
+    monkeypatch.chdir(tmp_path / "caf\udce9" if arguments == ["run", "."] else tmp_path)
+    result = CliRunner().invoke(main, arguments)
+    assert result.exit_code == 2
+    assert "caf\\udce9: not UTF-8, as all is that ssosd writes down\n" in result.stderr
+    assert not (tmp_path / "caf\udce9" / "ssosd.db").exists()
+
+
 # ---- init -----------------------------------------------------------------------------------------------
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 from collections.abc import Callable
 from pathlib import Path
@@ -23,6 +24,21 @@ of_results = click.option(
     default=Path(),
     help="Folder of the results.  [default: the working directory]",
 )
+
+
+#: Verbs that write no path down.
+_READING_ALONE = ("lint",)
+
+
+def _refuse_unwritable(text: str) -> None:
+    """Paths are kept in the store and in tables, which are of UTF-8: one of other bytes cannot be."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        shown = text.encode("utf-8", "backslashreplace").decode()
+        raise Misconfigured(
+            f"{shown}: not UTF-8, as all is that ssosd writes down", next_step="give the folder another name"
+        ) from None
 
 
 def there(target: Path) -> str:
@@ -73,6 +89,9 @@ class ErrorsInOneLine(click.Group):
         if args[0] not in self.commands and Path(args[0]).exists():
             said = f"No such command '{args[0]}'. Did you mean 'ssosd replay {shlex.quote(args[0])}'?"
             raise click.UsageError(said, ctx=ctx)
+        if args[0] not in _READING_ALONE:
+            for text in (*args, os.getcwd()):  # noqa: PTH109
+                _refuse_unwritable(text)
         return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
