@@ -466,7 +466,7 @@ def test_histogram_of_two_rows_of_none_and_of_many():
     two = predictions([("A", 0, 0, 1, 1), ("B", 300, 0, 1, 1)], hours=HOURS[:1])
     assert len(two) == 2
     assert len(magnitude_histogram(two).splitlines()) == 3
-    assert magnitude_histogram(known_table({})) == "no known objects to compare with"
+    assert magnitude_histogram(known_table({})) == "no known objects in the field"
     many = known_table(
         {"CATALOG_NUMBER": [1] * 500, "NAME": [f"A{i}" for i in range(500)], "MAG": [20.5] * 500}
     )

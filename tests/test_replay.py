@@ -132,6 +132,9 @@ def test_folders(first: Outcome) -> None:
         for name in ("full_1.cat", "merged_1.cat", "scamp.xml", "candidates.csv"):
             assert (night / field / "cats" / name).stat().st_size > 0
         assert len(list((night / field / "cats").glob("2026*.cat"))) == 5
+        told = (night / field / "logs" / "known.log").read_text()
+        assert "unchecked: CROSSMATCH_SKYBOT is False" in told
+        assert "in the field" not in told  # nobody was asked
     assert not list(first.target.rglob("*.new")) + list(first.target.rglob("*.old"))
 
 

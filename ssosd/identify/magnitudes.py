@@ -44,7 +44,7 @@ def magnitude_histogram(known: KnownObjects | pd.DataFrame, detections: pd.DataF
     table = table.assign(KEY=object_keys(table["NUMBER"], table["NAME"]))
     mags = table.groupby("KEY", sort=True)["MAG"].median()
     if mags.empty:
-        return "no known objects to compare with"  # there are none, or nobody was asked
+        return "no known objects in the field"
     lines = [f"{counted(len(mags), 'known object')} in the field"]
     bins = np.floor(mags.dropna()).astype(int)
     found = np.zeros(len(bins), dtype=bool)

@@ -167,7 +167,7 @@ def _log_text(title: str, identified: Identified, agreement: pd.DataFrame) -> st
     rows, expected = identified.rows, identified.expected
     lines = [f"{title}: known objects", ""]
     lines += [f"unchecked: {rows.unchecked_because}", ""] if rows.unchecked_because else []
-    lines += [identified.histogram, ""]
+    lines += [identified.histogram, ""] if identified.answers.known.checked else []
     mag, by = rows.limit
     lines += [f"limit: V {mag:.2f}, by {by}" if by else "limit: not known", ""]
     if len(expected):
