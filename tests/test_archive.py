@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import bz2
 import gzip
+import re
 import shutil
 from pathlib import Path
 
@@ -166,6 +167,14 @@ def test_a_dry_run_says_it_and_writes_nothing(archive, replayed, one):
                  "truncated", "nothing was written", "with 1 worker,"):  # fmt: skip
         assert said in result.output
     assert "Bias Frame" in result.output
+
+
+def test_a_dry_run_of_one_exposure_counts_in_the_singular(one, tmp_path):
+    said = CliRunner().invoke(
+        main, ["replay", str(one.paths[0]), "-t", str(tmp_path / "out"), "--dry-run", "--jobs", "1"]
+    )
+    assert re.search(r"^2026-11-14  F01 +1 exposure  ", said.output, re.MULTILINE)
+    assert not re.search(r"\b1 \w+s\b", said.output)
 
 
 def test_a_dry_run_of_nothing(tmp_path):

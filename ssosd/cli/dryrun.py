@@ -69,8 +69,8 @@ def sequence_line(plan: Planned) -> str:
     first, last = (min(e.date_obs for e in exposures), max(e.date_obs for e in exposures))
     few = "  too few" if plan.too_few else ""
     return (
-        f"{plan.sequence.night}  {plan.sequence.field:<20} {len(exposures):>4} exposures  {filters:<10} "
-        f"{first[11:16]} to {last[11:16]} UTC  {size(plan.size_bytes):>8}{few}"
+        f"{plan.sequence.night}  {plan.sequence.field:<20} {counted(len(exposures), 'exposure'):>14}  "
+        f"{filters:<10} {first[11:16]} to {last[11:16]} UTC  {size(plan.size_bytes):>8}{few}"
     )
 
 

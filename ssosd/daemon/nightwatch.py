@@ -24,6 +24,7 @@ from ssosd.ingest.watcher import Watcher
 from ssosd.plumbing.lock import TargetLock
 from ssosd.plumbing.notify import Notifier
 from ssosd.plumbing.spelling import straight
+from ssosd.plumbing.text import counted
 from ssosd.station import Station
 from ssosd.store import STORE_NAME, Store, utc_now
 
@@ -107,7 +108,7 @@ def watch(root: Path, *, load_station: Callable[[], Station], command: str) -> i
                 watcher.stop()
         daemon.farewell()
         runs.end()
-        log.info("stopped%s", f"; {left} workers left behind" if left else "")
+        log.info("stopped%s", f"; {counted(left, 'worker')} left behind" if left else "")
         return left
 
 

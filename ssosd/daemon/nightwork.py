@@ -18,6 +18,7 @@ from ssosd.inquiry import IdentifyJob
 from ssosd.model import Catalogue
 from ssosd.night.mail import NightMails
 from ssosd.pipeline import Corridor, Linked, LinkJob, Outcome
+from ssosd.plumbing.text import counted
 from ssosd.site import night_of
 from ssosd.sun import is_night_over
 from ssosd.work import Identified
@@ -214,7 +215,8 @@ class NightWork:
         if isinstance(outcome, SsosdError):
             log.warning("parked %s", outcome, extra=about)
         else:
-            log.info("extracted %s: %d detections", exposure.name, outcome.n_detections, extra=about)
+            found = counted(outcome.n_detections, "detection")
+            log.info("extracted %s: %s", exposure.name, found, extra=about)
         self._recorded()
 
     def _link_if_complete(
@@ -282,11 +284,11 @@ class NightWork:
             log.error("parked %s: %s", subject, without_subject(str(linked.error), subject), extra=about)
         elif linked.identified is not None:
             count = linked.identified.candidates["CANDIDATE"].nunique() - _unchecked(linked.identified)
-            log.info("compared %s again: %d candidates checked", subject, count, extra=about)
+            log.info("compared %s again: %s checked", subject, counted(count, "candidate"), extra=about)
             self.catch_up()
         elif linked.result is not None:
             count = linked.result.candidates["CANDIDATE"].nunique()
-            log.info("linked %s: %d candidates", subject, count, extra=about)
+            log.info("linked %s: %s", subject, counted(count, "candidate"), extra=about)
             for note in linked.result.notes_of_the_field(plan.sequence.exposures):
                 log.info("%s: %s", subject, note, extra=about)
         self._recorded()

@@ -106,7 +106,7 @@ def completeness(
     """
     count = len(sequence.exposures)
     if expected and count >= expected:
-        return f"all {expected} exposures are here"
+        return "its one exposure is here" if expected == 1 else f"all {expected} exposures are here"
     if night_over:
         return f"the night is over, with {counted(count, 'exposure')}"
     if now_s - last_arrival_s >= timeout_s:

@@ -10,6 +10,7 @@ from ssosd.errors import BadInput, ServiceUnavailable, SsosdError
 from ssosd.identify.orbits import count_orbits, midnight_of, prepare_night, read_comets
 from ssosd.plumbing.fetch import download
 from ssosd.plumbing.files import atomic_path
+from ssosd.plumbing.text import counted
 from ssosd.station import DOWNLOAD, ORBIT_FILES, Station
 from ssosd.work.asking import ORBITS_IN_MEMORY, or_without_comets
 from ssosd.work.failure import failure
@@ -67,8 +68,9 @@ def refresh(name: str, *, station: Station, now_s: float) -> Path | SsosdError:
             download(station.config[f"{name}_URL"], temporary, TIME_LIMIT_S)
             fresh = count_in(name, temporary)
             if fresh == 0 or fresh < _SHRINKING * former:
+                orbits = counted(fresh, "orbit")
                 raise ServiceUnavailable(
-                    f"{station.config[f'{name}_URL']}: {fresh} orbits in it, {former} before: not taken"
+                    f"{station.config[f'{name}_URL']}: {orbits} in it, {former} before: not taken"
                 )
             os.utime(temporary, (now_s, now_s))
     except SsosdError as error:

@@ -10,6 +10,7 @@ from xml.sax.saxutils import escape, quoteattr
 
 from lxml import etree
 
+from ssosd.plumbing.text import counted
 from ssosd.reports.lint.schema import OBSERVATIONS, VERSION, element_names
 from ssosd.reports.problem import Problem
 
@@ -169,7 +170,7 @@ def _record(reader: _Reader, row: int, values: Sequence[str]) -> None:
         reader.say(row, "", "a record before the line that names the columns")
         return
     if len(values) > len(reader.names):
-        reader.say(row, "", f"{len(values)} fields for {len(reader.names)} columns")
+        reader.say(row, "", f"{counted(len(values), 'field')} for {counted(len(reader.names), 'column')}")
         return
     given = {name: value for name, value in zip(reader.names, values, strict=False) if value}
     reader.add(_MEMBER, reader.kind, "", row)
