@@ -302,6 +302,16 @@ def test_a_clock_that_is_put_back_keeps_nobody_waiting(rig, one):
     assert (live.night / "candidates.csv").exists()
 
 
+def test_a_clock_that_is_put_back_holds_no_sequence_open(rig, one):
+    """What came before it was put back came at a time to come, and SEQUENCE_TIMEOUT would count from then."""
+    live = rig(one, SEQUENCE_TIMEOUT=2)
+    live.come(*one.paths[:3])
+    live.go(15, linking=False)
+    live.clock.advance(-7200)
+    live.go(210, linking=False)
+    assert live.states == {"F01": "linking"}
+
+
 def test_a_clock_that_is_put_back_during_a_pause_keeps_nobody_waiting(rig, one):
     live = rig(one, EXPOSURES_PER_FIELD=5)
     live.go(15)

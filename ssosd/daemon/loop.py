@@ -135,6 +135,7 @@ class Daemon:
         if not self._begun:
             self.corridor.clean_up()
             self.nights.write_tonight_again()
+            self.store.clock_put_back(0.0)  # as may have been done while no daemon ran
         self._arrivals.habits.relearn(self.store.telling_exposures())
         self._version = self.store.data_version
         self.nights.take_up()

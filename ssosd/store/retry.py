@@ -75,12 +75,17 @@ class Retry(Base):
         return self._parked_rows(_REFUSED)
 
     def clock_put_back(self, back_s: float) -> None:
-        """The clock says so much less than it did: what is tried again waits no longer than it would have."""
+        """The clock says so much less than it did: what is tried again waits no longer than it would have.
+
+        Files that came at a time to come have come now, or SEQUENCE_TIMEOUT would count from then only.
+        """
+        now_s = self.now_s
         with self.db.atomic():
+            self.db.execute("UPDATE files SET seen_at_s = ? WHERE seen_at_s > ?", [now_s, now_s])
             for table in ("files", "exposures", "sequences", "asking", "services"):
                 self.db.execute(
                     f"UPDATE {table} SET next_try_s = next_try_s - ? WHERE next_try_s > ?",  # noqa: S608
-                    [back_s, self.now_s],
+                    [back_s, now_s],
                 )
 
     def has_files_to_try(self) -> bool:
