@@ -11,7 +11,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from ssosd.errors import BadInput, Misconfigured, Retriable
+from ssosd.errors import BadInput, Misconfigured, Retriable, ServiceUnavailable
 from ssosd.migrations import migrations
 from ssosd.model import Catalogue
 from ssosd.store import Patience, Store, base, read_only
@@ -162,6 +162,23 @@ def test_a_parked_file_says_why_and_counts_its_tries(store):
         {"kind": "file", "subject": "/d/x.fits", "error_class": "BadInput", "reason": "x.fits: no WCS",
          "next_step": "solve it", "tries": 2}
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("error", "pauses"),
+    [
+        (ServiceUnavailable("no connection"), [60.0, 120.0, 480.0, 480.0, 480.0]),
+        (Retriable("killed"), [60.0, 120.0, None]),
+    ],
+    ids=["a service", "a child"],
+)
+def test_what_waits_for_a_service_is_never_given_up(store, error, pauses):
+    """The network may be away for the whole night; all else has its TRIES alone."""
+    patience = Patience(tries=3, delay_s=60.0)
+    for pause in pauses:
+        store.park_file(Path("/d/x.fits"), error=error, patience=patience, night="n", **STAMP)
+        at = store.file("/d/x.fits").next_try_s
+        assert (None if at is None else at - store.now_s) == pause
 
 
 def test_other_bytes_of_a_parked_file_have_all_their_tries_before_them(store):

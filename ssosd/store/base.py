@@ -16,12 +16,17 @@ from typing import Any, Self
 
 from sqlite_utils import Database
 
-from ssosd.errors import Misconfigured, Retriable, SsosdError
+from ssosd.errors import Misconfigured, Retriable, ServiceUnavailable, SsosdError
 from ssosd.migrations import migrations
 
 #: File name of the store under the target folder.
 STORE_NAME = "ssosd.db"
 _BUSY_TIMEOUT_S = 30.0
+
+
+#: Shortest and longest pause between the later tries of what waits for a service.
+_SERVICE_REST_S = (60.0, 900.0)
+_MOST_DOUBLED = 20
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -133,12 +138,21 @@ class Base:
     def _count_try(
         self, table: str, where: str, key: Sequence[Any], *, error: SsosdError, patience: Patience | None
     ) -> None:
-        """Count a failed try and set when the next one may be: never for what cannot succeed as it is."""
+        """Count a failed try and set when the next one may be: never for what cannot succeed as it is.
+
+        What waits for a service is never given up: the network may be away for the whole night.
+        """
         self.db.execute(f"UPDATE {table} SET tries = tries + 1, next_try_s = NULL WHERE {where}", list(key))  # noqa: S608
         if patience is not None and isinstance(error, Retriable):
             self.db.execute(
                 f"UPDATE {table} SET next_try_s = ? + ? * (1 << (tries - 1)) WHERE {where} AND tries < ?",  # noqa: S608
                 [self.now_s, patience.delay_s, *key, patience.tries],
+            )
+        if patience is not None and isinstance(error, ServiceUnavailable):
+            pause_s = max(patience.delay_s * 2 ** min(patience.tries, _MOST_DOUBLED), _SERVICE_REST_S[0])
+            self.db.execute(
+                f"UPDATE {table} SET next_try_s = ? WHERE {where} AND tries >= ?",  # noqa: S608
+                [self.now_s + min(pause_s, _SERVICE_REST_S[1]), *key, patience.tries],
             )
 
     @property

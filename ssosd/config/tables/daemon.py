@@ -132,7 +132,8 @@ ENTRIES: tuple[Parameter, ...] = (
         kind=Number(low=1, high=100, whole=True),
         help="Tries of what may succeed later",
         doc="Work that failed for a reason that may pass (a time limit, a full disk, a killed child) is "
-        "tried this often before it is parked for good; `ssosd retry` takes it up again.",
+        "tried this often before it is parked for good; `ssosd retry` takes it up again. What waits for a "
+        "service, as for stars from VizieR, is tried for as long as that takes, every 15 minutes at least.",
     ),
     Parameter(
         name="RETRY_DELAY",

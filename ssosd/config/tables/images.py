@@ -203,7 +203,7 @@ ENTRIES: tuple[Parameter, ...] = (
         unit="s",
         help="Time limit for the stars of one tile",
         doc="How long VizieR may take for one tile. A server that does not answer is left alone for a while; "
-        "a sequence whose stars are not there is tried again as RETRY_DELAY and TRIES say.",
+        "a sequence whose stars are not there is tried again until they are, see TRIES.",
     ),
     Parameter(
         name="CROSSID_RADIUS",
