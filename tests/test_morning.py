@@ -19,7 +19,7 @@ from PIL import Image
 from ssosd.afterwards.rewrite import rewrite_night
 from ssosd.analysis.blink import make_blink
 from ssosd.analysis.stamps import Stamp
-from ssosd.errors import BadInput
+from ssosd.errors import BadInput, Misconfigured
 from ssosd.model import Blink
 from ssosd.plumbing.lock import TargetLock
 from ssosd.reports.columns import CANDIDATE_COLUMNS
@@ -265,6 +265,11 @@ def test_report_writes_a_night_again_or_leaves_it_to_the_daemon(tmp_path: Path) 
         assert not rewrite_night(tmp_path, night=None).written
     with Store(tmp_path / STORE_NAME) as store:
         assert NIGHT in store.unwritten_nights()
+    with (
+        TargetLock(tmp_path, purpose="inspect", now=utc_now()),
+        pytest.raises(Misconfigured, match="in use by ssosd inspect"),
+    ):
+        rewrite_night(tmp_path, night=None)  # which writes the nights that it judged
 
 
 @pytest.mark.skipif(CHROMIUM is None, reason="no chromium: apt-get install chromium")

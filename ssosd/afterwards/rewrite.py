@@ -11,7 +11,11 @@ from ssosd.night.files import write_night
 from ssosd.plumbing.lock import TargetLock, is_held
 from ssosd.reports.morning.page import REPORT_NAME
 from ssosd.station import Station
+from ssosd.status.process import read_lock
 from ssosd.store import STORE_NAME, Store, existing_store, utc_now
+
+#: Who writes all nights whose files are old; an inspector has the target for those that it judged alone.
+_WRITE_WHAT_IS_OLD = ("run", "replay")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -36,7 +40,8 @@ def rewrite_night(target: Path, *, night: str | None) -> Rewritten:
     BadInput
         There is no such night.
     Misconfigured
-        There is no store here, or what the last run was set up with has become invalid.
+        There is no store here, what the last run was set up with has become invalid, or somebody has the
+        target for a moment who does not write it.
     """
     path = existing_store(target / STORE_NAME)
     with Store(path) as store:
@@ -48,7 +53,8 @@ def rewrite_night(target: Path, *, night: str | None) -> Rewritten:
             )
         wanted = night or nights[-1]
         page = target / wanted / REPORT_NAME
-        if is_held(target / ".ssosd" / "lock"):
+        lock = read_lock(target)
+        if lock is not None and lock["purpose"] in _WRITE_WHAT_IS_OLD:
             store.report_night(wanted)
             return Rewritten(page=page, written=False)
         station, folders = as_last_run(store, target)
