@@ -78,6 +78,20 @@ def test_no_page_names_a_verb_or_parameter_flag_that_is_not_there():
     assert flags - set(PARAMETERS) == set()
 
 
+def test_flags_of_the_examples_are_there():
+    wrong, seen = [], 0
+    for line in code_of(EVERYTHING):
+        found = re.search(r'ssosd"?\)?"? ([a-z-]+)\b([^#|>]*)', line)
+        if found is None or found[1] not in main.commands:
+            continue
+        known = {flag for option in main.commands[found[1]].params for flag in option.opts}
+        given = re.findall(r"(?<![\w-])--?[A-Za-z][\w-]*", found[2])
+        wrong += [(line, flag) for flag in given if flag not in {*known, "--help"}]
+        seen += len(given)
+    assert seen > 40
+    assert wrong == []
+
+
 def code_of(text):
     """What stands in backquotes or in blocks of shell commands."""
     blocks = re.findall(r"^```(?:console|sh)\n(.*?)^```", text, flags=re.DOTALL | re.MULTILINE)
