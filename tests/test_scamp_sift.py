@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import sys
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -14,6 +15,7 @@ from ssosd import astromatic
 from ssosd.astromatic import Binary
 from ssosd.errors import BadInput, Misconfigured, Retriable, ServiceUnavailable
 from ssosd.linker.refcat import read_reference, write_reference
+from ssosd.linker.scamp.quality import why_unmatched
 from ssosd.plumbing.resources import shipped
 from tests.ldac_sky import Mover, Sky, link_sky, of_movers
 
@@ -365,3 +367,23 @@ def test_server_that_does_not_answer(tmp_path):
         ServiceUnavailable, match=r"GAIA-EDR3: .*Connection timeout for vizier.*FITS-LDAC file"
     ):
         link_sky(written, tmp_path / "out", reference="GAIA-EDR3", binary=binary)
+
+
+@pytest.mark.parametrize(
+    ("dev", "gain", "check"),
+    [
+        (5.5e-4, 1.5, r"0\.0008 electrons if GAIN is 1\.5, .* multiply GAIN"),  # counts divided by 65535
+        (12.0, 1.5, "check for clouds"),
+        (5.5e-4, 98302.5, "check for clouds"),
+        (5.5e-4, 0.0, "check for clouds"),  # of no gain SExtractor makes no noise
+    ],
+)
+def test_pixels_of_another_scale_than_gain_are_named(dev: float, gain: float, check: str) -> None:
+    """SExtractor takes each star for less than a photon: none is significant, and it was said to be clouds."""
+    frame = SimpleNamespace(
+        exposure=SimpleNamespace(chips=[SimpleNamespace(scale_arcsec=1.0)]),
+        chips=[SimpleNamespace(header={"SEXGAIN": gain, "SEXBKDEV": dev})],
+    )
+    said = why_unmatched(pd.Series({"N_DETECTIONS": 1.0}), reference="refcat", frame=frame)
+    assert said.startswith("has 1 usable detection, 8 reference stars")
+    assert re.search(check, said)

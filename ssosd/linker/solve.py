@@ -233,7 +233,5 @@ def _by_scamp(
         else float("nan"),
         shift_arcsec=3600.0 * float(np.hypot(q["SHIFT_RA_DEG"], q["SHIFT_DEC_DEG"])),
         rotation_deg=float(q["ROTATION_DEG"]),
-        reason=""
-        if good
-        else why_unmatched(q, reference=scamp.reference, radius_arcsec=star_radius_arcsec([frame])),
+        reason="" if good else why_unmatched(q, reference=scamp.reference, frame=frame),
     )

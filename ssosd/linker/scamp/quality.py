@@ -20,6 +20,7 @@ from ssosd.sphere import mean_position, separation_arcsec, to_radec, unit_vector
 MIN_STARS = 8
 _BRIGHTEST = 5000  # detections per exposure that are compared with the reference
 _PER_COEFFICIENT = 12.0  # reference stars on a chip for each coefficient of its distortion
+_LEAST_NOISE = 0.05  # electrons a pixel, of the best detectors and many exposures added up
 _SHIFT = 15.0  # of the test for chance matches, in units of the radius
 
 
@@ -198,19 +199,32 @@ def doubts(quality: pd.DataFrame, *, frames: Sequence[Frame]) -> tuple[str, ...]
     )
 
 
-def why_unmatched(quality: pd.Series, *, reference: object, radius_arcsec: float) -> str:
+def why_unmatched(quality: pd.Series, *, reference: object, frame: Frame) -> str:
     """Say why an exposure cannot be used whose row of quality does not satisfy `matches`."""
-    q = quality
+    q, radius_arcsec = quality, star_radius_arcsec([frame])
     if q["N_DETECTIONS"] < MIN_STARS:
         return (
-            f"has {q['N_DETECTIONS']:.0f} usable detections, {MIN_STARS} reference stars among them are "
-            "needed: check for clouds, focus and saturation"
+            f"has {counted(int(q['N_DETECTIONS']), 'usable detection')}, {MIN_STARS} reference stars among "
+            f"them are needed: {_gain_of_another_scale(frame) or 'check for clouds, focus and saturation'}"
         )
     return (
         f"does not match the reference catalogue {reference}: {q['N_MATCHED']:.0f} stars are "
         f'within {radius_arcsec:.1f}" of their places, {q["N_CHANCE"]:.0f} would be by chance (it has '
         f"{q['N_DETECTIONS']:.0f} detections; contrast in angle and scale {q['AS_CONTRAST']:.1f}, in "
         f"position {q['XY_CONTRAST']:.1f}): check its pointing, rotation and pixel scale, and for clouds"
+    )
+
+
+def _gain_of_another_scale(frame: Frame) -> str:
+    """Say that GAIN is not that of the pixels: nothing is significant that gives a part of an electron."""
+    read = [(float(c.header.get("SEXGAIN", 0.0)), float(c.header.get("SEXBKDEV", 0.0))) for c in frame.chips]
+    noise = max(gain * dev for gain, dev in read)
+    if not 0.0 < noise < _LEAST_NOISE:
+        return ""
+    return (
+        f"its pixels scatter by {noise:.1g} electrons if GAIN is {read[0][0]:g}, which no detector does; "
+        "when they were divided (by 65535, by the exposure time), multiply GAIN by the same, in the headers "
+        "or in a header map"
     )
 
 

@@ -207,9 +207,7 @@ class Sifting:
             return f"{_FAILS} on its catalogue: {gist(error)}"
         if matches(quality).all():
             return ""
-        return why_unmatched(
-            quality.iloc[0], reference=self.scamp.reference, radius_arcsec=star_radius_arcsec([frame])
-        )
+        return why_unmatched(quality.iloc[0], reference=self.scamp.reference, frame=frame)
 
     def notes(self) -> list[str]:
         """Say which headers are turned or mirrored."""
