@@ -16,7 +16,7 @@ from ssosd.model import Exposure
 
 #: Keywords of ssos.sex whose values are files of the user's.
 USER_FILES = ("FLAG_IMAGE", "ASSOC_NAME", "PSF_NAME", "WEIGHT_IMAGE")
-_KEY_VERSION = 1  # raise when the same inputs give another catalogue
+_KEY_VERSION = 2  # raise when the same inputs give another catalogue
 _SEEING_SNR = 10.0  # fainter detections say little about the seeing
 
 

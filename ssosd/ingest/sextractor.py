@@ -12,7 +12,8 @@ from ssosd.astromatic_setup import named_files, read_columns, read_setup
 from ssosd.errors import BadInput, Misconfigured
 from ssosd.ingest.catalogue import USER_FILES, catalogue_key, quality, read_catalogue
 from ssosd.ingest.sextractor_log import refusal, summary, warnings
-from ssosd.ldac import LdacChip, read_ldac
+from ssosd.ingest.trails.whole import with_whole_trails
+from ssosd.ldac import LdacChip, ldac_bytes, read_ldac
 from ssosd.model import Catalogue, Exposure
 from ssosd.plumbing.files import atomic_path, atomic_write_text
 
@@ -105,6 +106,10 @@ def extract(
             raise BadInput(f"{exposure.name}: SExtractor wrote no catalogue: {log_tail(finished.tail, 3)}")
         chips = read_ldac(temporary)
         _check(chips, exposure=exposure, expected=len(prepared.hdus), config=config)
+        whole = with_whole_trails(chips, prepared.image)
+        if whole is not None:
+            chips = whole
+            temporary.write_bytes(ldac_bytes(chips))
         atomic_write_text(output.with_suffix(".ahead"), ahead_text(prepared.heads))
     fwhm_px, background = quality(chips)
     return Catalogue(

@@ -14,7 +14,7 @@ from scipy.spatial import cKDTree
 from ssosd.grouping import BoolArray, FloatArray, IntArray
 from ssosd.linker.tracklets.brightness import zero_points
 from ssosd.linker.tracklets.plane import ERR_POSITION, LARGEST_ERROR, Plane, project, to_sky
-from ssosd.linker.tracklets.stars import FWHM_PER_SIGMA
+from ssosd.linker.tracklets.stars import FWHM_PER_SIGMA, ROUND, Stars
 from ssosd.linker.tracklets.stationary import places_on_sky, solid_places
 from ssosd.model import SWALLOWED_FLAG
 from ssosd.sphere import ARCSEC_PER_DEG
@@ -52,7 +52,10 @@ def without_swallowed_stars(detections: pd.DataFrame) -> pd.DataFrame:
     stars = _stars(plane, places.label, light, solid & ~plane.saturated)
     size = float(np.median(plane.size[solid])) if solid.any() else 0.0
     fwhm = FWHM_PER_SIGMA * size * plane.scale
-    loose, star = _beside(plane, stars, ~solid & ~plane.saturated, NEAR_FWHM * fwhm)
+    apart = ~solid & ~plane.saturated
+    if Stars.of(plane, ~solid, solid).whole:
+        apart &= plane.elongation >= ROUND  # points among trails are catalogued without the light of these
+    loose, star = _beside(plane, stars, apart, NEAR_FWHM * fwhm)
     share = stars.light[star] / light[loose]
     with np.errstate(invalid="ignore", divide="ignore"):
         x, y = (

@@ -25,6 +25,8 @@ _BESIDE = 0.5  # arcsec to either side by which a direction on the chip is told
 #: Light of something else counts where it is above this share of the sky's noise in a pixel.
 _LEVEL = 0.25
 
+_MOST_ELONGATED = 1.9  # shapes of stars that are trails of 2.5 FWHM are twice as long as wide
+
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class ChipFacts:
@@ -141,9 +143,12 @@ class Chips(AbstractContextManager["Chips"]):
         self.files.close()
 
     def has_shape(self, number: int, hdu: int) -> bool:
-        """Whether a chip that was opened showed the shape of its stars; else a round one was taken for it."""
+        """Whether a chip that was opened showed the shape of its stars; else a round one was taken for it.
+
+        That of long trails is even along them: no sum of Gaussians.
+        """
         found = self._stars.get((number, hdu))
-        return found is not None and found[1].n_stars > 0
+        return found is not None and found[1].n_stars > 0 and found[1].elongation < _MOST_ELONGATED
 
     @contextmanager
     def open(self, number: int, hdu: int) -> Iterator[OpenChip]:

@@ -43,6 +43,13 @@ class Shape:
         core = min(self.scales) ** 2 * np.sqrt(max(xx * yy - xy * xy, 0.0)) + _PIXEL
         return float(FWHM_PER_SIGMA * np.sqrt(core))
 
+    @property
+    def elongation(self) -> float:
+        """Major over minor axis."""
+        xx, xy, yy = self.ellipse
+        middle, spread = 0.5 * (xx + yy), np.hypot(0.5 * (xx - yy), xy)
+        return float(np.sqrt((middle + spread) / max(middle - spread, 1e-9)))
+
 
 def round_shape(fwhm_px: float) -> Shape:
     """A round Gaussian, for a chip whose stars do not tell."""

@@ -95,8 +95,16 @@ def too_large(pool: Pool, track: IntArray, rate: FloatArray) -> BoolArray:
     size, shape = pool.size[track], np.sqrt(np.maximum(pool.plane.elongation[index], 1.0))
     star = LARGEST * pool.fwhm / FWHM_PER_SIGMA
     trail = rate[:, None] * pool.plane.exptimes
+    if pool.stars.drawn_out:
+        trail = trail + abs(pool.stars.trail)  # at most, whatever the angle between them
     large = seen & ((size * shape > star + 0.6 * trail) | (size / shape > star))
     return np.asarray(2 * large.sum(axis=1) >= seen.sum(axis=1), dtype=bool)
+
+
+def whole_trails(pool: Pool, track: IntArray) -> BoolArray:
+    """Whether all detections of a track are trails as long as the stars'."""
+    whole = pool.stars.as_long(pool.stretch, pool.epoch)
+    return np.asarray(((track < 0) | whole[track]).all(axis=1), dtype=bool)
 
 
 def stays_in_pixels(pool: Pool, track: IntArray, moved: FloatArray) -> BoolArray:

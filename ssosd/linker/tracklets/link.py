@@ -15,6 +15,7 @@ from ssosd.linker.tracklets.pairs import make_pairs
 from ssosd.linker.tracklets.plane import ERR_POSITION, Plane, project
 from ssosd.linker.tracklets.pool import Pool, make_pool
 from ssosd.linker.tracklets.select import Judged, judge, without_overlap
+from ssosd.linker.tracklets.stars import Stars
 from ssosd.linker.tracklets.table import SOURCE_COLUMNS, Kind, add_motion, local_motion, source_rows
 from ssosd.linker.tracklets.trails import pieces_of
 from ssosd.plumbing.text import counted
@@ -117,8 +118,8 @@ def _long_trails(pool: Pool) -> str:
     if not pool.stars.drawn_out or length < _LONG_FWHM * pool.fwhm:
         return ""
     return (
-        f"stars are trails of {length:.0f} arcsec or more, along which they are detected in pieces: what "
-        "moves among them is found in part only; shorter exposures would show more"
+        f"stars are trails of {length:.0f} arcsec or more: they hide what is behind them, and what moves is "
+        "spread as they are, so that it is found in part only; shorter exposures would show more"
     )
 
 
@@ -158,7 +159,8 @@ def _what_may_move(plane: Plane, pm_up: float, linkable: BoolArray | None) -> tu
     hot, standing = pixels.fixed_in_pixels(plane, keep)
     keep &= ~hot
     bad = pixels.bad_lines(plane, keep, standing=standing)
-    beside, trails = streaks.satellite_trails(plane, keep, longest=pm_up * plane.exptimes)
+    drawn = Stars.of(plane, keep, solid).as_long(plane.stretch, plane.epoch)  # all of one direction
+    beside, trails = streaks.satellite_trails(plane, keep & ~drawn, longest=pm_up * plane.exptimes)
     keep &= ~trails
     if linkable is not None:
         keep &= linkable

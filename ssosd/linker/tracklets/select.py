@@ -21,6 +21,7 @@ CLEAR_SIGMA = 12.0  # what moves by less than a FWHM and this must not be drawn 
 CLEAR_CHANCE = 0.01  # chance tracks expected of what is larger than a star and moves little: comets, galaxies
 STANDING_CHANCE = 0.01  # chance tracks expected of what stands at one place of the detector,
 TRAIL_DEX = 2.0  # and so many dex below one of what moves within the trail of a star, for each FWHM of that
+WHOLE_CHANCE = 1e-4  # of that where its detections are whole trails: only what stars share wanders along them
 WINDOWED = 1.7  # length of trails of 2 to 10 FWHM over that which SExtractor's windows see
 FIT_CHANCE = 1e-4  # a fit is bad when so few true ones have as large a chi-square
 HARDLY_FIT_CHANCE = 1e-2  # of what moves by less than a FWHM: a centroid that wanders fits badly
@@ -114,6 +115,7 @@ def assess(
     accepted &= clear | (moved >= LITTLE_FWHM * pool.fwhm) | criteria.compact(pool, track)
     less = TRAIL_DEX * np.log(10.0) * abs(pool.stars.trail) / pool.fwhm
     within_trail = along & (moved < WINDOWED * abs(pool.stars.trail))
+    less = np.where(criteria.whole_trails(pool, track), -np.log(WHOLE_CHANCE), less)
     accepted &= expected <= np.where(within_trail, -less, np.log(max_chance))
     accepted &= np.where(standing, expected <= np.log(STANDING_CHANCE), ~criteria.of_hot_pixels(pool, track))
     return Judged(

@@ -7,13 +7,15 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ssosd.grouping import BoolArray, FloatArray, rows_of
+from ssosd.grouping import BoolArray, FloatArray, IntArray, rows_of
 from ssosd.linker.tracklets.plane import Plane
 
 CLEAR_SNR, FEW_STARS = 15.0, 10  # windows of fainter stars shrink
 ROUND = 1.3  # A / B of what is round
 DRAWN_FWHM = 1.0  # stars that are trails of this length, in FWHM, are meant to be
 NARROWEST = 0.1  # of trails: the wide windows of most are widened by what is beside them
+# Longer ones are catalogued whole (`ssosd.ingest.trails`); so near to their stretch, in it, is what is one.
+WHOLE_FWHM, WHOLE = 2.5, 0.05
 FWHM_PER_SIGMA = 2.3548  # of a Gaussian, 2 sqrt(2 ln 2)
 
 
@@ -60,6 +62,18 @@ class Stars:
         else:
             size = width = _sizes(plane, clear & stars, plane.size)
         return cls(fwhm=fwhm, size=size, width=width, stretch=stretch, trail=trail, drawn_out=drawn_out)
+
+    @property
+    def whole(self) -> bool:
+        """Whether they are trails so long that each is catalogued as a whole, parted from points."""
+        return self.drawn_out and abs(self.trail) >= WHOLE_FWHM * self.fwhm
+
+    def as_long(self, stretch: NDArray[np.complex128], epoch: IntArray) -> BoolArray:
+        """Whether detections, by their stretch (arcsec^2), are whole trails as long as the stars'."""
+        if not self.whole:
+            return np.zeros(stretch.shape, dtype=bool)
+        theirs = self.stretch[epoch]
+        return np.asarray(np.abs(stretch - theirs) < WHOLE * np.abs(theirs), dtype=bool)
 
 
 def _trail(stretch: complex) -> complex:
