@@ -278,6 +278,7 @@ class _Fate:
         reason = f"{self._of}, {self.needed} are needed"
         if bright:
             reason += (
-                "; as bright as this it may be saturated, which FLAGS_MASK in SCAMP_CONFIG leaves out (4)"
+                "; as bright as this it may be saturated (4), which FLAGS_MASK and ASTR_FLAGSMASK in "
+                "SCAMP_CONFIG leave out"
             )
         return self._row("few detections", reason, compared=(self.n_detected, self.needed))
