@@ -28,6 +28,7 @@ from ssosd.linker.star_match import Affine, match_stars
 from ssosd.linker.start import corrected, how_turned, sky_of
 from ssosd.model import Catalogue
 from ssosd.plumbing.resources import shipped
+from ssosd.site import site_from_code
 from ssosd.sphere import from_offsets_arcsec, offsets_arcsec, separation_arcsec, unit_vectors
 from ssosd.station import Station
 from ssosd.work import extract_exposure, key_of, linking
@@ -297,6 +298,7 @@ class _Station:
     """What `starts` needs of a station."""
 
     solve_settings = "s"
+    site = site_from_code("688")
 
     def __init__(self, reference: Path | str, scratch: Path) -> None:
         self.scratch = scratch
