@@ -142,13 +142,7 @@ class Inquiry:
             self._store.event("warning", f"{row.night}/{row.field}", f"linked again: {outcome.message}")
             self._store.reopen_sequence(row.id)
             return None
-        now = next((r for r in self._store.sequences(night=row.night) if r.id == row.id), None)
-        if now is not None and (now.state, now.fingerprint, now.folder) != (
-            "done",
-            row.fingerprint,
-            row.folder,
-        ):
-            now = None
+        now = self._as_planned(row)
         if isinstance(outcome, Retriable):
             if now is not None:
                 self._park(now, outcome, station)
@@ -175,8 +169,14 @@ class Inquiry:
         )
         return identified
 
+    def _as_planned(self, row: SequenceRow) -> SequenceRow | None:
+        """The row as it is now; None where the sequence has ended or been linked again since."""
+        now = next((r for r in self._store.sequences(night=row.night) if r.id == row.id), None)
+        planned = ("done", row.fingerprint, row.folder)
+        return now if now is not None and (now.state, now.fingerprint, now.folder) == planned else None
+
     def _park(self, row: SequenceRow, error: Retriable, station: Station) -> None:
-        patience = Patience(tries=station.config["TRIES"], delay_s=station.config["RETRY_DELAY"])
+        patience = Patience.of(station.config)
         self._store.park_sequence(row.id, error, patience=patience, fingerprint=row.fingerprint, keeps=True)
         self._store.event("error", f"{row.night}/{row.field}", f"{error}; its former results stay")
 

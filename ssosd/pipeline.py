@@ -139,7 +139,7 @@ class Corridor:
     @property
     def patience(self) -> Patience:
         """How often what may succeed later is tried again."""
-        return Patience(tries=self.station.config["TRIES"], delay_s=self.station.config["RETRY_DELAY"])
+        return Patience.of(self.station.config)
 
     def record_taken(self, taken: TakenIn, *, night: str | None = None) -> str:
         """Record a file as an exposure of its night, as ignored, or as parked with its reason.

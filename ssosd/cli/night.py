@@ -16,9 +16,10 @@ from typing import Literal
 
 import click
 
-from ssosd.cli.options import of_a_run, of_results, say_where, there
+from ssosd.cli.options import of_a_run, of_results, say_where
 from ssosd.config import ParameterCommand, add_parameter_flags, load_config
 from ssosd.plumbing.forkserver import start_fork_server
+from ssosd.plumbing.text import there
 
 
 @click.command(cls=ParameterCommand)

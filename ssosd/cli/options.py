@@ -41,15 +41,6 @@ def _refuse_unwritable(text: str) -> None:
         ) from None
 
 
-def there(target: Path) -> str:
-    """The option by which a command that is printed finds the same results.
-
-    >>> there(Path("my out")), there(Path())
-    (" -t 'my out'", '')
-    """
-    return "" if target == Path() else f" -t {shlex.quote(str(target))}"
-
-
 def say_error(error: SsosdError) -> None:
     """Print an error as one clear line, and its next step."""
     click.echo(f"ssosd: {error.message}", err=True)

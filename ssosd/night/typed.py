@@ -6,6 +6,8 @@ import re
 import shlex
 from pathlib import Path
 
+from ssosd.plumbing.text import there
+
 #: Says of a README where its commands work.
 BESIDE_IT = "Commands are to be typed in this folder."
 #: The target, seen from a night's ``drafts``: the same text wherever the target is.
@@ -30,7 +32,6 @@ def typed_here(readme: str, *, target: Path, night: str) -> str:
     curl -F 'source=<my out/2026-11-14/drafts/neo.xml'
     ssosd mpc 2026-11-14 -t 'my out' --sent neo
     """
-    there = "" if target == Path() else f" -t {shlex.quote(str(target))}"
-    text = readme.replace(f"{BESIDE_IT}\n", "").replace(f" {FROM_DRAFTS}", there)
+    text = readme.replace(f"{BESIDE_IT}\n", "").replace(f" {FROM_DRAFTS}", there(target))
     folder = target / night / "drafts"
     return re.sub(r"'source=<(\w+\.xml)'", lambda m: shlex.quote(f"source=<{folder / m[1]}"), text)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import shlex
+from pathlib import Path
+
 _OF_ONE = {"are": "is", "have": "has", "were": "was"}
 
 
@@ -26,3 +29,12 @@ def counted(number: int, noun: str, verb: str = "") -> str:
     if number == 1:
         return f"1 {noun}" + (f" {_OF_ONE.get(verb, f'{verb}s')}" if verb else "")
     return f"{number} {noun}s" + (f" {verb}" if verb else "")
+
+
+def there(target: Path) -> str:
+    """The option by which a command that is printed finds the same results.
+
+    >>> there(Path("my out")), there(Path())
+    (" -t 'my out'", '')
+    """
+    return "" if target == Path() else f" -t {shlex.quote(str(target))}"

@@ -36,6 +36,11 @@ class Patience:
     tries: int
     delay_s: float  # before the second try; doubled with each further one
 
+    @classmethod
+    def of(cls, config: Mapping[str, Any]) -> Patience:
+        """By TRIES and RETRY_DELAY."""
+        return cls(tries=config["TRIES"], delay_s=config["RETRY_DELAY"])
+
 
 def utc_now() -> datetime:
     """Return the present time, UTC: the clock that is used unless another one is given."""
